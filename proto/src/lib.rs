@@ -1,0 +1,38 @@
+//! The one word that the directory and its callers share: the gRPC contract
+//! `identity.directory.v1` and the attribute registry.
+//!
+//! * [`v1`]: code generated from the `.proto` files.
+//! * [`policy`]: what each RPC demands, read from the compiled descriptor.
+//! * [`reason`]: error reasons as they travel in `google.rpc.ErrorInfo`.
+//! * [`schema`]: which attributes exist and what may be done with them. There
+//!   is no second table of attribute names anywhere.
+//! * [`value`]: attribute values as a tree, for code that follows the registry
+//!   and not the fields of one message.
+//! * [`resource`]: the typed messages as such trees, and back.
+//!
+//! Nothing here does I/O, and nothing here depends on another crate of muster.
+
+pub mod policy;
+pub mod reason;
+pub mod resource;
+pub mod schema;
+pub mod value;
+
+/// Messages, clients and servers of `identity.directory.v1`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated; the .proto files carry the documentation"
+)]
+pub mod v1 {
+    tonic::include_proto!("identity.directory.v1");
+}
+
+/// The compiled contract with all its imports and options, a serialised
+/// `google.protobuf.FileDescriptorSet`.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.binpb"));
+
+/// Metadata key by which a caller names the connection it believes to speak
+/// for. When present it must be the credential's own connection.
+pub const CONNECTION_METADATA: &str = "identity-connection-id";
