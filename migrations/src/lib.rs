@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The schema's history, for every database that muster runs on.
+//!
+//! One migration is one file, up and down. Statements are plain SQL that both
+//! SQLite and PostgreSQL understand: the schema leans on partial unique
+//! indexes, which the schema builder cannot say, and plain SQL is what an
+//! operator reads in the database.
+//!
+//! Queries do not live here (they are in the directory's `storage`), and
+//! neither do rules of the business.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_initial;
+pub mod names;
+
+/// The ordered list of migrations.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_initial::Migration)]
+    }
+}
