@@ -1,0 +1,139 @@
+//! Opaque texts handed to callers: revisions and page tokens.
+//!
+//! A cursor is its payload with a MAC under a key of the store, so that a
+//! caller can neither make nor change one, and one kind never passes for
+//! another. It carries no rights.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    domain::history::hex,
+    error::{Error, Result},
+};
+
+/// Bytes of the key.
+pub const KEY_BYTES: usize = 32;
+
+/// Bytes of the MAC that are kept; 128 bits.
+const MAC_BYTES: usize = 16;
+
+/// Makes and reads cursors.
+#[derive(Clone)]
+pub struct Cursors {
+    mac: Hmac<Sha256>,
+    epoch: String,
+}
+
+impl fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursors")
+    }
+}
+
+impl Cursors {
+    /// With the store's key and epoch.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] never: the MAC takes keys of any length.
+    pub fn new(key: &[u8], epoch: String) -> Result<Self> {
+        let mac = Hmac::new_from_slice(key).map_err(|e| Error::Internal(e.into()))?;
+        Ok(Self { mac, epoch })
+    }
+
+    /// The point in a tenant's history with this number.
+    pub fn revision(&self, tenant_id: &str, number: i64) -> String {
+        self.seal("revision", &format!("{}/{tenant_id}/{number}", self.epoch))
+    }
+
+    /// Where a list goes on: behind `last`, for a list told apart from others
+    /// by `list`.
+    pub fn page(&self, list: &[u8], last: &str) -> String {
+        self.seal("page", &format!("{}/{last}", fingerprint(list)))
+    }
+
+    /// The id behind which the list goes on; `None` for the first page.
+    ///
+    /// # Errors
+    /// [`Error::PageTokenInvalid`] when the token was made for another list,
+    /// or not here.
+    pub fn open_page(&self, list: &[u8], token: &str) -> Result<Option<String>> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let payload = self.open("page", token).ok_or(Error::PageTokenInvalid)?;
+        match payload.split_once('/') {
+            Some((made_for, last)) if made_for == fingerprint(list) => Ok(Some(last.to_owned())),
+            _ => Err(Error::PageTokenInvalid),
+        }
+    }
+
+    fn seal(&self, kind: &str, payload: &str) -> String {
+        let mut bytes = payload.as_bytes().to_vec();
+        bytes.extend_from_slice(
+            &self
+                .authenticate(kind, payload.as_bytes())
+                .finalize()
+                .into_bytes()[..MAC_BYTES],
+        );
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open(&self, kind: &str, token: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (payload, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+        let expected = self.authenticate(kind, payload);
+        expected.verify_truncated_left(mac).ok()?;
+        String::from_utf8(payload.to_vec()).ok()
+    }
+
+    fn authenticate(&self, kind: &str, payload: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
+        mac.update(kind.as_bytes());
+        mac.update(&[0]);
+        mac.update(payload);
+        mac
+    }
+}
+
+fn fingerprint(list: &[u8]) -> String {
+    hex(&Sha256::digest(list)[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursors(key: u8) -> Cursors {
+        Cursors::new(&[key; KEY_BYTES], "epoch".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_page_token_goes_on_with_its_own_list() {
+        let token = cursors(1).page(b"users", "id-7");
+        assert_eq!(
+            cursors(1).open_page(b"users", &token).unwrap().as_deref(),
+            Some("id-7")
+        );
+        assert_eq!(cursors(1).open_page(b"users", "").unwrap(), None);
+    }
+
+    #[test]
+    fn a_token_of_another_list_key_or_kind_is_refused() {
+        let token = cursors(1).page(b"users", "id-7");
+        let revision = cursors(1).revision("t", 7);
+        for (key, list, token) in [
+            (1, &b"groups"[..], token.as_str()),
+            (2, b"users", &token),
+            (1, b"users", &revision),
+            (1, b"users", &token[1..]),
+            (1, b"users", "%"),
+            (1, b"users", "AA"),
+        ] {
+            assert!(cursors(key).open_page(list, token).is_err());
+        }
+    }
+}

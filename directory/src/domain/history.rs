@@ -1,0 +1,176 @@
+//! What a write leaves behind: changes for consumers of the feed, an entry for
+//! auditors.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Resource, resource::ResourceKind};
+
+/// Who writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    /// A provisioning client, by one of its credentials.
+    Connection {
+        /// Id of the connection.
+        connection_id: String,
+        /// Id of the credential.
+        credential_id: String,
+    },
+    /// Whoever may run commands on the database.
+    Operator,
+}
+
+/// What happened to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Created,
+    /// Some of its attributes differ.
+    Updated,
+    /// An active user no longer is.
+    AccessEnded,
+    /// An inactive user is active again.
+    AccessRestored,
+    /// It was deleted.
+    Deleted,
+    /// A group has a member more.
+    MemberAdded,
+    /// A group has a member less.
+    MemberRemoved,
+}
+
+/// The type of what changed, numbered as `ResourceType` in the contract's
+/// design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceType {
+    /// A person.
+    User = 1,
+    /// A set of users and groups.
+    Group = 2,
+    /// A member of a group.
+    Membership = 3,
+    /// A credential.
+    Token = 4,
+    /// A provisioning client.
+    Connection = 5,
+}
+
+impl From<ResourceKind> for ResourceType {
+    fn from(kind: ResourceKind) -> Self {
+        match kind {
+            ResourceKind::User => Self::User,
+            ResourceKind::Group => Self::Group,
+        }
+    }
+}
+
+/// One change as consumers will see it. Names of attributes, never values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// To what.
+    pub resource_type: ResourceType,
+    /// Its id; of a membership, the group's.
+    pub resource_id: String,
+    /// Its version afterwards.
+    pub version: i64,
+    /// Names of the attributes that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_attributes: Vec<String>,
+    /// Of a membership: the member's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<String>,
+    /// Of a user: whether he may act afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+}
+
+impl Change {
+    /// Of a resource that is new or gone.
+    pub fn of(kind: ChangeKind, resource: &Resource) -> Self {
+        let active = kind != ChangeKind::Deleted && resource.active();
+        Self {
+            kind,
+            resource_type: resource.kind.into(),
+            resource_id: resource.id.clone(),
+            version: resource.version,
+            changed_attributes: Vec::new(),
+            member_id: None,
+            active: (resource.kind == ResourceKind::User).then_some(active),
+        }
+    }
+
+    /// Of a resource whose attributes differ.
+    pub fn between(before: &Resource, after: &Resource) -> Self {
+        let kind = match (before.active(), after.active()) {
+            (true, false) => ChangeKind::AccessEnded,
+            (false, true) => ChangeKind::AccessRestored,
+            _ => ChangeKind::Updated,
+        };
+        Self {
+            changed_attributes: after.changed_attributes(before),
+            ..Self::of(kind, after)
+        }
+    }
+
+    /// Of a group's member.
+    pub fn member(kind: ChangeKind, group_id: &str, version: i64, member_id: &str) -> Self {
+        Self {
+            kind,
+            resource_type: ResourceType::Membership,
+            resource_id: group_id.to_owned(),
+            version,
+            changed_attributes: Vec::new(),
+            member_id: Some(member_id.to_owned()),
+            active: None,
+        }
+    }
+}
+
+/// An entry for auditors, before it has its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Who.
+    pub actor: Actor,
+    /// Did what: the name of the use case, for example `PatchUser`.
+    pub method: &'static str,
+    /// To what type of thing.
+    pub resource_type: ResourceType,
+    /// To which one.
+    pub resource_id: String,
+    /// Names of the attributes that differ.
+    pub changed_attributes: Vec<String>,
+}
+
+/// The hash of the next link of an audit chain, in hexadecimal: SHA-256 over
+/// the former link's hash and the entry's fields, each preceded by its length
+/// so that no two entries run together.
+pub fn chain(former: &str, fields: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for field in std::iter::once(&former).chain(fields) {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_run_together() {
+        assert_ne!(chain("", &["ab", "c"]), chain("", &["a", "bc"]));
+        assert_ne!(chain("a", &["b"]), chain("", &["a", "b"]));
+        assert_eq!(chain("x", &["y"]).len(), 64);
+    }
+}

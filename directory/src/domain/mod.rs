@@ -1,0 +1,19 @@
+//! Rules of the directory, pure: no async, no I/O, no clock, no randomness.
+//!
+//! What counts as domain: what a resource may look like, what a PATCH does to
+//! it, what a filter means, what a version is, what a secret looks like. What
+//! does not: how any of it is stored (`storage`), called (`service`) or
+//! spelled on the wire (`grpc`).
+
+pub mod conform;
+pub mod credential;
+pub mod filter;
+pub mod fold;
+pub mod history;
+pub mod page;
+pub mod patch;
+pub mod resource;
+pub mod search;
+pub mod version;
+
+pub use resource::{Kind, Resource};

@@ -1,0 +1,190 @@
+//! A user or a group as the directory holds it.
+
+use muster_proto::{
+    schema::{GROUP, ResourceType, USER},
+    value::{Object, Value},
+};
+
+use crate::{
+    domain::conform,
+    error::{Error, Result},
+};
+
+/// The kinds of things that have an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A person.
+    User,
+    /// A set of users and groups.
+    Group,
+    /// A provisioning client.
+    Connection,
+    /// A secret of a provisioning client.
+    Credential,
+    /// A customer.
+    Tenant,
+}
+
+impl Kind {
+    /// The word for it in a sentence.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Connection => "connection",
+            Self::Credential => "credential",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+/// The kinds whose attributes the registry describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A person.
+    User,
+    /// A set of users and groups.
+    Group,
+}
+
+impl ResourceKind {
+    /// What the registry says about it.
+    pub fn schema(self) -> &'static ResourceType {
+        match self {
+            Self::User => &USER,
+            Self::Group => &GROUP,
+        }
+    }
+
+    /// The same as a thing with an id.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::User => Kind::User,
+            Self::Group => Kind::Group,
+        }
+    }
+
+    /// That there is none with this id.
+    pub fn not_found(self, id: impl Into<String>) -> Error {
+        Error::NotFound {
+            kind: self.kind(),
+            id: id.into(),
+        }
+    }
+}
+
+/// A user or a group, without its relations to others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// UUIDv7.
+    pub id: String,
+    /// What clients wrote, in the registry's spelling, with the `externalId`
+    /// of the acting connection. Nothing in it is unassigned.
+    pub attributes: Object,
+    /// Grows by one per change, from 1.
+    pub version: i64,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// Milliseconds since the Unix epoch.
+    pub updated_at: i64,
+}
+
+/// Longest value that has a unique index, in bytes.
+const KEY_LIMIT: usize = 1_024;
+
+impl Resource {
+    /// A new resource with these attributes; a user is active unless told
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Required`].
+    pub fn new(kind: ResourceKind, id: String, attributes: Object, now_ms: i64) -> Result<Self> {
+        let mut attributes = conform::conform(kind.schema(), attributes)?;
+        if kind == ResourceKind::User {
+            attributes
+                .entry("active".to_owned())
+                .or_insert(Value::Boolean(true));
+        }
+        let resource = Self {
+            kind,
+            id,
+            attributes,
+            version: 1,
+            created_at: now_ms,
+            updated_at: now_ms,
+        };
+        resource.check()?;
+        Ok(resource)
+    }
+
+    /// Replaces all attributes. A user's `active` stays when it is not given:
+    /// a client that does not speak of it does not mean to switch it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Required`].
+    pub fn replace(&mut self, attributes: Object) -> Result<()> {
+        let mut attributes = conform::conform(self.kind.schema(), attributes)?;
+        if let Some(active) = self.attributes.remove("active") {
+            attributes.entry("active".to_owned()).or_insert(active);
+        }
+        self.attributes = attributes;
+        self.check()
+    }
+
+    /// Checks what no single attribute can tell: that required ones are there
+    /// and that keys fit their index.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Required`].
+    pub fn check(&self) -> Result<()> {
+        let required = self
+            .kind
+            .schema()
+            .core
+            .attributes
+            .iter()
+            .filter(|a| a.required);
+        for attribute in required {
+            let text = self.text(attribute.name).map(str::trim);
+            if text.is_none_or(str::is_empty) {
+                return Err(Error::Required(attribute.name));
+            }
+        }
+        for name in ["userName", "displayName", "externalId"] {
+            if self.text(name).is_some_and(|text| text.len() > KEY_LIMIT) {
+                return Err(Error::invalid(
+                    name,
+                    format!("has more than {KEY_LIMIT} bytes"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a simple attribute at the top level.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether a user is active; `false` for what has no such attribute.
+    pub fn active(&self) -> bool {
+        self.attributes
+            .get("active")
+            .and_then(Value::as_bool)
+            .unwrap_or_default()
+    }
+
+    /// Names of the attributes at the top level whose values differ.
+    pub fn changed_attributes(&self, before: &Self) -> Vec<String> {
+        let names = before.attributes.keys().chain(self.attributes.keys());
+        let mut changed: Vec<_> = names
+            .filter(|name| self.attributes.get(*name) != before.attributes.get(*name))
+            .cloned()
+            .collect();
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+}

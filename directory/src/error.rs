@@ -1,0 +1,147 @@
+//! What can go wrong, as facts. No wire vocabulary: gRPC codes and details are
+//! made of these in `grpc/status.rs`, sentences for operators in `Display`.
+
+use crate::domain::Kind;
+
+/// `Result` with the directory's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a use case ended without doing what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No credential came with the call.
+    #[error("no credential")]
+    CredentialMissing,
+    /// The credential is unknown, malformed, expired, revoked or another
+    /// connection's. One fact for all causes: callers must not learn which.
+    #[error("the credential is not valid")]
+    CredentialInvalid,
+    /// The credential is good but gives no right to this call.
+    #[error("the credential lacks the scope {0:?}")]
+    ScopeMissing(String),
+    /// There is no such resource in the caller's tenant.
+    #[error("{} {id:?} does not exist", kind.noun())]
+    NotFound {
+        /// What was looked for.
+        kind: Kind,
+        /// The id as given.
+        id: String,
+    },
+    /// A value that must be unique in its scope is in use.
+    #[error("{} is already in use", .0.attribute())]
+    Taken(Taken),
+    /// Fields whose values break a rule.
+    #[error("{}", Violation::list(.0))]
+    Invalid(Vec<Violation>),
+    /// An attribute that must have a value has none.
+    #[error("{0} is required")]
+    Required(&'static str),
+    /// An attribute that the caller may not write.
+    #[error("{0} is read-only")]
+    ReadOnly(String),
+    /// A PATCH path that names nothing known.
+    #[error("path {0:?} names no attribute")]
+    PathInvalid(String),
+    /// A PATCH path that selects nothing where something is needed.
+    #[error("path {0:?} selects nothing")]
+    NoTarget(String),
+    /// A filter that cannot be evaluated.
+    #[error("{0}")]
+    FilterInvalid(String),
+    /// A page token that this server did not make for this list.
+    #[error("the page token does not belong to this list")]
+    PageTokenInvalid,
+    /// More items in one request than allowed.
+    #[error("at most {limit} {what} in one request")]
+    TooMany {
+        /// Of what, in the plural.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A group would become a member of itself.
+    #[error("group {0:?} would become a member of itself")]
+    GroupCycle(String),
+    /// The precondition names another version than the current one.
+    #[error("the resource has another version, {current}")]
+    VersionMismatch {
+        /// Its entity tag now.
+        current: String,
+    },
+    /// Other writers kept the database busy for too long.
+    #[error("the database is busy")]
+    Contention,
+    /// The database does not answer.
+    #[error("the database does not answer")]
+    Unavailable(#[source] Cause),
+    /// A fault of ours.
+    #[error("internal error")]
+    Internal(#[source] Cause),
+}
+
+/// What lies behind an error; for the log alone.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// A violation of one field.
+    pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(field, rule)])
+    }
+
+    /// A fault of ours, in words.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::Internal(what.into().into())
+    }
+}
+
+/// A value that must be unique in its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// `userName`, in the tenant.
+    UserName,
+    /// `displayName` of a group, in the tenant.
+    GroupName,
+    /// `externalId`, in the connection.
+    ExternalId,
+    /// The name of a tenant.
+    TenantName,
+    /// The name of a connection, in the tenant.
+    ConnectionName,
+}
+
+impl Taken {
+    /// The attribute's name in the API.
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::UserName => "userName",
+            Self::GroupName => "displayName",
+            Self::ExternalId => "externalId",
+            Self::TenantName => "tenant name",
+            Self::ConnectionName => "connection name",
+        }
+    }
+}
+
+/// A field and the rule that its value breaks. Never the value itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, for example `emails.primary`.
+    pub field: String,
+    /// The rule, for example `must be true or false`.
+    pub rule: String,
+}
+
+impl Violation {
+    /// A violation of this rule by this field.
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            rule: rule.into(),
+        }
+    }
+
+    fn list(violations: &[Self]) -> String {
+        let sentences = violations.iter().map(|v| format!("{} {}", v.field, v.rule));
+        sentences.collect::<Vec<_>>().join("; ")
+    }
+}

@@ -1,0 +1,234 @@
+//! The gate in front of every RPC: policy, credential, scope, deadline.
+//!
+//! A tower layer, so that the same gate stands before the socket and before
+//! callers in the same process. What each RPC demands is read from the
+//! contract's descriptor; an RPC that the descriptor does not know passes
+//! through to the router, which answers that it is not implemented.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use muster_proto::{CONNECTION_METADATA, policy::Policies, v1::MethodPolicy};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::status::{deadline_exceeded, status};
+use crate::{
+    auth::Caller,
+    error::{Error, Result},
+    service::Directory,
+};
+
+/// Puts the gate before a service.
+#[derive(Debug, Clone)]
+pub struct GateLayer {
+    directory: Directory,
+    policies: Arc<Policies>,
+}
+
+impl GateLayer {
+    /// The gate of this directory.
+    ///
+    /// # Errors
+    /// The contract has an RPC without a complete policy.
+    pub fn new(directory: Directory) -> Result<Self, muster_proto::policy::Error> {
+        let policies = Arc::new(Policies::load()?);
+        Ok(Self {
+            directory,
+            policies,
+        })
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The gate and what is behind it.
+#[derive(Debug, Clone)]
+pub struct Gate<S> {
+    inner: S,
+    layer: GateLayer,
+}
+
+impl<S, B> Service<Request<B>> for Gate<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = std::result::Result<Response<Body>, Infallible>> + Send>,
+    >;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<std::result::Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was polled ready must be the one that is called.
+        let ready = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, ready);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let answer = layer.pass(inner, request).await;
+            answer.or_else(|status| Ok(status.into_http()))
+        })
+    }
+}
+
+impl GateLayer {
+    async fn pass<S, B>(
+        &self,
+        mut inner: S,
+        mut request: Request<B>,
+    ) -> std::result::Result<Response<Body>, Status>
+    where
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    {
+        let Some(policy) = self.policies.get(request.uri().path()) else {
+            return call(&mut inner, request).await;
+        };
+        let limit = deadline(request.headers(), policy);
+        let work = async {
+            if !policy.unauthenticated {
+                let caller = self
+                    .admit(request.headers(), policy)
+                    .await
+                    .map_err(status)?;
+                request.extensions_mut().insert(caller);
+            }
+            call(&mut inner, request).await
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(deadline_exceeded()))
+    }
+
+    async fn admit(&self, headers: &HeaderMap, policy: &MethodPolicy) -> Result<Caller> {
+        let bearer = bearer(headers).ok_or(Error::CredentialMissing)?;
+        let connection = match headers.get(CONNECTION_METADATA) {
+            Some(value) => Some(value.to_str().map_err(|_| Error::CredentialInvalid)?),
+            None => None,
+        };
+        let caller = self.directory.authenticate(bearer, connection).await?;
+        caller.require_any(&policy.any_scope)?;
+        Ok(caller)
+    }
+}
+async fn call<S, B>(
+    inner: &mut S,
+    request: Request<B>,
+) -> std::result::Result<Response<Body>, Status>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+{
+    match inner.call(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// How long the call may take: what the caller says, within the policy.
+fn deadline(headers: &HeaderMap, policy: &MethodPolicy) -> Duration {
+    let asked = headers
+        .get("grpc-timeout")
+        .and_then(|value| timeout(value.to_str().ok()?));
+    let most = Duration::from_millis(policy.max_deadline_ms.into());
+    asked.map_or(
+        Duration::from_millis(policy.default_deadline_ms.into()),
+        |asked| asked.min(most),
+    )
+}
+
+/// Reads gRPC's timeout: at most eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        for (text, expected) in [
+            ("1S", Some(Duration::from_secs(1))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3_600))),
+            ("123456789S", None),
+            ("S", None),
+            ("", None),
+            ("1x", None),
+            ("é", None),
+        ] {
+            assert_eq!(timeout(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_stays_within_the_policy() {
+        let policy = MethodPolicy {
+            default_deadline_ms: 2_000,
+            max_deadline_ms: 10_000,
+            ..MethodPolicy::default()
+        };
+        let asked = |text: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = text {
+                headers.insert("grpc-timeout", http::HeaderValue::from_static(text));
+            }
+            deadline(&headers, &policy).as_millis()
+        };
+        assert_eq!(asked(None), 2_000);
+        assert_eq!(asked(Some("1S")), 1_000);
+        assert_eq!(asked(Some("1H")), 10_000);
+    }
+
+    #[test]
+    fn only_a_bearer_token_is_one() {
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, http::HeaderValue::from_static(text));
+            bearer(&headers).map(ToOwned::to_owned)
+        };
+        assert_eq!(read("bearer abc").as_deref(), Some("abc"));
+        for wrong in ["abc", "Basic abc", "Bearer ", "Bearer"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Read masks: which top-level fields of a message are wanted.
+
+use std::collections::HashSet;
+
+use muster_proto::{
+    schema::{ENTERPRISE_USER, ResourceType, is_urn},
+    value::Object,
+};
+use prost_types::FieldMask;
+
+use crate::{
+    error::{Error, Result},
+    service::Wants,
+};
+
+/// A checked read mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mask(Option<HashSet<String>>);
+
+impl Mask {
+    /// Checks that each path is a top-level field.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub(super) fn read(resource: &ResourceType, mask: Option<FieldMask>) -> Result<Self> {
+        let Some(mask) = mask.filter(|mask| !mask.paths.is_empty()) else {
+            return Ok(Self(None));
+        };
+        let known: HashSet<_> = fields(resource).collect();
+        match mask.paths.iter().find(|path| !known.contains(*path)) {
+            Some(unknown) => {
+                let rule = format!("{unknown:?} is no field of {}", resource.name);
+                Err(Error::invalid("read_mask", rule))
+            }
+            None => Ok(Self(Some(mask.paths.into_iter().collect()))),
+        }
+    }
+
+    /// Which relations have to be looked up.
+    pub(super) fn wants(&self) -> Wants {
+        Wants {
+            groups: self.has("groups"),
+            manager_name: self.has("enterprise"),
+        }
+    }
+
+    /// Leaves the wanted attributes.
+    pub(super) fn apply(&self, attributes: &mut Object) {
+        attributes.retain(|name, _| match name.as_str() {
+            ENTERPRISE_USER => self.has("enterprise"),
+            urn if is_urn(urn) => self.has("extensions"),
+            name => self.0.is_none() || self.has(&snake_case(name)),
+        });
+    }
+
+    fn has(&self, field: &str) -> bool {
+        self.0.as_ref().is_none_or(|fields| fields.contains(field))
+    }
+}
+
+fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
+    let attributes = resource.core.attributes.iter().map(|a| snake_case(a.name));
+    let others = ["id", "meta", "enterprise", "extensions"].map(ToOwned::to_owned);
+    attributes.chain(others)
+}
+
+/// The field's name for an attribute's: `x509Certificates` is
+/// `x509_certificates`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::schema::USER;
+
+    use super::*;
+
+    fn mask(paths: &[&str]) -> Result<Mask> {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        Mask::read(&USER, Some(FieldMask { paths }))
+    }
+
+    #[test]
+    fn a_mask_names_fields_of_the_message() {
+        let narrow = mask(&["user_name", "x509_certificates"]).expect("both are fields");
+        let mut attributes: Object = ["userName", "title", "x509Certificates", "urn:x:2.0:User"]
+            .map(|name| (name.to_owned(), "x".into()))
+            .into();
+        narrow.apply(&mut attributes);
+        assert_eq!(
+            attributes.into_keys().collect::<Vec<_>>(),
+            ["userName", "x509Certificates"]
+        );
+        assert!(!narrow.wants().groups);
+        assert!(mask(&["userName"]).is_err());
+        assert_eq!(mask(&[]).expect("none is all").wants(), Wants::ALL);
+    }
+}

@@ -1,0 +1,49 @@
+//! gRPC: decode, call the service, encode. The only place where the directory
+//! knows the wire.
+
+mod decode;
+mod encode;
+mod gate;
+mod groups;
+mod mask;
+mod provisioning;
+mod status;
+mod users;
+
+pub use gate::{Gate, GateLayer};
+pub use status::status;
+
+use muster_proto::v1::{
+    group_service_server::GroupServiceServer,
+    provisioning_service_server::ProvisioningServiceServer, user_service_server::UserServiceServer,
+};
+use tonic::{Request, service::Routes};
+
+use crate::{auth::Caller, error::Error, service::Directory};
+
+/// Longest message accepted, in bytes: a group with 10,000 members fits.
+const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The directory's services, without the [`Gate`] that lets callers in.
+pub fn routes(directory: &Directory) -> Routes {
+    let users = UserServiceServer::new(users::Users(directory.clone()));
+    let groups = GroupServiceServer::new(groups::Groups(directory.clone()));
+    let provisioning =
+        ProvisioningServiceServer::new(provisioning::Provisioning(directory.clone()));
+    Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(groups.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
+}
+
+/// Names of the services, for the health service.
+pub const SERVICE_NAMES: [&str; 3] = [
+    muster_proto::v1::user_service_server::SERVICE_NAME,
+    muster_proto::v1::group_service_server::SERVICE_NAME,
+    muster_proto::v1::provisioning_service_server::SERVICE_NAME,
+];
+
+/// The caller whom the gate let in.
+fn caller<T>(request: &Request<T>) -> Result<Caller, tonic::Status> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| status(Error::internal("the gate let a stranger in")))
+}

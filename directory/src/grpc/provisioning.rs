@@ -1,0 +1,23 @@
+//! `ProvisioningService`: decode, call the service, encode.
+
+use muster_proto::v1::{self, provisioning_service_server::ProvisioningService};
+use tonic::{Request, Response, Status};
+
+use super::{caller, encode, status::status};
+use crate::service::Directory;
+
+pub(super) struct Provisioning(pub(super) Directory);
+
+#[tonic::async_trait]
+impl ProvisioningService for Provisioning {
+    async fn get_connection(
+        &self,
+        request: Request<v1::GetConnectionRequest>,
+    ) -> Result<Response<v1::GetConnectionResponse>, Status> {
+        let caller = caller(&request)?;
+        let id = request.into_inner().id;
+        let connection = self.0.own_connection(&caller, &id).await.map_err(status)?;
+        let connection = Some(encode::connection(connection));
+        Ok(Response::new(v1::GetConnectionResponse { connection }))
+    }
+}

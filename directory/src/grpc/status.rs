@@ -1,0 +1,175 @@
+//! Errors as gRPC statuses. The only file that names a gRPC code.
+//!
+//! Every status carries one `ErrorInfo` with a reason (AIP-193); its message is
+//! written for callers. What lies behind a fault of ours goes to the log, here
+//! and once, never to the caller.
+
+use std::{collections::HashMap, time::Duration};
+
+use muster_proto::{
+    reason::{DOMAIN, name},
+    v1::ErrorReason,
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    domain::Kind,
+    error::{Error, Taken},
+};
+
+/// When a caller may try again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the caller is told.
+pub fn status(error: Error) -> Status {
+    let (code, reason) = classify(&error);
+    let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, metadata(&error));
+    match &error {
+        Error::Invalid(violations) => {
+            for violation in violations.iter().take(VIOLATION_LIMIT) {
+                details.add_bad_request_violation(&violation.field, &violation.rule);
+            }
+        }
+        Error::Required(field) => {
+            details.add_bad_request_violation(*field, "is required");
+        }
+        Error::NotFound { kind, id } => {
+            details.set_resource_info(kind.noun(), short(id), "", "");
+        }
+        Error::Contention | Error::Unavailable(_) => {
+            details.set_retry_info(Some(RETRY));
+        }
+        _ => {}
+    }
+    log(&error);
+    Status::with_error_details(code, short(&error.to_string()), details)
+}
+
+/// The call took longer than its deadline.
+pub(super) fn deadline_exceeded() -> Status {
+    let reason = name(ErrorReason::DeadlineExceeded);
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(Code::DeadlineExceeded, "the call took too long", details)
+}
+
+/// Most violations in one answer: details travel in trailers, which are small.
+const VIOLATION_LIMIT: usize = 20;
+
+/// Longest text in an answer, in characters.
+const TEXT_LIMIT: usize = 1_000;
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn classify(error: &Error) -> (Code, ErrorReason) {
+    use ErrorReason as Reason;
+    match error {
+        Error::CredentialMissing => (Code::Unauthenticated, Reason::CredentialMissing),
+        Error::CredentialInvalid => (Code::Unauthenticated, Reason::CredentialInvalid),
+        Error::ScopeMissing(_) => (Code::PermissionDenied, Reason::ScopeMissing),
+        Error::NotFound { kind, .. } => (Code::NotFound, not_found(*kind)),
+        Error::Taken(taken) => (Code::AlreadyExists, already_exists(*taken)),
+        Error::Invalid(_) => (Code::InvalidArgument, Reason::FieldInvalid),
+        Error::Required(_) => (Code::InvalidArgument, Reason::RequiredAttributeMissing),
+        Error::ReadOnly(_) => (Code::InvalidArgument, Reason::Mutability),
+        Error::PathInvalid(_) => (Code::InvalidArgument, Reason::PathInvalid),
+        Error::NoTarget(_) => (Code::FailedPrecondition, Reason::NoTarget),
+        Error::FilterInvalid(_) => (Code::InvalidArgument, Reason::FilterInvalid),
+        Error::PageTokenInvalid => (Code::InvalidArgument, Reason::PageTokenInvalid),
+        Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
+        Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
+        Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
+        Error::Contention => (Code::Unavailable, Reason::WriteConflict),
+        Error::Unavailable(_) => (Code::Unavailable, Reason::StoreUnavailable),
+        Error::Internal(_) => (Code::Internal, Reason::Internal),
+    }
+}
+
+fn not_found(kind: Kind) -> ErrorReason {
+    match kind {
+        Kind::User => ErrorReason::UserNotFound,
+        Kind::Group => ErrorReason::GroupNotFound,
+        Kind::Connection | Kind::Credential | Kind::Tenant => ErrorReason::ConnectionNotFound,
+    }
+}
+
+fn already_exists(taken: Taken) -> ErrorReason {
+    match taken {
+        Taken::UserName => ErrorReason::UserNameTaken,
+        Taken::ExternalId => ErrorReason::ExternalIdTaken,
+        Taken::GroupName | Taken::TenantName | Taken::ConnectionName => {
+            ErrorReason::DisplayNameTaken
+        }
+    }
+}
+
+/// The dynamic parts of the message (AIP-193).
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let pair = match error {
+        Error::ScopeMissing(scope) => ("scope", scope.clone()),
+        Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
+        Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
+        Error::ReadOnly(attribute) => ("attribute", attribute.clone()),
+        Error::PathInvalid(path) | Error::NoTarget(path) => ("path", short(path)),
+        Error::TooMany { limit, .. } => ("limit", limit.to_string()),
+        Error::VersionMismatch { current } => ("etag", current.clone()),
+        _ => return HashMap::new(),
+    };
+    HashMap::from([(pair.0.to_owned(), pair.1)])
+}
+
+fn log(error: &Error) {
+    match error {
+        Error::Internal(cause) => tracing::error!(cause = chain(cause.as_ref()), "internal error"),
+        Error::Unavailable(cause) => {
+            tracing::error!(
+                cause = chain(cause.as_ref()),
+                "the database does not answer"
+            );
+        }
+        Error::Contention => tracing::warn!("the database was busy for too long"),
+        _ => {}
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_says_nothing_of_its_cause() {
+        let status = status(Error::internal("UNIQUE constraint failed: users.secret"));
+        assert_eq!(status.message(), "internal error");
+        let info = status
+            .get_error_details()
+            .error_info()
+            .cloned()
+            .expect("always there");
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("INTERNAL", DOMAIN)
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let status = status(Error::FilterInvalid("ä".repeat(5_000)));
+        assert!(status.message().chars().count() < TEXT_LIMIT + 10);
+    }
+}

@@ -1,0 +1,123 @@
+//! The directory as a server: services, gate and health, on a socket and in
+//! the same process.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::net::TcpListener;
+use tonic::{
+    service::Routes,
+    transport::server::{Server as Transport, TcpIncoming},
+};
+use tonic_health::server::{HealthReporter, health_reporter};
+use tower::Layer as _;
+
+use crate::{
+    grpc::{Gate, GateLayer, SERVICE_NAMES, routes},
+    service::Directory,
+};
+
+/// How often the health service looks whether the database answers.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a look may take.
+const HEALTH_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The directory's services behind their gate, to be called or served.
+#[derive(Debug, Clone)]
+pub struct Services {
+    directory: Directory,
+    gated: Gate<Routes>,
+    health: HealthReporter,
+}
+
+impl Services {
+    /// Assembles the services. They report to be healthy once
+    /// [`watch_health`](Self::watch_health) runs.
+    ///
+    /// # Errors
+    /// The contract has an RPC without a complete policy.
+    pub fn new(directory: Directory) -> Result<Self, muster_proto::policy::Error> {
+        let (health, health_service) = health_reporter();
+        let gate = GateLayer::new(directory.clone())?;
+        let routes = routes(&directory).add_service(health_service).prepare();
+        Ok(Self {
+            directory,
+            gated: gate.layer(routes),
+            health,
+        })
+    }
+
+    /// The services for callers in this process: no socket, the same gate.
+    pub fn in_process(&self) -> Gate<Routes> {
+        self.gated.clone()
+    }
+
+    /// Keeps the health service true to the database. Runs until dropped.
+    pub async fn watch_health(&self) {
+        let mut ticks = tokio::time::interval(HEALTH_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let answer = tokio::time::timeout(HEALTH_PATIENCE, self.directory.ping()).await;
+            self.report(matches!(answer, Ok(Ok(())))).await;
+        }
+    }
+
+    /// Tells all who ask that no more calls are wanted.
+    pub async fn report_stopping(&self) {
+        self.report(false).await;
+    }
+
+    async fn report(&self, serving: bool) {
+        let status = if serving {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        for name in SERVICE_NAMES.into_iter().chain([""]) {
+            self.health.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// The services on a socket.
+#[derive(Debug)]
+pub struct Server {
+    services: Services,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds the socket; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(address: SocketAddr, services: Services) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            services,
+            listener,
+            address,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is done and calls in flight are answered.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        Transport::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .serve_with_incoming_shutdown(self.services.gated, incoming, shutdown)
+            .await
+            .map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,358 @@
+//! Groups and their members.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use muster_proto::value::Object;
+
+use super::{
+    Directory,
+    resources::{Written, advance, load, record},
+    view::View,
+};
+use crate::{
+    auth::Caller,
+    domain::{
+        Resource,
+        filter::Filter,
+        history::{Change, ChangeKind},
+        page::{Page, PageRequest},
+        patch::{self, Operation},
+        resource::ResourceKind,
+        version::Precondition,
+    },
+    error::{Error, Result},
+    storage::{
+        Tx,
+        members::{self, Member, NewMember},
+        resources,
+    },
+};
+
+/// Most members that one request may name.
+pub const MEMBER_LIMIT: usize = 10_000;
+
+/// Names a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// By the id of a user.
+    User(String),
+    /// By the id of a group.
+    Group(String),
+    /// By the id of either, else by an external id of the caller's connection.
+    Any(String),
+}
+
+impl Reference {
+    fn text(&self) -> &str {
+        match self {
+            Self::User(text) | Self::Group(text) | Self::Any(text) => text,
+        }
+    }
+}
+
+/// One step of a change to a group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Modification {
+    /// Changes an attribute.
+    Patch(Operation),
+    /// Replaces all attributes; members stay.
+    ReplaceAttributes(Object),
+    /// Adds members; those who are in stay in.
+    Add(Vec<Reference>),
+    /// Removes members; those who are not in are passed over.
+    Remove(Vec<Reference>),
+    /// Removes the members that satisfy a filter on elements of `members`.
+    RemoveMatching(Filter),
+    /// Leaves exactly these members.
+    Replace(Vec<Reference>),
+}
+
+/// What became of the members that a request named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Are in now and were not.
+    pub added: usize,
+    /// Were to be added and are in already.
+    pub already_present: usize,
+    /// Were in and are no longer.
+    pub removed: usize,
+    /// Were to be removed and are not in.
+    pub not_present: usize,
+}
+
+/// What a change to a group ended with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Modified {
+    /// The group afterwards.
+    pub written: Written,
+    /// What became of the members.
+    pub counts: Counts,
+}
+
+impl Directory {
+    /// Creates a group with members.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], also for a member that does not exist;
+    /// [`Error::Required`], [`Error::Taken`].
+    pub async fn create_group(
+        &self,
+        caller: &Caller,
+        attributes: Object,
+        members: Vec<Reference>,
+    ) -> Result<Written> {
+        let (id, now) = (self.source.new_id(), self.source.now_ms());
+        let group = Resource::new(ResourceKind::Group, id, attributes, now)?;
+        let members = &members;
+        self.store
+            .transact("create_group", |tx| {
+                let group = group.clone();
+                async move {
+                    resources::insert(&tx, caller.scope(), &group).await?;
+                    let mut edit = MemberEdit::new(&tx, caller, &group.id);
+                    edit.add(members).await?;
+                    let mut changes = vec![Change::of(ChangeKind::Created, &group)];
+                    changes.extend(edit.changes(group.version));
+                    let revision = record(&tx, caller, "CreateGroup", &group, &changes).await?;
+                    Ok(Written {
+                        view: plain(group),
+                        revision: Some(revision),
+                    })
+                }
+            })
+            .await
+    }
+
+    /// Changes attributes and members of a group, in order, all or none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`],
+    /// [`Error::Invalid`], [`Error::GroupCycle`] and those of
+    /// [`patch::apply`].
+    pub async fn modify_group(
+        &self,
+        caller: &Caller,
+        id: &str,
+        modifications: Vec<Modification>,
+        precondition: &Precondition,
+    ) -> Result<Modified> {
+        let now = self.source.now_ms();
+        let modifications = &modifications;
+        self.store
+            .transact("modify_group", |tx| async move {
+                let before = load(&tx, caller, ResourceKind::Group, id, precondition).await?;
+                let mut after = before.clone();
+                let mut edit = MemberEdit::new(&tx, caller, id);
+                for modification in modifications {
+                    edit.apply(&mut after, modification).await?;
+                }
+                let counts = edit.counts;
+                let renamed = after.attributes != before.attributes;
+                if !renamed && edit.is_empty() {
+                    let written = Written {
+                        view: plain(after),
+                        revision: None,
+                    };
+                    return Ok(Modified { written, counts });
+                }
+                advance(&mut after, now);
+                resources::update(&tx, caller.scope(), &before, &after).await?;
+                let mut changes = Vec::new();
+                if renamed {
+                    changes.push(Change::between(&before, &after));
+                }
+                changes.extend(edit.changes(after.version));
+                let revision = record(&tx, caller, "ModifyGroup", &after, &changes).await?;
+                let written = Written {
+                    view: plain(after),
+                    revision: Some(revision),
+                };
+                Ok(Modified { written, counts })
+            })
+            .await
+    }
+
+    /// Lists the direct members of a group, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn list_members(
+        &self,
+        caller: &Caller,
+        group_id: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Member>> {
+        let tx = self.store.snapshot().await?;
+        let group = resources::load(&tx, caller.scope(), ResourceKind::Group, group_id).await?;
+        let group = group.ok_or_else(|| ResourceKind::Group.not_found(group_id))?;
+        members::list(&tx, &group.id, page).await
+    }
+}
+
+fn plain(group: Resource) -> View {
+    View {
+        resource: group,
+        groups: Vec::new(),
+        manager_name: None,
+    }
+}
+
+/// Changes the members of one group and remembers what came of it.
+struct MemberEdit<'a> {
+    tx: &'a Tx,
+    caller: &'a Caller,
+    group_id: &'a str,
+    counts: Counts,
+    /// By member: 1 added, -1 removed, 0 both.
+    net: BTreeMap<String, i8>,
+}
+
+impl<'a> MemberEdit<'a> {
+    fn new(tx: &'a Tx, caller: &'a Caller, group_id: &'a str) -> Self {
+        Self {
+            tx,
+            caller,
+            group_id,
+            counts: Counts::default(),
+            net: BTreeMap::new(),
+        }
+    }
+
+    async fn apply(&mut self, group: &mut Resource, modification: &Modification) -> Result<()> {
+        match modification {
+            Modification::Patch(operation) => patch::apply(group, vec![operation.clone()]),
+            Modification::ReplaceAttributes(attributes) => group.replace(attributes.clone()),
+            Modification::Add(references) => self.add(references).await,
+            Modification::Remove(references) => self.remove_named(references).await,
+            Modification::RemoveMatching(filter) => {
+                let scope = self.caller.scope();
+                let found = members::matching(self.tx, scope, self.group_id, filter).await?;
+                self.remove(found).await
+            }
+            Modification::Replace(references) => self.replace(references).await,
+        }
+    }
+
+    async fn add(&mut self, references: &[Reference]) -> Result<()> {
+        let wanted = self.resolve_all(references).await?;
+        self.add_resolved(wanted).await
+    }
+
+    async fn add_resolved(&mut self, mut wanted: BTreeSet<NewMember>) -> Result<()> {
+        let ids: Vec<_> = wanted.iter().map(|member| member.id.clone()).collect();
+        for id in members::present(self.tx, self.group_id, &ids).await? {
+            self.counts.already_present += 1;
+            wanted.retain(|member| member.id != id);
+        }
+        let groups = wanted.iter().filter(|member| member.is_group);
+        let groups: Vec<_> = groups.map(|member| member.id.clone()).collect();
+        if !groups.is_empty() && members::is_within(self.tx, self.group_id, &groups).await? {
+            return Err(Error::GroupCycle(self.group_id.to_owned()));
+        }
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        members::add(self.tx, self.group_id, &wanted).await?;
+        self.counts.added += wanted.len();
+        for member in wanted {
+            *self.net.entry(member.id).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    async fn remove_named(&mut self, references: &[Reference]) -> Result<()> {
+        let resolved = self.resolve(references).await?;
+        // A member that is deleted can still be named by its id.
+        let named: BTreeSet<_> = references
+            .iter()
+            .map(|reference| {
+                let member = resolved.get(reference.text());
+                member.map_or_else(|| reference.text().to_owned(), |member| member.id.clone())
+            })
+            .collect();
+        let named: Vec<_> = named.into_iter().collect();
+        let present = members::present(self.tx, self.group_id, &named).await?;
+        self.counts.not_present += named.len() - present.len();
+        self.remove(present).await
+    }
+
+    async fn remove(&mut self, present: Vec<String>) -> Result<()> {
+        members::remove(self.tx, self.group_id, &present).await?;
+        self.counts.removed += present.len();
+        for id in present {
+            *self.net.entry(id).or_default() -= 1;
+        }
+        Ok(())
+    }
+
+    async fn replace(&mut self, references: &[Reference]) -> Result<()> {
+        let wanted = self.resolve_all(references).await?;
+        let current = members::live(self.tx, self.group_id).await?;
+        let keep: BTreeSet<_> = wanted.iter().map(|member| member.id.as_str()).collect();
+        let gone = current
+            .into_iter()
+            .filter(|id| !keep.contains(id.as_str()))
+            .collect();
+        self.remove(gone).await?;
+        self.add_resolved(wanted).await
+    }
+
+    /// The members that are named, each of whom must exist.
+    async fn resolve_all(&self, references: &[Reference]) -> Result<BTreeSet<NewMember>> {
+        let resolved = self.resolve(references).await?;
+        let unknown = references.iter().find(|r| !resolved.contains_key(r.text()));
+        if let Some(unknown) = unknown {
+            let rule = format!("{:?} is no user or group here", unknown.text());
+            return Err(Error::invalid("members.value", rule));
+        }
+        Ok(resolved.into_values().collect())
+    }
+
+    async fn resolve(&self, references: &[Reference]) -> Result<HashMap<String, NewMember>> {
+        let mut resolved = HashMap::new();
+        for (kind, by_external_id) in [
+            (ResourceKind::User, false),
+            (ResourceKind::Group, false),
+            (ResourceKind::User, true),
+            (ResourceKind::Group, true),
+        ] {
+            let open: BTreeSet<_> = references
+                .iter()
+                .filter(|r| may_be(r, kind, by_external_id) && !resolved.contains_key(r.text()))
+                .map(|r| r.text().to_owned())
+                .collect();
+            let open: Vec<_> = open.into_iter().collect();
+            let scope = self.caller.scope();
+            let found = resources::resolve(self.tx, scope, kind, &open, by_external_id).await?;
+            let is_group = kind == ResourceKind::Group;
+            resolved.extend(
+                found
+                    .into_iter()
+                    .map(|(text, id)| (text, NewMember { id, is_group })),
+            );
+        }
+        Ok(resolved)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.net.values().all(|net| *net == 0)
+    }
+
+    fn changes(self, version: i64) -> impl Iterator<Item = Change> {
+        let group_id = self.group_id.to_owned();
+        self.net.into_iter().filter_map(move |(member_id, net)| {
+            let kind = match net {
+                1 => ChangeKind::MemberAdded,
+                -1 => ChangeKind::MemberRemoved,
+                _ => return None,
+            };
+            Some(Change::member(kind, &group_id, version, &member_id))
+        })
+    }
+}
+
+fn may_be(reference: &Reference, kind: ResourceKind, by_external_id: bool) -> bool {
+    match reference {
+        Reference::User(_) => kind == ResourceKind::User && !by_external_id,
+        Reference::Group(_) => kind == ResourceKind::Group && !by_external_id,
+        Reference::Any(_) => true,
+    }
+}

@@ -1,0 +1,155 @@
+//! One sea-orm entity per table, private to storage. Columns are documented in
+//! the migrations.
+
+#![allow(missing_docs, reason = "the migrations document the columns")]
+
+macro_rules! entity {
+    ($module:ident, $table:literal, { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        pub(super) mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+            #[sea_orm(table_name = $table)]
+            pub(crate) struct Model {
+                $($(#[$attribute])* pub(crate) $field: $type),*
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub(crate) enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+entity!(settings, "settings", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    name: String,
+    value: String,
+});
+
+entity!(tenants, "tenants", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    name: String,
+    name_key: String,
+    created_at: i64,
+});
+
+entity!(directory_heads, "directory_heads", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant_id: String,
+    revision: i64,
+    audit_sequence: i64,
+    audit_hash: String,
+});
+
+entity!(connections, "connections", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    name: String,
+    name_key: String,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+});
+
+entity!(credentials, "credentials", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    connection_id: String,
+    name: String,
+    key_id: String,
+    secret_hash: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+});
+
+entity!(users, "users", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    user_name_key: String,
+    display_name: Option<String>,
+    display_name_key: Option<String>,
+    active: bool,
+    document: String,
+    search: String,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+});
+
+entity!(groups, "groups", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    display_name: String,
+    display_name_key: String,
+    document: String,
+    search: String,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+});
+
+entity!(external_ids, "external_ids", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    connection_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    resource_id: String,
+    resource_type: i64,
+    external_id: String,
+    live: bool,
+});
+
+entity!(user_values, "user_values", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    attribute: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    value_key: String,
+    tenant_id: String,
+});
+
+entity!(memberships, "memberships", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    group_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    member_id: String,
+    member_type: i64,
+});
+
+entity!(changes, "changes", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    revision: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    part: i64,
+    committed_at: i64,
+    actor: String,
+    payload: String,
+});
+
+entity!(audit_entries, "audit_entries", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    sequence: i64,
+    revision: i64,
+    recorded_at: i64,
+    actor: String,
+    method: String,
+    resource_type: i64,
+    resource_id: String,
+    outcome: String,
+    changed_attributes: String,
+    hash: String,
+});

@@ -1,0 +1,49 @@
+//! The driver's errors as the directory's.
+
+use muster_migrations::names::{
+    UNIQUE_COLUMNS, UNIQUE_CONNECTION_NAME, UNIQUE_EXTERNAL_ID, UNIQUE_GROUP_NAME,
+    UNIQUE_TENANT_NAME, UNIQUE_USER_NAME,
+};
+use sea_orm::DbErr;
+
+use super::dialect::{Fault, fault};
+use crate::error::{Error, Taken};
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match fault(&error) {
+            Fault::Unique(columns) => match taken(&columns) {
+                Some(taken) => Self::Taken(taken),
+                None => Self::Internal(error.into()),
+            },
+            Fault::Busy => Self::Contention,
+            Fault::Unreachable => Self::Unavailable(error.into()),
+            Fault::Other => Self::Internal(error.into()),
+        }
+    }
+}
+
+/// What a violated index protects, by its columns.
+fn taken(columns: &str) -> Option<Taken> {
+    let (name, _) = UNIQUE_COLUMNS.iter().find(|(_, known)| *known == columns)?;
+    match *name {
+        UNIQUE_USER_NAME => Some(Taken::UserName),
+        UNIQUE_GROUP_NAME => Some(Taken::GroupName),
+        UNIQUE_EXTERNAL_ID => Some(Taken::ExternalId),
+        UNIQUE_TENANT_NAME => Some(Taken::TenantName),
+        UNIQUE_CONNECTION_NAME => Some(Taken::ConnectionName),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unique_index_protects_something_known() {
+        for (name, columns) in UNIQUE_COLUMNS {
+            assert!(taken(columns).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Filters as SQL conditions.
+//!
+//! Every condition is true or false, never unknown: `NOT` must mean "the
+//! others". Comparisons with a column that has an index are plain equalities,
+//! so that the database can use it; everything else reads the search document.
+
+use muster_proto::schema::{Attribute, Reach, Schema};
+
+use super::{Scope, dialect, resources::table, sql::Sql};
+use crate::domain::{
+    filter::{Field, Filter, Literal, Operator},
+    fold::fold,
+    resource::ResourceKind,
+    search::index_name,
+};
+
+/// The condition on a row `r` of the table of this kind.
+pub(super) fn condition(filter: &Filter, kind: ResourceKind, scope: Scope<'_>) -> Sql {
+    Compiler { kind, scope }.condition(filter)
+}
+
+/// The condition on a member `m` of a group, from a filter on elements of
+/// `members`.
+pub(super) fn member_condition(filter: &Filter, scope: Scope<'_>) -> Sql {
+    let compiler = Compiler {
+        kind: ResourceKind::Group,
+        scope,
+    };
+    compiler.in_element(filter, &member_part)
+}
+
+struct Compiler<'a> {
+    kind: ResourceKind,
+    scope: Scope<'a>,
+}
+
+/// Where the value of a sub-attribute of an element is found.
+type Part<'a> = dyn Fn(&'static Attribute) -> Sql + 'a;
+
+impl Compiler<'_> {
+    fn condition(&self, filter: &Filter) -> Sql {
+        match filter {
+            Filter::And(filters) => all(filters.iter().map(|f| self.condition(f))),
+            Filter::Or(filters) => any(filters.iter().map(|f| self.condition(f))),
+            Filter::Not(filter) => not(self.condition(filter)),
+            Filter::Compare(field, operator, literal) => self.compare(field, *operator, literal),
+            Filter::Present(field) => self.present(field),
+            Filter::Element(field, filter) => self.element(field, filter),
+        }
+    }
+
+    fn compare(&self, field: &Field, operator: Operator, literal: &Literal) -> Sql {
+        match field {
+            Field::Attribute {
+                schema,
+                attribute,
+                sub,
+            } => {
+                let leaf = sub.or(field.leaf().filter(|leaf| !std::ptr::eq(*leaf, *attribute)));
+                if let (true, Some(leaf)) = (attribute.multi_valued, leaf) {
+                    let key = indexed_key(leaf, operator, literal);
+                    return self.some_element(*schema, attribute, key, &|part| {
+                        compare(part(leaf), leaf, operator, literal)
+                    });
+                }
+                let place = self.place(*schema, attribute, leaf);
+                let compared = compare(place, leaf.unwrap_or(attribute), operator, literal);
+                self.with_index(*schema, attribute, leaf, operator, literal, compared)
+            }
+            Field::Unregistered {
+                urn,
+                attribute,
+                sub,
+            } => {
+                let value = compare_any(Sql::new("element.value"), operator, literal);
+                exists(unregistered(urn, attribute, sub.as_deref()), value)
+            }
+            Field::Element(_) => never(),
+        }
+    }
+
+    fn present(&self, field: &Field) -> Sql {
+        match field {
+            Field::Attribute {
+                schema,
+                attribute,
+                sub,
+            } if attribute.multi_valued => {
+                self.some_element(*schema, attribute, None, &|part| match sub {
+                    Some(sub) => part(sub).text(" IS NOT NULL"),
+                    None => always(),
+                })
+            }
+            Field::Attribute {
+                schema,
+                attribute,
+                sub,
+            } => self.place(*schema, attribute, *sub).text(" IS NOT NULL"),
+            Field::Unregistered {
+                urn,
+                attribute,
+                sub,
+            } => exists(unregistered(urn, attribute, sub.as_deref()), always()),
+            Field::Element(_) => never(),
+        }
+    }
+
+    fn element(&self, field: &Field, filter: &Filter) -> Sql {
+        let Field::Attribute {
+            schema, attribute, ..
+        } = field
+        else {
+            return never();
+        };
+        let key = indexed_equality(filter);
+        self.some_element(*schema, attribute, key, &|part| {
+            self.in_element(filter, part)
+        })
+    }
+
+    fn in_element(&self, filter: &Filter, part: &Part<'_>) -> Sql {
+        match filter {
+            Filter::And(filters) => all(filters.iter().map(|f| self.in_element(f, part))),
+            Filter::Or(filters) => any(filters.iter().map(|f| self.in_element(f, part))),
+            Filter::Not(filter) => not(self.in_element(filter, part)),
+            Filter::Compare(Field::Element(sub), operator, literal) => {
+                compare(part(sub), sub, *operator, literal)
+            }
+            Filter::Present(Field::Element(sub)) => part(sub).text(" IS NOT NULL"),
+            Filter::Compare(..) | Filter::Present(_) | Filter::Element(..) => never(),
+        }
+    }
+
+    /// Whether some element of a multi-valued attribute satisfies a condition.
+    /// With the key that an indexed part of it must have, the index narrows
+    /// the search first.
+    fn some_element(
+        &self,
+        schema: Option<&Schema>,
+        attribute: &'static Attribute,
+        key: Option<(&'static Attribute, String)>,
+        condition: &dyn Fn(&Part<'_>) -> Sql,
+    ) -> Sql {
+        if attribute.reach == Reach::Relation {
+            return self.related(attribute, condition);
+        }
+        let part = |sub: &'static Attribute| dialect::json_value("element.value", &[sub.name]);
+        let elements = dialect::json_elements("r.search", &keys(schema, attribute, None));
+        let found = exists(elements, condition(&part));
+        match key {
+            Some((sub, key)) => all([
+                self.in_index(&index_name(attribute, Some(sub)), &key),
+                found,
+            ]),
+            None => found,
+        }
+    }
+
+    /// Members of a group, groups of a user.
+    fn related(&self, attribute: &Attribute, condition: &dyn Fn(&Part<'_>) -> Sql) -> Sql {
+        match self.kind {
+            ResourceKind::Group => exists(
+                Sql::new("memberships m").text(MEMBER_JOINS),
+                all([
+                    Sql::new("m.group_id = r.id"),
+                    Sql::new(MEMBER_IS_LIVE),
+                    condition(&member_part),
+                ]),
+            ),
+            ResourceKind::User => {
+                debug_assert_eq!(attribute.name, "groups");
+                exists(
+                    Sql::new("memberships m JOIN groups g ON g.id = m.group_id"),
+                    all([
+                        Sql::new("m.member_id = r.id AND g.deleted_at IS NULL"),
+                        condition(&group_part),
+                    ]),
+                )
+            }
+        }
+    }
+
+    /// The value of a single-valued attribute of the row, or NULL.
+    fn place(
+        &self,
+        schema: Option<&Schema>,
+        attribute: &Attribute,
+        sub: Option<&Attribute>,
+    ) -> Sql {
+        match (attribute.name, sub.map(|sub| sub.name)) {
+            ("id", _) => Sql::new("r.id"),
+            ("externalId", _) => Sql::new(
+                "(SELECT e.external_id FROM external_ids e \
+                 WHERE e.connection_id = ? AND e.resource_id = r.id)",
+            )
+            .bind(self.scope.connection_id),
+            ("userName", _) => Sql::new("r.user_name_key"),
+            ("displayName", _) if schema.is_none() => Sql::new("r.display_name_key"),
+            ("active", _) => Sql::new("r.active"),
+            ("meta", Some("created")) => Sql::new("r.created_at"),
+            ("meta", Some("lastModified")) => Sql::new("r.updated_at"),
+            ("meta", Some("version")) => Sql::new("('\"' || r.version || '\"')"),
+            ("meta", Some("resourceType")) => Sql::value(self.kind.schema().name),
+            ("meta", _) => Sql::new("r.id"),
+            ("manager", Some("displayName")) => self.manager_name(),
+            // A reference is there when what it refers to is.
+            ("manager", Some("$ref")) => self.place(schema, attribute, attribute.value_attribute()),
+            _ => dialect::json_value("r.search", &keys(schema, attribute, sub)),
+        }
+    }
+
+    fn manager_name(&self) -> Sql {
+        let manager = [muster_proto::schema::ENTERPRISE_USER, "manager", "value"];
+        Sql::new("(SELECT b.display_name_key FROM users b WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ")
+            .bind(self.scope.tenant_id)
+            .then(dialect::json_value("r.search", &manager))
+            .text(")")
+    }
+
+    /// The condition behind an index that narrows it, where there is one.
+    fn with_index(
+        &self,
+        schema: Option<&Schema>,
+        attribute: &Attribute,
+        leaf: Option<&Attribute>,
+        operator: Operator,
+        literal: &Literal,
+        condition: Sql,
+    ) -> Sql {
+        let (Operator::Equal, Literal::Text { key, .. }) = (operator, literal) else {
+            return condition;
+        };
+        if attribute.name == "externalId" && schema.is_none() {
+            return Sql::new(
+                "r.id IN (SELECT e.resource_id FROM external_ids e WHERE e.live \
+                 AND e.connection_id = ? AND e.resource_type = ? AND e.external_id = ?)",
+            )
+            .bind(self.scope.connection_id)
+            .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
+            .bind(key.as_str());
+        }
+        if leaf.unwrap_or(attribute).reach != Reach::Indexed {
+            return condition;
+        }
+        all([self.in_index(&index_name(attribute, leaf), key), condition])
+    }
+
+    fn in_index(&self, name: &str, key: &str) -> Sql {
+        debug_assert_eq!(table(self.kind), "users");
+        Sql::new(
+            "r.id IN (SELECT v.user_id FROM user_values v \
+             WHERE v.tenant_id = ? AND v.attribute = ? AND v.value_key = ?)",
+        )
+        .bind(self.scope.tenant_id)
+        .bind(name)
+        .bind(key)
+    }
+}
+
+/// Joins that a condition on a member `m` may need.
+pub(super) const MEMBER_JOINS: &str = " LEFT JOIN users mu ON mu.id = m.member_id \
+     LEFT JOIN groups mg ON mg.id = m.member_id";
+
+/// Deleted members keep their membership for the day they come back.
+pub(super) const MEMBER_IS_LIVE: &str = "(mu.id IS NOT NULL AND mu.deleted_at IS NULL \
+     OR mg.id IS NOT NULL AND mg.deleted_at IS NULL)";
+
+fn member_part(sub: &'static Attribute) -> Sql {
+    match sub.name {
+        "type" => Sql::new("CASE m.member_type WHEN 1 THEN 'user' ELSE 'group' END"),
+        "display" => {
+            Sql::new("COALESCE(mu.display_name_key, mu.user_name_key, mg.display_name_key)")
+        }
+        _ => Sql::new("m.member_id"),
+    }
+}
+
+fn group_part(sub: &'static Attribute) -> Sql {
+    match sub.name {
+        "type" => Sql::new("'direct'"),
+        "display" => Sql::new("g.display_name_key"),
+        _ => Sql::new("g.id"),
+    }
+}
+
+/// The key that some indexed part of an element must have for the condition to
+/// hold: one of the conjuncts says so.
+fn indexed_equality(filter: &Filter) -> Option<(&'static Attribute, String)> {
+    match filter {
+        Filter::And(filters) => filters.iter().find_map(indexed_equality),
+        Filter::Compare(Field::Element(sub), operator, literal) => {
+            indexed_key(sub, *operator, literal)
+        }
+        _ => None,
+    }
+}
+
+fn indexed_key(
+    sub: &'static Attribute,
+    operator: Operator,
+    literal: &Literal,
+) -> Option<(&'static Attribute, String)> {
+    match (operator, literal) {
+        (Operator::Equal, Literal::Text { key, .. }) if sub.reach == Reach::Indexed => {
+            Some((sub, key.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Compares a value, or NULL, with a literal of the attribute's type.
+fn compare(place: Sql, leaf: &Attribute, operator: Operator, literal: &Literal) -> Sql {
+    let place = match literal {
+        // RFC 7643 section 2.4: an element without "primary" is not primary.
+        Literal::Boolean(_) if leaf.name == "primary" => {
+            Sql::new("COALESCE(").then(place).text(", FALSE)")
+        }
+        _ => place,
+    };
+    compare_any(place, operator, literal)
+}
+
+fn compare_any(place: Sql, operator: Operator, literal: &Literal) -> Sql {
+    match literal {
+        Literal::Text { key, .. } => match operator {
+            Operator::Contains => known(place, |p| dialect::contains(p, key)),
+            Operator::StartsWith => known(place, |p| dialect::starts_with(p, key)),
+            Operator::EndsWith => known(place, |p| dialect::ends_with(p, key)),
+            _ => ordered(place, operator, Sql::value(key.as_str())),
+        },
+        Literal::Boolean(value) => ordered(place, operator, Sql::value(*value)),
+        Literal::Integer(value) | Literal::Instant(value) => {
+            ordered(place, operator, Sql::value(*value))
+        }
+        Literal::Decimal(value) => ordered(place, operator, Sql::value(*value)),
+    }
+}
+
+fn ordered(place: Sql, operator: Operator, literal: Sql) -> Sql {
+    let sign = match operator {
+        Operator::Equal => " = ",
+        // What has no value differs from every value.
+        Operator::NotEqual => return not(ordered(place, Operator::Equal, literal)),
+        Operator::Greater => " > ",
+        Operator::GreaterOrEqual => " >= ",
+        Operator::Less => " < ",
+        Operator::LessOrEqual => " <= ",
+        Operator::Contains | Operator::StartsWith | Operator::EndsWith => return never(),
+    };
+    known(place, |place| place.text(sign).then(literal))
+}
+
+/// A condition on a value that may be NULL, false when it is.
+fn known(place: Sql, condition: impl FnOnce(Sql) -> Sql) -> Sql {
+    Sql::new("(")
+        .then(place.clone())
+        .text(" IS NOT NULL AND ")
+        .then(condition(place))
+        .text(")")
+}
+
+fn keys<'a>(
+    schema: Option<&'a Schema>,
+    attribute: &'a Attribute,
+    sub: Option<&'a Attribute>,
+) -> Vec<&'a str> {
+    let names = [
+        schema.map(|s| s.urn),
+        Some(attribute.name),
+        sub.map(|s| s.name),
+    ];
+    names.into_iter().flatten().collect()
+}
+
+/// The values of an attribute that no schema describes: one, or the elements of
+/// a list. Names are folded, as in the search document.
+fn unregistered(urn: &str, attribute: &str, sub: Option<&str>) -> Sql {
+    let names: Vec<_> = [Some(urn), Some(attribute), sub]
+        .into_iter()
+        .flatten()
+        .map(fold)
+        .collect();
+    let keys: Vec<_> = names.iter().map(String::as_str).collect();
+    dialect::json_elements("r.search", &keys)
+}
+
+fn exists(from: Sql, condition: Sql) -> Sql {
+    Sql::new("EXISTS (SELECT 1 FROM ")
+        .then(from)
+        .text(" WHERE ")
+        .then(condition)
+        .text(")")
+}
+
+fn all(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    Sql::new("(")
+        .then(Sql::join(conditions, " AND ", "TRUE"))
+        .text(")")
+}
+
+fn any(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    Sql::new("(")
+        .then(Sql::join(conditions, " OR ", "FALSE"))
+        .text(")")
+}
+
+fn not(condition: Sql) -> Sql {
+    Sql::new("NOT (").then(condition).text(")")
+}
+
+fn always() -> Sql {
+    Sql::new("TRUE")
+}
+
+fn never() -> Sql {
+    Sql::new("FALSE")
+}

@@ -1,0 +1,238 @@
+//! Memberships: rows that say who is in which group.
+//!
+//! Edits are set operations whose cost follows the number of members named,
+//! never the size of the group.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
+    QueryFilter as _,
+};
+
+use super::{
+    Scope, Tx,
+    entity::memberships,
+    filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
+    resources::CHUNK,
+    sql::Sql,
+};
+use crate::{
+    domain::{
+        filter::Filter,
+        history::ResourceType,
+        page::{Page, PageRequest},
+        resource::ResourceKind,
+    },
+    error::Result,
+};
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its id.
+    pub id: String,
+    /// Its display name; of a user without one, the user name.
+    pub display_name: String,
+}
+
+/// A member to be added.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NewMember {
+    /// Its id.
+    pub id: String,
+    /// Whether it is a group.
+    pub is_group: bool,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Row {
+    id: String,
+    is_group: bool,
+    display_name: Option<String>,
+    document: Option<String>,
+}
+
+impl Row {
+    fn into_member(self) -> Member {
+        let user_name = || {
+            let document: serde_json::Value =
+                serde_json::from_str(self.document.as_deref()?).ok()?;
+            document.get("userName")?.as_str().map(ToOwned::to_owned)
+        };
+        let display_name = self.display_name.clone().or_else(user_name);
+        let kind = if self.is_group {
+            ResourceKind::Group
+        } else {
+            ResourceKind::User
+        };
+        Member {
+            kind,
+            id: self.id,
+            display_name: display_name.unwrap_or_default(),
+        }
+    }
+}
+
+/// Live members of a group, in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Member>> {
+    let size = i64::try_from(page.size).unwrap_or(i64::MAX);
+    // The document is read only where the display name has to be made up.
+    let mut sql = Sql::new(format!(
+        "SELECT m.member_id AS id, m.member_type = 2 AS is_group, \
+         COALESCE(mu.display_name, mg.display_name) AS display_name, \
+         CASE WHEN mu.display_name IS NULL THEN mu.document END AS document \
+         FROM memberships m{MEMBER_JOINS} WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
+    ))
+    .bind(group_id);
+    if let Some(after) = &page.after {
+        sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.as_str()));
+    }
+    let limit = Sql::new(" ORDER BY m.member_id LIMIT ? OFFSET ?");
+    let sql = sql.then(limit.bind(size.saturating_add(1)).bind(page.skip));
+    let connection = tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let mut rows = Row::find_by_statement(statement).all(connection).await?;
+    let more = rows.len() > page.size;
+    rows.truncate(page.size);
+    let total = if page.count {
+        count(tx, group_id).await?
+    } else {
+        0
+    };
+    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    let items = rows.into_iter().map(Row::into_member).collect();
+    Ok(Page { items, next, total })
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Count {
+    total: i64,
+}
+
+async fn count(tx: &Tx, group_id: &str) -> Result<i64> {
+    let sql = Sql::new(format!(
+        "SELECT COUNT(*) AS total FROM memberships m{MEMBER_JOINS} \
+         WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
+    ))
+    .bind(group_id);
+    let connection = tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = Count::find_by_statement(statement).one(connection).await?;
+    Ok(row.map_or(0, |count| count.total))
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Id {
+    id: String,
+}
+
+async fn ids(tx: &Tx, sql: Sql) -> Result<Vec<String>> {
+    let connection = tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let rows = Id::find_by_statement(statement).all(connection).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Which of these ids are members.
+///
+/// # Errors
+/// The database's.
+pub async fn present(tx: &Tx, group_id: &str, members: &[String]) -> Result<Vec<String>> {
+    let mut present = Vec::new();
+    for members in members.chunks(CHUNK) {
+        let sql = Sql::new(
+            "SELECT member_id AS id FROM memberships WHERE group_id = ? AND member_id IN (",
+        )
+        .bind(group_id)
+        .then(Sql::list(members.iter().map(String::as_str)))
+        .text(")");
+        present.extend(ids(tx, sql).await?);
+    }
+    Ok(present)
+}
+
+/// Ids of the live members.
+///
+/// # Errors
+/// The database's.
+pub async fn live(tx: &Tx, group_id: &str) -> Result<Vec<String>> {
+    let sql = Sql::new(format!(
+        "SELECT m.member_id AS id FROM memberships m{MEMBER_JOINS} \
+         WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
+    ))
+    .bind(group_id);
+    ids(tx, sql).await
+}
+
+/// Ids of the live members that satisfy a filter on elements of `members`.
+///
+/// # Errors
+/// The database's.
+pub async fn matching(
+    tx: &Tx,
+    scope: Scope<'_>,
+    group_id: &str,
+    filter: &Filter,
+) -> Result<Vec<String>> {
+    let sql = Sql::new(format!(
+        "SELECT m.member_id AS id FROM memberships m{MEMBER_JOINS} \
+         WHERE m.group_id = ? AND {MEMBER_IS_LIVE} AND "
+    ))
+    .bind(group_id)
+    .then(member_condition(filter, scope));
+    ids(tx, sql).await
+}
+
+/// Adds members who are none yet.
+///
+/// # Errors
+/// The database's.
+pub async fn add(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
+    for members in members.chunks(CHUNK) {
+        let rows = members.iter().map(|member| memberships::ActiveModel {
+            group_id: Set(group_id.to_owned()),
+            member_id: Set(member.id.clone()),
+            member_type: Set(if member.is_group {
+                ResourceType::Group as i64
+            } else {
+                ResourceType::User as i64
+            }),
+        });
+        memberships::Entity::insert_many(rows)
+            .exec_without_returning(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes members.
+///
+/// # Errors
+/// The database's.
+pub async fn remove(tx: &Tx, group_id: &str, members: &[String]) -> Result<()> {
+    for members in members.chunks(CHUNK) {
+        memberships::Entity::delete_many()
+            .filter(memberships::Column::GroupId.eq(group_id))
+            .filter(memberships::Column::MemberId.is_in(members.iter().map(String::as_str)))
+            .exec(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether a group is, or contains at any depth, one of these groups.
+///
+/// # Errors
+/// The database's.
+pub async fn is_within(tx: &Tx, group_id: &str, groups: &[String]) -> Result<bool> {
+    // UNION, not UNION ALL: it ends even where the data already has a cycle.
+    let sql = Sql::new("WITH RECURSIVE above (id) AS (SELECT ? UNION SELECT m.group_id FROM memberships m JOIN above a ON m.member_id = a.id) SELECT id FROM above WHERE id IN (")
+        .bind(group_id)
+        .then(Sql::list(groups.iter().map(String::as_str)))
+        .text(") LIMIT 1");
+    Ok(!ids(tx, sql).await?.is_empty())
+}

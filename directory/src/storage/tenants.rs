@@ -1,0 +1,159 @@
+//! Tenants and their connections.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
+
+use super::{
+    Tx,
+    entity::{connections, tenants},
+};
+use crate::{domain::fold::fold, error::Result};
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// UUIDv7.
+    pub id: String,
+    /// Unique without case.
+    pub name: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: i64,
+}
+
+/// A provisioning client of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// UUIDv7.
+    pub id: String,
+    /// Whose.
+    pub tenant_id: String,
+    /// Unique in the tenant without case.
+    pub name: String,
+    /// Grows by one per change, from 1.
+    pub version: i64,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// Milliseconds since the Unix epoch.
+    pub updated_at: i64,
+}
+
+impl From<tenants::Model> for Tenant {
+    fn from(row: tenants::Model) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl From<connections::Model> for Connection {
+    fn from(row: connections::Model) -> Self {
+        Self {
+            id: row.id,
+            tenant_id: row.tenant_id,
+            name: row.name,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// Puts a new tenant in.
+///
+/// # Errors
+/// [`Error::Taken`](crate::error::Error::Taken).
+pub async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
+    let row = tenants::ActiveModel {
+        id: Set(tenant.id.clone()),
+        name: Set(tenant.name.clone()),
+        name_key: Set(fold(&tenant.name)),
+        created_at: Set(tenant.created_at),
+    };
+    tenants::Entity::insert(row)
+        .exec_without_returning(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The tenant with this id or name.
+///
+/// # Errors
+/// The database's.
+pub async fn find_tenant(tx: &Tx, id_or_name: &str) -> Result<Option<Tenant>> {
+    let wanted = Condition::any()
+        .add(tenants::Column::Id.eq(id_or_name))
+        .add(tenants::Column::NameKey.eq(fold(id_or_name)));
+    let row = tenants::Entity::find()
+        .filter(wanted)
+        .one(tx.connection())
+        .await?;
+    Ok(row.map(Into::into))
+}
+
+/// All tenants, in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub async fn list_tenants(tx: &Tx) -> Result<Vec<Tenant>> {
+    let rows = tenants::Entity::find()
+        .order_by_asc(tenants::Column::Id)
+        .all(tx.connection());
+    Ok(rows.await?.into_iter().map(Into::into).collect())
+}
+
+/// Puts a new connection in.
+///
+/// # Errors
+/// [`Error::Taken`](crate::error::Error::Taken).
+pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
+    let row = connections::ActiveModel {
+        id: Set(connection.id.clone()),
+        tenant_id: Set(connection.tenant_id.clone()),
+        name: Set(connection.name.clone()),
+        name_key: Set(fold(&connection.name)),
+        version: Set(connection.version),
+        created_at: Set(connection.created_at),
+        updated_at: Set(connection.updated_at),
+    };
+    connections::Entity::insert(row)
+        .exec_without_returning(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The tenant's connection with this id or name.
+///
+/// # Errors
+/// The database's.
+pub async fn find_connection(
+    tx: &Tx,
+    tenant_id: &str,
+    id_or_name: &str,
+) -> Result<Option<Connection>> {
+    let wanted = Condition::any()
+        .add(connections::Column::Id.eq(id_or_name))
+        .add(connections::Column::NameKey.eq(fold(id_or_name)));
+    let row = connections::Entity::find()
+        .filter(connections::Column::TenantId.eq(tenant_id))
+        .filter(wanted)
+        .one(tx.connection())
+        .await?;
+    Ok(row.map(Into::into))
+}
+
+/// The tenant's connections, in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub async fn list_connections(tx: &Tx, tenant_id: &str) -> Result<Vec<Connection>> {
+    let rows = connections::Entity::find()
+        .filter(connections::Column::TenantId.eq(tenant_id))
+        .order_by_asc(connections::Column::Id)
+        .all(tx.connection())
+        .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
