@@ -92,3 +92,6 @@ async fn keep(tx: &crate::storage::Tx, name: &str, fresh: String) -> Result<Stri
     settings::save(tx, name, fresh.clone()).await?;
     Ok(fresh)
 }
+
+#[cfg(test)]
+mod tests;

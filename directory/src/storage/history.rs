@@ -149,3 +149,73 @@ async fn insert_changes(
 fn json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Internal(e.into()))
 }
+
+/// Reads history back, for tests.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _};
+
+    use super::*;
+
+    /// A tenant's history.
+    pub(crate) struct History {
+        pub(crate) audit: Vec<Audited>,
+        pub(crate) changes: Vec<(i64, Change)>,
+        pub(crate) head_hash: String,
+    }
+
+    /// An audit entry and what its hash covers.
+    pub(crate) struct Audited {
+        pub(crate) method: String,
+        pub(crate) fields: Vec<String>,
+        pub(crate) hash: String,
+    }
+
+    /// The whole history of a tenant.
+    pub(crate) async fn history(tx: &Tx, tenant_id: &str) -> Result<History> {
+        let audit = audit_entries::Entity::find()
+            .filter(audit_entries::Column::TenantId.eq(tenant_id))
+            .order_by_asc(audit_entries::Column::Sequence)
+            .all(tx.connection())
+            .await?;
+        let changes = changes::Entity::find()
+            .filter(changes::Column::TenantId.eq(tenant_id))
+            .order_by_asc(changes::Column::Revision)
+            .order_by_asc(changes::Column::Part)
+            .all(tx.connection())
+            .await?;
+        let head = directory_heads::Entity::find_by_id(tenant_id.to_owned())
+            .one(tx.connection())
+            .await?;
+        let change = |row: changes::Model| {
+            let change = serde_json::from_str(&row.payload);
+            change
+                .map(|change| (row.revision, change))
+                .map_err(|e| Error::Internal(e.into()))
+        };
+        Ok(History {
+            audit: audit.into_iter().map(audited).collect(),
+            changes: changes.into_iter().map(change).collect::<Result<_>>()?,
+            head_hash: head.map(|head| head.audit_hash).unwrap_or_default(),
+        })
+    }
+
+    fn audited(row: audit_entries::Model) -> Audited {
+        Audited {
+            fields: vec![
+                row.tenant_id,
+                row.sequence.to_string(),
+                row.revision.to_string(),
+                row.recorded_at.to_string(),
+                row.actor,
+                row.method.clone(),
+                row.resource_type.to_string(),
+                row.resource_id,
+                row.outcome,
+                row.changed_attributes,
+            ],
+            method: row.method,
+            hash: row.hash,
+        }
+    }
+}

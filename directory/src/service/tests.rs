@@ -1,0 +1,433 @@
+//! Use cases on a real database: what a write leaves behind, and what nobody
+//! else may see.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use muster_proto::value::Object;
+
+use super::*;
+use crate::{
+    auth::{CONNECTION_SCOPES, Caller},
+    clock::RandomError,
+    domain::{
+        history::{ChangeKind, chain},
+        patch::{Op, Operation, Path},
+        resource::ResourceKind,
+        version::Precondition,
+    },
+    error::Taken,
+    storage::history::tests_support::{History, history},
+};
+
+/// Time and identifiers that count up.
+#[derive(Debug, Default)]
+struct Counting {
+    ms: AtomicI64,
+    id: AtomicU64,
+}
+
+impl Source for Counting {
+    fn now_ms(&self) -> i64 {
+        self.ms.fetch_add(1, Ordering::Relaxed) + 1_700_000_000_000
+    }
+
+    fn new_id(&self) -> String {
+        let id = self.id.fetch_add(1, Ordering::Relaxed);
+        format!("00000000-0000-7000-8000-{id:012}")
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        getrandom::fill(buffer).map_err(|_| RandomError)
+    }
+}
+
+/// A directory on a file of its own, with one tenant and one caller.
+struct World {
+    directory: Directory,
+    caller: Caller,
+    folder: PathBuf,
+}
+
+impl World {
+    async fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("muster-directory-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let url = format!("sqlite://{}/test.db", folder.display());
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        let directory = Directory::open(store, Arc::new(Counting::default()))
+            .await
+            .unwrap();
+        let caller = caller(&directory, "acme").await;
+        Self {
+            directory,
+            caller,
+            folder,
+        }
+    }
+
+    async fn user(&self, name: &str) -> Written {
+        let attributes = object([("userName", name), ("title", "Engineer")]);
+        self.directory
+            .create_user(&self.caller, attributes)
+            .await
+            .unwrap()
+    }
+
+    async fn group(&self, name: &str) -> Written {
+        let attributes = object([("displayName", name)]);
+        self.directory
+            .create_group(&self.caller, attributes, Vec::new())
+            .await
+            .unwrap()
+    }
+
+    async fn history(&self) -> History {
+        history(
+            &self.directory.store.snapshot().await.unwrap(),
+            &self.caller.tenant_id,
+        )
+        .await
+        .unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn caller(directory: &Directory, tenant: &str) -> Caller {
+    let tenant = directory.create_tenant(tenant).await.unwrap();
+    let connection = directory
+        .create_connection(&tenant.id, "entra")
+        .await
+        .unwrap();
+    Caller {
+        tenant_id: tenant.id,
+        connection_id: connection.id,
+        credential_id: "credential".to_owned(),
+        scopes: &CONNECTION_SCOPES,
+    }
+}
+
+fn object<const N: usize>(fields: [(&str, &str); N]) -> Object {
+    fields
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into()
+}
+
+fn set(name: &str, value: impl Into<muster_proto::value::Value>) -> Vec<Operation> {
+    let path = Path::find(ResourceKind::User, "", name, "").unwrap();
+    vec![Operation {
+        op: Op::Replace,
+        path,
+        value: value.into(),
+    }]
+}
+
+fn free() -> Precondition {
+    Precondition::default()
+}
+
+#[tokio::test]
+async fn every_write_leaves_one_audit_entry_one_revision_and_its_changes() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let user = world.user("ada").await.view.resource.id;
+    let group = world.group("engineers").await.view.resource.id;
+    let member = vec![Modification::Add(vec![Reference::User(user.clone())])];
+    directory
+        .modify_group(caller, &group, member, &free())
+        .await
+        .unwrap();
+    directory
+        .patch_user(caller, &user, set("active", false), &free(), Wants::ALL)
+        .await
+        .unwrap();
+    directory
+        .delete(caller, ResourceKind::User, &user, &free(), false)
+        .await
+        .unwrap();
+
+    let history = world.history().await;
+    let methods: Vec<_> = history
+        .audit
+        .iter()
+        .map(|entry| entry.method.as_str())
+        .collect();
+    assert_eq!(
+        methods,
+        [
+            "CreateConnection",
+            "CreateUser",
+            "CreateGroup",
+            "ModifyGroup",
+            "PatchUser",
+            "DeleteUser"
+        ]
+    );
+    let kinds: Vec<_> = history
+        .changes
+        .iter()
+        .map(|(_, change)| change.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ChangeKind::Created,
+            ChangeKind::Created,
+            ChangeKind::Created,
+            ChangeKind::MemberAdded,
+            ChangeKind::AccessEnded,
+            ChangeKind::Deleted,
+        ]
+    );
+    let revisions: Vec<_> = history
+        .changes
+        .iter()
+        .map(|(revision, _)| *revision)
+        .collect();
+    assert_eq!(revisions, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(history.changes[4].1.changed_attributes, ["active"]);
+}
+
+#[tokio::test]
+async fn the_audit_chain_can_be_recomputed() {
+    let world = World::new().await;
+    world.user("ada").await;
+    world.user("bob").await;
+    let history = world.history().await;
+    let mut hash = String::new();
+    for entry in &history.audit {
+        let fields: Vec<_> = entry.fields.iter().map(String::as_str).collect();
+        hash = chain(&hash, &fields);
+        assert_eq!(entry.hash, hash);
+    }
+    assert_eq!(history.head_hash, hash);
+}
+
+#[tokio::test]
+async fn what_changes_nothing_leaves_nothing() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let user = world.user("ada").await.view.resource;
+    let group = world.group("engineers").await.view.resource.id;
+    let before = world.history().await.audit.len();
+
+    let same = set("title", "Engineer");
+    let written = directory
+        .patch_user(caller, &user.id, same, &free(), Wants::ALL)
+        .await
+        .unwrap();
+    assert_eq!((written.revision, written.view.resource.version), (None, 1));
+
+    let members = vec![Reference::User(user.id.clone())];
+    let there_and_back = vec![
+        Modification::Add(members.clone()),
+        Modification::Remove(members.clone()),
+    ];
+    let modified = directory
+        .modify_group(caller, &group, there_and_back, &free())
+        .await
+        .unwrap();
+    assert_eq!(modified.written.revision, None);
+    let absent = vec![Modification::Remove(members)];
+    let modified = directory
+        .modify_group(caller, &group, absent, &free())
+        .await
+        .unwrap();
+    assert_eq!(modified.counts.not_present, 1);
+    assert_eq!(world.history().await.audit.len(), before);
+}
+
+#[tokio::test]
+async fn a_refused_write_leaves_nothing() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    world.user("ada").await;
+    let before = world.history().await.audit.len();
+
+    let taken = directory
+        .create_user(caller, object([("userName", "ADA")]))
+        .await;
+    assert!(matches!(taken, Err(Error::Taken(Taken::UserName))));
+    let group = object([("displayName", "engineers"), ("externalId", "x")]);
+    let nobody = vec![Reference::Any("nobody".to_owned())];
+    let refused = directory.create_group(caller, group, nobody).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+    assert_eq!(world.history().await.audit.len(), before);
+    let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
+    let groups = directory
+        .list(caller, ResourceKind::Group, None, &page, Wants::ALL)
+        .await;
+    assert!(groups.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn another_tenant_sees_nothing_and_reaches_nobody() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let stranger = caller(directory, "other").await;
+    let user = world.user("ada").await.view.resource.id;
+    let group = world.group("engineers").await.view.resource.id;
+
+    let got = directory
+        .get(&stranger, ResourceKind::User, &user, Wants::ALL)
+        .await;
+    assert!(matches!(got, Err(Error::NotFound { .. })));
+    let own = directory.create_group(&stranger, object([("displayName", "engineers")]), vec![]);
+    let own = own.await.unwrap().view.resource.id;
+    for reference in [
+        Reference::User(user.clone()),
+        Reference::Any(user),
+        Reference::Group(group),
+    ] {
+        let add = vec![Modification::Add(vec![reference])];
+        let added = directory.modify_group(&stranger, &own, add, &free()).await;
+        assert!(matches!(added, Err(Error::Invalid(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_never_within_itself() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let mut groups = Vec::new();
+    for name in ["a", "b", "c"] {
+        groups.push(world.group(name).await.view.resource.id);
+    }
+    let add = |into: usize, member: usize| {
+        let step = vec![Modification::Add(vec![Reference::Group(
+            groups[member].clone(),
+        )])];
+        let into = groups[into].clone();
+        async move { directory.modify_group(caller, &into, step, &free()).await }
+    };
+    add(0, 1).await.unwrap();
+    add(1, 2).await.unwrap();
+    for (into, member) in [(2, 0), (1, 0), (0, 0)] {
+        let cycle = add(into, member).await;
+        assert!(
+            matches!(cycle, Err(Error::GroupCycle(_))),
+            "{into} {member}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_user_frees_his_names_and_leaves_his_groups() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let attributes = object([("userName", "ada"), ("externalId", "e")]);
+    let user = directory
+        .create_user(caller, attributes.clone())
+        .await
+        .unwrap()
+        .view
+        .resource
+        .id;
+    let group = object([("displayName", "engineers")]);
+    let members = vec![Reference::Any("e".to_owned())];
+    let group = directory
+        .create_group(caller, group, members)
+        .await
+        .unwrap()
+        .view
+        .resource
+        .id;
+    directory
+        .delete(caller, ResourceKind::User, &user, &free(), false)
+        .await
+        .unwrap();
+
+    let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
+    assert!(
+        directory
+            .list_members(caller, &group, &page)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    let again = directory
+        .create_user(caller, attributes)
+        .await
+        .unwrap()
+        .view
+        .resource
+        .id;
+    assert_ne!(again, user);
+}
+
+#[tokio::test]
+async fn a_stale_precondition_stops_a_write() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let user = world.user("ada").await.view.resource.id;
+    let first = Precondition::parse("\"1\"");
+    for (title, expected) in [("A", true), ("B", false)] {
+        let patch = directory.patch_user(caller, &user, set("title", title), &first, Wants::ALL);
+        assert_eq!(patch.await.is_ok(), expected);
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_good_until_revoked_or_expired() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let tenant = directory.find_tenant("ACME").await.unwrap();
+    let connection = directory
+        .find_connection(&tenant.id, "entra")
+        .await
+        .unwrap();
+    let soon = directory.source.now_ms() + 3;
+    let lasting = directory
+        .create_credential(&connection, "a", None)
+        .await
+        .unwrap();
+    let short = directory
+        .create_credential(&connection, "b", Some(soon))
+        .await
+        .unwrap();
+
+    let token = lasting.secret.expose();
+    let found = directory
+        .authenticate(token, Some(&connection.id))
+        .await
+        .unwrap();
+    assert_eq!(found.tenant_id, tenant.id);
+    assert!(
+        directory
+            .authenticate(token, Some("elsewhere"))
+            .await
+            .is_err()
+    );
+    directory.source.now_ms();
+    assert!(
+        directory
+            .authenticate(short.secret.expose(), None)
+            .await
+            .is_err()
+    );
+    directory
+        .revoke_credential(&tenant.id, &lasting.credential.id)
+        .await
+        .unwrap();
+    assert!(directory.authenticate(token, None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_first_start_happens_once() {
+    let world = World::new().await;
+    assert!(world.directory.bootstrap().await.unwrap().is_none());
+}
