@@ -1,0 +1,215 @@
+//! The directory as the facade calls it: generated clients with the caller's
+//! credential, the request id and a deadline.
+//!
+//! Every error leaves here as a [`ScimError`], so nothing above knows gRPC.
+//! No call is repeated: reads come again with the client's next request, and
+//! the directory itself retries what its database refused.
+
+use std::{error::Error, fmt, time::Duration};
+
+use muster_proto::{
+    CONNECTION_METADATA,
+    v1::{
+        self, group_service_client::GroupServiceClient,
+        provisioning_service_client::ProvisioningServiceClient,
+        user_service_client::UserServiceClient,
+    },
+};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tower::util::BoxCloneSyncService;
+
+use crate::{scim::error::ScimError, translate::status::scim_error};
+
+/// How long one call may take. The directory cuts it to the method's maximum.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How long the directory may take to say that it is well.
+const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
+/// A page of 1,000 users with all their attributes.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Transport>;
+
+/// Why no answer came. A type of its own, because futures that carry a plain
+/// boxed error are not `Send` in the eyes of the compiler (rust-lang#110338).
+#[derive(Debug)]
+struct Transport(BoxError);
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the directory cannot be reached")
+    }
+}
+
+impl Error for Transport {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// A way to the directory: a channel to another process, or its services in
+/// this one.
+#[derive(Clone, Debug)]
+pub struct DirectoryClient {
+    channel: Channel,
+}
+
+/// On whose behalf a call is made.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// `Bearer` and the token.
+    authorization: AsciiMetadataValue,
+    /// The connection that the request's path names.
+    connection: Option<AsciiMetadataValue>,
+    request_id: String,
+}
+
+/// The directory's refusal, as the client is told of it.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) ScimError);
+
+impl DirectoryClient {
+    /// Calls go to this service: a `tonic` channel, or its routes in process.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+    {
+        let service =
+            tower::ServiceExt::map_err(service, |error: S::Error| Transport(error.into()));
+        Self {
+            channel: BoxCloneSyncService::new(service),
+        }
+    }
+
+    /// Whether the credential is good for anything.
+    pub(crate) async fn check_credential(&self, caller: &Caller) -> Result<(), Refusal> {
+        let request = v1::GetConnectionRequest::default();
+        self.get_connection(caller, request).await.map(drop)
+    }
+
+    /// Whether the directory says that it serves.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let mut client = HealthClient::new(self.channel.clone());
+        let call = client.check(HealthCheckRequest::default());
+        match tokio::time::timeout(HEALTH_DEADLINE, call).await {
+            Ok(Ok(answer)) => answer.into_inner().status() == ServingStatus::Serving,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn groups(&self) -> GroupServiceClient<Channel> {
+        GroupServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn provisioning(&self) -> ProvisioningServiceClient<Channel> {
+        ProvisioningServiceClient::new(self.channel.clone())
+    }
+}
+
+macro_rules! calls {
+    ($($service:ident.$method:ident($request:ident) -> $response:ident;)*) => {
+        impl DirectoryClient {
+            $(
+                pub(crate) async fn $method(
+                    &self,
+                    caller: &Caller,
+                    message: v1::$request,
+                ) -> Result<v1::$response, Refusal> {
+                    let mut client = self.$service();
+                    let call = client.$method(caller.request(message));
+                    caller.answer(stringify!($method), call).await
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    users.create_user(CreateUserRequest) -> CreateUserResponse;
+    users.get_user(GetUserRequest) -> GetUserResponse;
+    users.list_users(ListUsersRequest) -> ListUsersResponse;
+    users.patch_user(PatchUserRequest) -> PatchUserResponse;
+    users.replace_user(ReplaceUserRequest) -> ReplaceUserResponse;
+    users.delete_user(DeleteUserRequest) -> DeleteUserResponse;
+    groups.create_group(CreateGroupRequest) -> CreateGroupResponse;
+    groups.get_group(GetGroupRequest) -> GetGroupResponse;
+    groups.list_groups(ListGroupsRequest) -> ListGroupsResponse;
+    groups.modify_group(ModifyGroupRequest) -> ModifyGroupResponse;
+    groups.list_group_members(ListGroupMembersRequest) -> ListGroupMembersResponse;
+    groups.delete_group(DeleteGroupRequest) -> DeleteGroupResponse;
+    provisioning.get_connection(GetConnectionRequest) -> GetConnectionResponse;
+}
+
+impl Caller {
+    /// The holder of a bearer token. `None` when the token or the connection
+    /// has characters that no real one has.
+    pub(crate) fn new(token: &str, connection: Option<&str>, request_id: String) -> Option<Self> {
+        let mut authorization: AsciiMetadataValue = format!("Bearer {token}").parse().ok()?;
+        authorization.set_sensitive(true);
+        let connection = match connection {
+            Some(id) => Some(id.parse().ok()?),
+            None => None,
+        };
+        Some(Self {
+            authorization,
+            connection,
+            request_id,
+        })
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(DEADLINE);
+        let metadata: &mut MetadataMap = request.metadata_mut();
+        metadata.insert("authorization", self.authorization.clone());
+        if let Some(connection) = &self.connection {
+            metadata.insert(CONNECTION_METADATA, connection.clone());
+        }
+        if let Ok(id) = self.request_id.parse() {
+            metadata.insert("x-request-id", id);
+        }
+        request
+    }
+
+    async fn answer<T>(
+        &self,
+        rpc: &'static str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Refusal> {
+        // In process nobody else keeps the deadline.
+        let answer = tokio::time::timeout(DEADLINE, call).await;
+        let status = match answer {
+            Ok(Ok(response)) => return Ok(response.into_inner()),
+            Ok(Err(status)) => status,
+            Err(_) => Status::deadline_exceeded("no answer in time"),
+        };
+        let error = scim_error(&status);
+        if error.status() >= 500 {
+            tracing::error!(
+                rpc.method = rpc,
+                rpc.code = ?status.code(),
+                rpc.message = status.message(),
+                request.id = self.request_id,
+                "the directory could not answer"
+            );
+        }
+        Err(Refusal(error))
+    }
+}

@@ -1,0 +1,170 @@
+//! `/Groups`. Members have their own call, made only when they are wanted.
+
+use axum::http::StatusCode;
+use muster_proto::{schema::GROUP, v1};
+
+use super::{
+    exchange::{Answer, Exchange, Fault},
+    precondition, reply,
+};
+use crate::{
+    scim::{
+        document,
+        group::{MEMBERS, Member, add_members},
+        json::Json,
+        list as scim_list, patch as scim_patch,
+        projection::Projection,
+        resource::Resource,
+    },
+    translate::{
+        group::{lower, member, member_refs, replacement, resource},
+        list::page_request,
+        patch::modifications,
+    },
+};
+
+/// The directory's largest page.
+const MEMBERS_PER_CALL: i32 = 1000;
+
+pub(super) async fn list(exchange: Exchange) -> Answer {
+    let query = exchange.query()?;
+    let page = query.page()?;
+    let projection = query.projection(&GROUP);
+    let request = v1::ListGroupsRequest {
+        filter: query.filter(&GROUP)?,
+        page: Some(page_request(page)),
+        read_mask: None,
+    };
+    let directory = exchange.directory();
+    let found = directory.list_groups(&exchange.caller, request).await?;
+    let total = found.page.unwrap_or_default().total_size;
+    let mut groups = Vec::with_capacity(found.groups.len());
+    for group in found.groups {
+        groups.push(render(&exchange, resource(group), &projection).await?);
+    }
+    let body = scim_list::render(total, page.start_index, groups);
+    Ok(reply::json(StatusCode::OK, &body))
+}
+
+pub(super) async fn get(exchange: Exchange) -> Answer {
+    let projection = exchange.query()?.projection(&GROUP);
+    let request = v1::GetGroupRequest {
+        id: exchange.id.clone(),
+        read_mask: None,
+    };
+    let directory = exchange.directory();
+    let found = directory.get_group(&exchange.caller, request).await?;
+    let group = resource(found.group.unwrap_or_default());
+    if precondition::is_known(&exchange.headers, &group.meta.version)? {
+        return Ok(reply::not_modified(&group.meta.version));
+    }
+    shown(&exchange, group, &projection).await
+}
+
+pub(super) async fn create(exchange: Exchange) -> Answer {
+    let projection = exchange.query()?.projection(&GROUP);
+    let document = document::read(exchange.object()?, &GROUP)?;
+    let is_empty = document.members.is_empty();
+    let request = v1::CreateGroupRequest {
+        group: Some(lower(document.attributes)?),
+        members: member_refs(document.members),
+    };
+    let directory = exchange.directory();
+    let created = directory.create_group(&exchange.caller, request).await?;
+    let mut group = resource(created.group.unwrap_or_default());
+    let links = &exchange.links;
+    let (etag, location) = (group.meta.version.clone(), group.location(links));
+    let body = if is_empty {
+        add_members(&mut group, Vec::new(), links);
+        group.render(links, &projection)
+    } else {
+        render(&exchange, group, &projection).await?
+    };
+    Ok(reply::created(&etag, &location, &body))
+}
+
+pub(super) async fn replace(exchange: Exchange) -> Answer {
+    let projection = exchange.query()?.projection(&GROUP);
+    let document = document::read(exchange.object()?, &GROUP)?;
+    let modifications = replacement(document.attributes, document.members)?;
+    let group = modify(&exchange, modifications).await?;
+    shown(&exchange, group, &projection).await
+}
+
+/// Answers 204, as Microsoft Entra wants it; a client that asks for certain
+/// attributes gets the group.
+pub(super) async fn patch(exchange: Exchange) -> Answer {
+    let query = exchange.query()?;
+    let edits = scim_patch::group_edits(exchange.object()?)?;
+    let group = modify(&exchange, modifications(edits)?).await?;
+    if query.has_projection() {
+        return shown(&exchange, group, &query.projection(&GROUP)).await;
+    }
+    Ok(reply::no_content())
+}
+
+pub(super) async fn delete(exchange: Exchange) -> Answer {
+    let request = v1::DeleteGroupRequest {
+        id: exchange.id.clone(),
+        allow_missing: false,
+        options: precondition::write_options(&exchange.headers)?,
+    };
+    let directory = exchange.directory();
+    directory.delete_group(&exchange.caller, request).await?;
+    Ok(reply::no_content())
+}
+
+async fn modify(
+    exchange: &Exchange,
+    modifications: Vec<v1::GroupModification>,
+) -> Result<Resource, Fault> {
+    let request = v1::ModifyGroupRequest {
+        id: exchange.id.clone(),
+        modifications,
+        options: precondition::write_options(&exchange.headers)?,
+    };
+    let directory = exchange.directory();
+    let modified = directory.modify_group(&exchange.caller, request).await?;
+    Ok(resource(modified.group.unwrap_or_default()))
+}
+
+async fn shown(exchange: &Exchange, group: Resource, projection: &Projection) -> Answer {
+    let etag = group.meta.version.clone();
+    let body = render(exchange, group, projection).await?;
+    Ok(reply::resource(StatusCode::OK, &etag, &body))
+}
+
+async fn render(
+    exchange: &Exchange,
+    mut group: Resource,
+    projection: &Projection,
+) -> Result<Json, Fault> {
+    if projection.wants("", MEMBERS) {
+        let members = members(exchange, &group.id).await?;
+        add_members(&mut group, members, &exchange.links);
+    }
+    Ok(group.render(&exchange.links, projection))
+}
+
+async fn members(exchange: &Exchange, group_id: &str) -> Result<Vec<Member>, Fault> {
+    let mut members = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListGroupMembersRequest {
+            group_id: group_id.to_owned(),
+            page: Some(v1::PageRequest {
+                page_size: MEMBERS_PER_CALL,
+                page_token,
+                ..v1::PageRequest::default()
+            }),
+        };
+        let directory = exchange.directory();
+        let found = directory.list_group_members(&exchange.caller, request);
+        let found = found.await?;
+        members.extend(found.members.into_iter().filter_map(member));
+        page_token = found.page.unwrap_or_default().next_page_token;
+        if page_token.is_empty() {
+            return Ok(members);
+        }
+    }
+}

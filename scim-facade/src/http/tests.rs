@@ -1,0 +1,268 @@
+//! What the facade answers on its own. Exchanges with a directory behind it
+//! are in the workspace's test suite.
+
+use std::collections::HashMap;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, Request},
+};
+use http_body_util::BodyExt as _;
+use muster_proto::{
+    reason,
+    v1::{
+        self, ErrorReason,
+        provisioning_service_server::{ProvisioningService, ProvisioningServiceServer},
+    },
+};
+use tower::{ServiceExt as _, util::MapRequest};
+
+use super::*;
+
+/// Knows one credential and nothing else.
+struct Doorkeeper;
+
+#[tonic::async_trait]
+impl ProvisioningService for Doorkeeper {
+    async fn get_connection(
+        &self,
+        request: tonic::Request<v1::GetConnectionRequest>,
+    ) -> Result<tonic::Response<v1::GetConnectionResponse>, tonic::Status> {
+        let metadata = request.metadata();
+        let known = metadata
+            .get("authorization")
+            .is_some_and(|v| v == "Bearer good");
+        let connection = metadata.get(muster_proto::CONNECTION_METADATA);
+        if known && connection.is_none_or(|id| id == "c1") {
+            return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
+        }
+        let reason = reason::name(ErrorReason::CredentialInvalid);
+        let details =
+            tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+        let code = tonic::Code::Unauthenticated;
+        Err(<tonic::Status as tonic_types::StatusExt>::with_error_details(code, "who?", details))
+    }
+}
+
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+async fn send(request: Request<Body>) -> Reply {
+    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
+    let directory = DirectoryClient::new(tonic::service::Routes::new(doorkeeper));
+    let config = Config {
+        base_paths: vec![
+            "/scim/v2".to_owned(),
+            "/scim/".to_owned(),
+            "/scim".to_owned(),
+        ],
+        body_limit: 64,
+        ..Config::default()
+    };
+    let router = router(Facade {
+        config,
+        directory,
+        metrics: None,
+    });
+    let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
+    let response = service.oneshot(request).await.expect("infallible");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    Reply {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
+    }
+}
+
+fn request(method: &str, path: &str, token: &str, body: &str) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "h:1")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::from(body.to_owned()))
+        .expect("a request")
+}
+
+/// Sends as the known caller; checks status and keyword.
+#[track_caller]
+fn check(method: &str, path: &str, body: &str, status: u16, scim_type: &str) -> Reply {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let reply = runtime.block_on(send(request(method, path, "good", body)));
+    let what = format!("{method} {path} {body}: {}", reply.body);
+    assert_eq!(reply.status, status, "{what}");
+    if status >= 400 {
+        let expected = format!("\"scimType\":\"{scim_type}\"");
+        assert_eq!(
+            reply.body.contains(&expected),
+            !scim_type.is_empty(),
+            "{what}"
+        );
+        let status = format!("\"status\":\"{status}\"");
+        assert!(method == "HEAD" || reply.body.contains(&status), "{what}");
+        let content_type = &reply.headers["content-type"];
+        assert_eq!(content_type, "application/scim+json; charset=utf-8");
+    }
+    reply
+}
+
+#[test]
+fn faults_of_requests() {
+    check("POST", "/scim/v2/Users", "{", 400, "invalidSyntax");
+    check("POST", "/scim/v2/Users", "[]", 400, "invalidSyntax");
+    check(
+        "POST",
+        "/scim/v2/Users",
+        "{\"a\":1,\"A\":2}",
+        400,
+        "invalidSyntax",
+    );
+    check("POST", "/scim/v2/Users", "{}", 400, "invalidValue");
+    check("POST", "/scim/v2/Users", &" ".repeat(65), 413, "");
+    check("GET", "/scim/v2/Users?filter=x", "", 400, "invalidFilter");
+    check("GET", "/scim/v2/Users?filter=", "", 400, "invalidFilter");
+    check("GET", "/scim/v2/Users?filter=%ff", "", 400, "invalidSyntax");
+    check("GET", "/scim/v2/Groups?count=x", "", 400, "invalidValue");
+    check("PATCH", "/scim/v2/Groups/1", "{}", 400, "invalidSyntax");
+    check("GET", "/scim/v2/Schemas?filter=x", "", 403, "");
+}
+
+#[test]
+fn routes() {
+    check("GET", "/scim/v2/Nothing", "", 404, "");
+    check("GET", "/", "", 404, "");
+    check("GET", "/metrics", "", 404, "");
+    check("GET", "/healthz", "", 200, "");
+}
+
+#[tokio::test]
+async fn a_directory_without_health_is_not_ready() {
+    assert_eq!(send(request("GET", "/readyz/", "", "")).await.status, 503);
+}
+
+#[test]
+fn wrong_methods_are_told_the_right_ones() {
+    let reply = check("DELETE", "/scim/v2/Users", "", 405, "");
+    assert_eq!(reply.headers["allow"], "GET,HEAD,POST");
+    check("POST", "/scim/v2/Users/1", "", 405, "");
+}
+
+#[test]
+fn endpoints_that_are_not_there_yet() {
+    for path in ["/scim/v2/Bulk", "/scim/Me", "/scim/v2/.search"] {
+        check("POST", path, "", 501, "");
+    }
+}
+
+#[test]
+fn paths_are_forgiving() {
+    for path in [
+        "/scim/v2/Schemas",
+        "/scim/v2/Schemas/",
+        "/scim/v2//Schemas",
+        "/scim//Schemas/?aadOptscim062020",
+        "/scim/v2/connections/c1/Schemas",
+        "/scim/v2/ResourceTypes/user",
+    ] {
+        check("GET", path, "", 200, "");
+        check("HEAD", path, "", 200, "");
+    }
+    let path = "/scim/connections/c1/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group";
+    let reply = check("GET", path, "", 200, "");
+    assert!(
+        reply.body.contains(&format!("http://h:1{path}")),
+        "{}",
+        reply.body
+    );
+    check("GET", "/scim/v2/Schemas/urn:x", "", 404, "");
+    check("GET", "/scim/v2/ResourceTypes/%ff", "", 404, "");
+}
+
+#[tokio::test]
+async fn strangers_learn_nothing_but_401() {
+    let mut replies = Vec::new();
+    for (method, path, body) in [
+        ("GET", "/scim/v2/Schemas", ""),
+        ("GET", "/scim/v2/Users?filter=x", ""),
+        ("POST", "/scim/v2/Users", "{"),
+        ("POST", "/scim/v2/Bulk", ""),
+    ] {
+        for token in ["bad", "", "b\u{e9}d"] {
+            replies.push(send(request(method, path, token, body)).await);
+        }
+        let mut anonymous = request(method, path, "", body);
+        anonymous.headers_mut().clear();
+        replies.push(send(anonymous).await);
+    }
+    replies.push(
+        send(request(
+            "GET",
+            "/scim/v2/connections/c2/Schemas",
+            "good",
+            "",
+        ))
+        .await,
+    );
+    for mut reply in replies {
+        for per_request in ["x-request-id", "content-length"] {
+            reply.headers.remove(per_request);
+        }
+        assert_eq!(reply.status, 401);
+        assert_eq!(reply.headers["www-authenticate"], "Bearer realm=\"scim\"");
+        assert_eq!(reply.headers.len(), 2);
+        assert_eq!(
+            reply.body,
+            "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"401\",\
+             \"detail\":\"A valid bearer token is required.\"}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_provider_says_without_a_token_how_to_authenticate() {
+    let mut request = request("GET", "/scim/v2/ServiceProviderConfig", "", "");
+    request.headers_mut().remove("authorization");
+    let reply = send(request).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.body.contains("\"oauthbearertoken\""));
+}
+
+#[tokio::test]
+async fn media_types() {
+    for (media_type, status) in [
+        ("application/scim+json; charset=utf-8", 400),
+        ("Application/JSON", 400),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ] {
+        let mut request = request("POST", "/scim/v2/Users", "good", "{}");
+        let value = media_type.parse().expect("a header");
+        request.headers_mut().insert("content-type", value);
+        assert_eq!(send(request).await.status, status, "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_sane_id() {
+    for (id, kept) in [
+        ("abc-1", true),
+        ("two words", false),
+        (&*"x".repeat(65), false),
+    ] {
+        let mut request = request("GET", "/healthz", "", "");
+        request
+            .headers_mut()
+            .insert("x-request-id", id.parse().expect("a header"));
+        let reply = send(request).await;
+        let answered = reply.headers["x-request-id"].to_str().expect("text");
+        assert_eq!(answered == id, kept, "{id}");
+        assert!(answered.len() <= 64);
+    }
+}

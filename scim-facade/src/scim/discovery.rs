@@ -1,0 +1,224 @@
+//! What the service can do: RFC 7643 sections 5 to 7, all from the registry.
+
+use muster_proto::schema::{
+    Attribute, Kind, Mutability, RESOURCE_TYPES, ResourceType, Returned, SCHEMAS, Schema,
+    Uniqueness,
+};
+
+use super::{
+    json::{Json, Members},
+    list,
+    meta::Links,
+    urn,
+};
+
+/// Answer of `/ServiceProviderConfig`.
+pub fn service_provider_config(links: &Links) -> Json {
+    let supported = |yes: bool| Json::object([("supported", yes.into())]);
+    Json::object([
+        ("schemas", vec![urn::SERVICE_PROVIDER_CONFIG.into()].into()),
+        ("patch", supported(true)),
+        (
+            "bulk",
+            Json::object([
+                ("supported", false.into()),
+                ("maxOperations", 0.into()),
+                ("maxPayloadSize", 0.into()),
+            ]),
+        ),
+        (
+            "filter",
+            Json::object([
+                ("supported", true.into()),
+                ("maxResults", i64::from(list::MAX_COUNT).into()),
+            ]),
+        ),
+        ("changePassword", supported(false)),
+        ("sort", supported(false)),
+        ("etag", supported(true)),
+        (
+            "authenticationSchemes",
+            vec![Json::object([
+                ("type", "oauthbearertoken".into()),
+                ("name", "OAuth Bearer Token".into()),
+                (
+                    "description",
+                    "A bearer token in the Authorization header.".into(),
+                ),
+                ("specUri", "https://www.rfc-editor.org/info/rfc6750".into()),
+                ("primary", true.into()),
+            ])]
+            .into(),
+        ),
+        (
+            "meta",
+            meta(
+                "ServiceProviderConfig",
+                links.endpoint("/ServiceProviderConfig"),
+            ),
+        ),
+    ])
+}
+
+/// Answer of `/ResourceTypes`.
+pub fn resource_types(links: &Links) -> Json {
+    let all = RESOURCE_TYPES.iter().map(|kind| resource_type(kind, links));
+    whole_list(all.collect())
+}
+
+/// The resource type with this name, compared without case.
+pub fn find_resource_type(name: &str, links: &Links) -> Option<Json> {
+    let found = RESOURCE_TYPES
+        .iter()
+        .find(|kind| kind.name.eq_ignore_ascii_case(name))?;
+    Some(resource_type(found, links))
+}
+
+/// Answer of `/Schemas`.
+pub fn schemas(links: &Links) -> Json {
+    whole_list(SCHEMAS.iter().map(|s| schema(s, links)).collect())
+}
+
+/// The schema with this URN, compared without case.
+pub fn find_schema(urn: &str, links: &Links) -> Option<Json> {
+    let found = SCHEMAS.iter().find(|schema| schema.is(urn))?;
+    Some(schema(found, links))
+}
+
+fn whole_list(resources: Vec<Json>) -> Json {
+    let total = i64::try_from(resources.len()).unwrap_or(i64::MAX);
+    list::render(total, 1, resources)
+}
+
+fn resource_type(kind: &ResourceType, links: &Links) -> Json {
+    let extension = |schema: &&Schema| {
+        Json::object([("schema", schema.urn.into()), ("required", false.into())])
+    };
+    let extensions: Vec<_> = kind.extensions.iter().map(extension).collect();
+    Json::object([
+        ("schemas", vec![urn::RESOURCE_TYPE.into()].into()),
+        ("id", kind.name.into()),
+        ("name", kind.name.into()),
+        ("description", kind.description.into()),
+        ("endpoint", kind.endpoint.into()),
+        ("schema", kind.core.urn.into()),
+        ("schemaExtensions", extensions.into()),
+        (
+            "meta",
+            meta("ResourceType", links.resource("/ResourceTypes", kind.name)),
+        ),
+    ])
+}
+
+fn schema(schema: &Schema, links: &Links) -> Json {
+    Json::object([
+        ("schemas", vec![urn::SCHEMA.into()].into()),
+        ("id", schema.urn.into()),
+        ("name", schema.name.into()),
+        ("description", schema.description.into()),
+        ("attributes", attributes(schema.attributes)),
+        (
+            "meta",
+            meta("Schema", links.resource("/Schemas", schema.urn)),
+        ),
+    ])
+}
+
+fn meta(resource_type: &str, location: String) -> Json {
+    Json::object([
+        ("resourceType", resource_type.into()),
+        ("location", location.into()),
+    ])
+}
+
+fn attributes(list: &[Attribute]) -> Json {
+    Json::Array(list.iter().map(attribute).collect())
+}
+
+fn attribute(attribute: &Attribute) -> Json {
+    let mut members = Members::default();
+    members.push("name", attribute.name);
+    members.push("type", kind(attribute.kind));
+    members.push("multiValued", attribute.multi_valued);
+    members.push("description", attribute.description);
+    members.push("required", attribute.required);
+    members.push("caseExact", attribute.case_exact);
+    members.push("mutability", mutability(attribute.mutability));
+    members.push("returned", returned(attribute.returned));
+    members.push("uniqueness", uniqueness(attribute.uniqueness));
+    for (name, values) in [
+        ("canonicalValues", attribute.canonical_values),
+        ("referenceTypes", attribute.reference_types),
+    ] {
+        if !values.is_empty() {
+            let values: Vec<Json> = values.iter().map(|&value| value.into()).collect();
+            members.push(name, values);
+        }
+    }
+    if !attribute.sub_attributes.is_empty() {
+        members.push("subAttributes", attributes(attribute.sub_attributes));
+    }
+    Json::Object(members)
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "string",
+        Kind::Boolean => "boolean",
+        Kind::Integer => "integer",
+        Kind::Decimal => "decimal",
+        Kind::DateTime => "dateTime",
+        Kind::Binary => "binary",
+        Kind::Reference => "reference",
+        Kind::Complex => "complex",
+    }
+}
+
+fn mutability(mutability: Mutability) -> &'static str {
+    match mutability {
+        Mutability::ReadOnly => "readOnly",
+        Mutability::ReadWrite => "readWrite",
+        Mutability::Immutable => "immutable",
+    }
+}
+
+fn returned(returned: Returned) -> &'static str {
+    match returned {
+        Returned::Always => "always",
+        Returned::Default => "default",
+    }
+}
+
+fn uniqueness(uniqueness: Uniqueness) -> &'static str {
+    match uniqueness {
+        Uniqueness::None => "none",
+        Uniqueness::Server => "server",
+        Uniqueness::Global => "global",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_have_no_nulls_and_list_external_id() {
+        let links = Links::new("http://h", "/scim/v2");
+        let text = schemas(&links).to_string();
+        assert!(!text.contains("null"));
+        assert!(text.contains("\"totalResults\":3"));
+        assert_eq!(text.matches("{\"name\":\"externalId\"").count(), 2);
+        assert!(text.contains(
+            "\"location\":\"http://h/scim/v2/Schemas/urn:ietf:params:scim:schemas:core:2.0:User\""
+        ));
+    }
+
+    #[test]
+    fn names_are_found_without_case() {
+        let links = Links::new("http://h", "");
+        assert!(find_schema("URN:ietf:params:scim:schemas:core:2.0:group", &links).is_some());
+        assert!(find_schema("urn:x", &links).is_none());
+        assert!(find_resource_type("user", &links).is_some());
+        assert!(find_resource_type("Device", &links).is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! How provisioning clients deviate from RFC 7644 section 3.5.2, as named
+//! rules. The engine in [`super`] asks them; nothing else in the crate knows
+//! whose habit a rule is.
+//!
+//! Rules about values apply to POST and PUT as well and live where values are
+//! read ([`crate::scim::coerce`]: booleans and numbers as strings, one element
+//! in place of a list, the bare value in place of a complex one, a manager as
+//! list or string, `displayName` of a role); the alias `manager` lives with
+//! the paths ([`crate::scim::path`]), `"True"` for a boolean in a filter with
+//! the filters ([`crate::translate::filter`]).
+
+use muster_proto::{
+    schema::Attribute,
+    value::{Object, Value},
+};
+
+use super::Op;
+use crate::scim::{
+    coerce,
+    filter::{self, Filter, Literal, Operator},
+    json::{Json, Members},
+    path::PatchPath,
+};
+
+/// `"Replace"` is `"replace"`. Microsoft Entra without the flag
+/// `aadOptscim062020` capitalises; its validator does not.
+pub fn op(name: &str) -> Option<Op> {
+    [
+        ("add", Op::Add),
+        ("replace", Op::Replace),
+        ("remove", Op::Remove),
+    ]
+    .into_iter()
+    .find(|(op, _)| op.eq_ignore_ascii_case(name))
+    .map(|(_, op)| op)
+}
+
+/// Known attributes that are not kept; an operation on one is passed over, so
+/// that it does not take the rest of the request down with it. A deactivation
+/// was seen to fail because of an unsupported attribute in the same PATCH.
+pub fn is_passed_over(path: &PatchPath) -> bool {
+    path.path.schema.is_empty() && path.path.attribute.eq_ignore_ascii_case("password")
+}
+
+/// Without a path, the members of the value are paths: `name.givenName`, and
+/// an extension's URN with an attribute behind it. Microsoft Entra with the
+/// flag. What is no path is passed over.
+pub fn keys_as_paths(Members(members): Members) -> impl Iterator<Item = (PatchPath, Json)> {
+    members
+        .into_iter()
+        .filter_map(|(key, json)| Some((filter::parse_key(&key, Some(&json)).ok()?, json)))
+}
+
+/// A replace on `emails[type eq "work"]` makes the element when there is none,
+/// where RFC 7644 wants noTarget. Microsoft Entra with and without the flag;
+/// it does not tell add from replace. The directory creates for add.
+pub fn on_element(op: Op) -> Op {
+    match op {
+        Op::Add | Op::Replace => Op::Add,
+        Op::Remove => Op::Remove,
+    }
+}
+
+/// `null`, `""` and `{"value":""}` clear an attribute. Microsoft's validation
+/// sends each of them with replace, the last for managers. An object that
+/// names nothing clears nothing.
+pub fn clears(value: &Value) -> bool {
+    let names_nothing = value.as_object().is_some_and(Object::is_empty);
+    value.is_unassigned() && !names_nothing
+}
+
+/// The parts of a complex value that are to be cleared while others are set.
+pub fn cleared_parts(value: &Value) -> Vec<String> {
+    let parts = value.as_object().into_iter().flatten();
+    parts
+        .filter(|(_, part)| part.is_unassigned())
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// One element written as a list of one, where a path with a filter means one
+/// element. Other lists stay, and fail as what they are.
+pub fn single(json: Json) -> Json {
+    match json {
+        Json::Array(mut elements) if elements.len() == 1 => elements.remove(0),
+        other => other,
+    }
+}
+
+/// `manager[value eq "x"]` as the value that must be there for a removal: the
+/// manager goes when it is x. Microsoft Entra's removal of a manager.
+pub fn filter_as_value(filter: &Filter, attribute: &'static Attribute) -> Option<Value> {
+    let mut object = Object::new();
+    for (path, literal) in filter.equalities()? {
+        let sub = attribute.sub_attribute(&path.attribute)?;
+        let json = Json::String(literal_text(literal)?);
+        let value = coerce::element(json, sub, sub.name).ok()?;
+        object.insert(sub.name.to_owned(), value);
+    }
+    Some(Value::Complex(object))
+}
+
+/// `members[value eq "x"]`, also several joined by "or", as the members that
+/// it names. Microsoft Entra with the flag.
+pub fn filter_as_members(filter: &Filter) -> Option<Vec<String>> {
+    match filter {
+        Filter::Compare(path, Operator::Equal, literal)
+            if path.schema.is_empty()
+                && path.sub_attribute.is_none()
+                && path.attribute.eq_ignore_ascii_case("value") =>
+        {
+            Some(vec![literal_text(literal)?])
+        }
+        Filter::Or(filters) => {
+            let parts: Option<Vec<_>> = filters.iter().map(filter_as_members).collect();
+            Some(parts?.concat())
+        }
+        _ => None,
+    }
+}
+
+fn literal_text(literal: &Literal) -> Option<String> {
+    match literal {
+        Literal::Number(text) | Literal::String(text) => Some(text.clone()),
+        Literal::Boolean(value) => Some(value.to_string()),
+        Literal::Null => None,
+    }
+}

@@ -1,0 +1,324 @@
+//! A PATCH body as edits of single attributes: RFC 7644 section 3.5.2.
+//!
+//! Every edit has an explicit path that the registry knows and a value of the
+//! right type. Whether the target exists is the directory's to say. What
+//! clients write beside the RFC is named in [`dialect`].
+
+pub mod dialect;
+mod members;
+mod request;
+
+use muster_proto::{
+    schema::{Attribute, GROUP, USER},
+    value::Value,
+};
+
+use self::request::{Target, targets};
+use super::{
+    coerce,
+    error::ScimError,
+    filter::Filter,
+    group,
+    json::{Json, Members},
+    path::{AttrPath, Definition, Path},
+};
+
+/// Most operations of one request.
+pub const MAX_OPERATIONS: usize = 1000;
+
+/// What an edit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Sets, or puts beside what is there.
+    Add,
+    /// Sets.
+    Replace,
+    /// Clears, or takes away what the value says.
+    Remove,
+}
+
+/// A change of one attribute, or of parts of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// What to do.
+    pub op: Op,
+    /// Where.
+    pub path: AttrPath,
+    /// Which elements of a multi-valued attribute.
+    pub filter: Option<Filter>,
+    /// Assigned, and of the attribute's type. On removal: only this goes.
+    pub value: Option<Value>,
+}
+
+/// A change of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupEdit {
+    /// Of an attribute.
+    Attribute(Edit),
+    /// These become members.
+    AddMembers(Vec<String>),
+    /// These are members no more.
+    RemoveMembers(Vec<String>),
+    /// Nobody is a member.
+    ClearMembers,
+    /// Exactly these are members.
+    ReplaceMembers(Vec<String>),
+    /// Members that satisfy the filter are members no more.
+    RemoveMatching(Filter),
+}
+
+/// Edits of a user.
+///
+/// ```
+/// use scim_facade::scim::{json, patch};
+/// let body = br#"{"Operations":[{"op":"Replace","value":{"name.givenName":"Ada","active":"False"}}]}"#;
+/// let edits = patch::user_edits(json::parse_object(body)?)?;
+/// let paths: Vec<_> = edits.iter().map(|edit| edit.path.to_string()).collect();
+/// assert_eq!(paths, ["name.givenName", "active"]);
+/// # Ok::<(), scim_facade::scim::error::ScimError>(())
+/// ```
+///
+/// # Errors
+/// `invalidSyntax` for a body that is no PATCH, `invalidPath`, `mutability`,
+/// `noTarget` and `invalidValue` by RFC 7644, 413 for too many operations.
+pub fn user_edits(body: Members) -> Result<Vec<Edit>, ScimError> {
+    let mut edits = Vec::new();
+    for target in targets(body, &USER)? {
+        target.edits(&mut edits)?;
+    }
+    Ok(edits)
+}
+
+/// Edits of a group; see [`user_edits`].
+///
+/// # Errors
+/// As [`user_edits`].
+pub fn group_edits(body: Members) -> Result<Vec<GroupEdit>, ScimError> {
+    let mut edits = Vec::new();
+    for target in targets(body, &GROUP)? {
+        if group::is_members(&target.path) {
+            edits.extend(members::edit(target)?);
+        } else {
+            let mut attributes = Vec::new();
+            target.edits(&mut attributes)?;
+            edits.extend(attributes.into_iter().map(GroupEdit::Attribute));
+        }
+    }
+    Ok(edits)
+}
+
+impl Target {
+    fn edits(self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+        match self.path.definition {
+            Definition::Extension(_) => self.extension(edits),
+            Definition::Unregistered => self.unregistered(edits),
+            Definition::Attribute(attribute) if self.filter.is_some() => {
+                self.element(attribute, edits)
+            }
+            Definition::Attribute(attribute) => self.attribute(attribute, edits),
+            Definition::SubAttribute(attribute, sub) => {
+                if self.filter.is_some() && !attribute.multi_valued {
+                    return Err(no_elements(&self.path));
+                }
+                self.sub_attribute(sub, edits)
+            }
+        }
+    }
+
+    /// A whole extension: its attributes one by one, so that each gets its
+    /// type and can be cleared alone.
+    fn extension(mut self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+        if self.op == Op::Remove {
+            edits.push(self.removal());
+            return Ok(());
+        }
+        let members = match self.take_value()? {
+            Json::Object(members) => members,
+            Json::Null => {
+                edits.push(self.removal());
+                return Ok(());
+            }
+            other => {
+                let found = other.type_name();
+                let detail = format!("{} must be an object, not {found}.", self.path);
+                return Err(ScimError::invalid_value(detail));
+            }
+        };
+        for (key, json) in members.0 {
+            let Some(path) = self.inside(&key) else {
+                continue;
+            };
+            let part = Self {
+                op: self.op,
+                path,
+                filter: None,
+                value: Some(json),
+            };
+            part.edits(edits)?;
+        }
+        Ok(())
+    }
+
+    /// The attribute of this extension that a key in its value names.
+    fn inside(&self, key: &str) -> Option<AttrPath> {
+        let Definition::Extension(schema) = self.path.definition else {
+            return Some(AttrPath {
+                attribute: key.to_owned().into(),
+                ..self.path.clone()
+            });
+        };
+        let key = Path::parse(key)?;
+        let attribute = schema.attribute(&key.attribute)?;
+        let path = AttrPath::registered(schema.urn, attribute, key.sub_attribute.as_deref())?;
+        (!path.is_read_only()).then_some(path)
+    }
+
+    /// Something in an extension that no schema describes.
+    fn unregistered(mut self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+        if self.filter.is_some() {
+            return Err(no_elements(&self.path));
+        }
+        if self.path.attribute.is_empty() {
+            return self.extension(edits);
+        }
+        let value = match self.op {
+            Op::Remove => Value::Null,
+            Op::Add | Op::Replace => coerce::untyped(self.take_value()?),
+        };
+        self.set(value, edits);
+        Ok(())
+    }
+
+    fn attribute(
+        mut self,
+        attribute: &'static Attribute,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), ScimError> {
+        if self.op == Op::Remove {
+            return self.remove(attribute, edits);
+        }
+        let value = coerce::attribute(self.take_value()?, attribute, &self.path.to_string())?;
+        match &value {
+            Value::List(elements) if elements.is_empty() && self.op == Op::Add => {}
+            _ => self.set(value, edits),
+        }
+        Ok(())
+    }
+
+    /// Removal of a whole attribute. A value says which elements go, or what
+    /// must be there; of simple attributes it is not looked at.
+    fn remove(
+        mut self,
+        attribute: &'static Attribute,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), ScimError> {
+        let complex = !attribute.sub_attributes.is_empty();
+        let value = match self.value.take() {
+            Some(json) if complex => {
+                let value = coerce::attribute(json, attribute, &self.path.to_string())?;
+                if matches!(&value, Value::List(elements) if elements.is_empty()) {
+                    return Ok(());
+                }
+                value.pruned()
+            }
+            _ => None,
+        };
+        edits.push(Edit {
+            value,
+            ..self.removal()
+        });
+        Ok(())
+    }
+
+    /// `emails[type eq "work"]`
+    fn element(
+        mut self,
+        attribute: &'static Attribute,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), ScimError> {
+        if !attribute.multi_valued {
+            let filter = self.filter.take().filter(|_| self.op == Op::Remove);
+            let value = filter.and_then(|f| dialect::filter_as_value(&f, attribute));
+            let value = value.ok_or_else(|| no_elements(&self.path))?;
+            edits.push(Edit {
+                value: Some(value),
+                ..self.removal()
+            });
+            return Ok(());
+        }
+        if self.op == Op::Remove {
+            edits.push(self.removal());
+            return Ok(());
+        }
+        let json = dialect::single(self.take_value()?);
+        let value = coerce::element(json, attribute, &self.path.to_string())?;
+        self.set(value, edits);
+        Ok(())
+    }
+
+    fn sub_attribute(
+        mut self,
+        sub: &'static Attribute,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), ScimError> {
+        let value = match self.op {
+            // A value beside a removal was once assigned by a server.
+            Op::Remove => Value::Null,
+            Op::Add | Op::Replace => {
+                coerce::element(self.take_value()?, sub, &self.path.to_string())?
+            }
+        };
+        self.set(value, edits);
+        Ok(())
+    }
+
+    /// Sets the value, or clears what it leaves unassigned.
+    fn set(self, value: Value, edits: &mut Vec<Edit>) {
+        if dialect::clears(&value) {
+            edits.push(self.removal());
+            return;
+        }
+        let cleared = dialect::cleared_parts(&value);
+        if let Some(value) = value.pruned() {
+            let op = match &self.filter {
+                Some(_) => dialect::on_element(self.op),
+                None => self.op,
+            };
+            edits.push(Edit {
+                op,
+                value: Some(value),
+                ..self.removal()
+            });
+        }
+        // Behind the setting, which makes the element they are parts of.
+        for path in cleared.iter().filter_map(|part| self.path.with_sub(part)) {
+            edits.push(Edit {
+                path,
+                ..self.removal()
+            });
+        }
+    }
+
+    fn removal(&self) -> Edit {
+        Edit {
+            op: Op::Remove,
+            path: self.path.clone(),
+            filter: self.filter.clone(),
+            value: None,
+        }
+    }
+
+    fn take_value(&mut self) -> Result<Json, ScimError> {
+        self.value.take().ok_or_else(|| {
+            let detail = format!("The operation on {} needs a value.", self.path);
+            ScimError::invalid_value(detail)
+        })
+    }
+}
+
+fn no_elements(path: &AttrPath) -> ScimError {
+    ScimError::invalid_path(format!("{path} has no elements to choose from."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! Between the SCIM language and the contract of the directory. Each
+//! translation is one function; nothing here speaks HTTP.
+
+pub mod filter;
+pub mod group;
+pub mod list;
+pub mod patch;
+pub mod status;
+pub mod user;

@@ -1,0 +1,146 @@
+//! The directory's errors as SCIM errors: by reason, never by message text.
+
+use muster_proto::{
+    reason,
+    v1::ErrorReason::{self, *},
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::scim::error::{ScimError, ScimType};
+
+/// What a SCIM client is told. Messages of the directory reach it only with a
+/// reason that says they were written for clients, and never in a 5xx.
+pub fn scim_error(status: &Status) -> ScimError {
+    let info = status.get_details_error_info();
+    let info = info.filter(|info| info.domain == reason::DOMAIN);
+    match info.and_then(|info| reason::parse(&info.reason)) {
+        Some(reason) => by_reason(reason, status),
+        None => by_code(status.code()),
+    }
+}
+
+fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
+    let typed = |scim_type| ScimError::typed(scim_type, status.message());
+    match reason {
+        CredentialMissing | CredentialInvalid => ScimError::unauthorized(),
+        ScopeMissing => ScimError::new(403, status.message()),
+        FieldInvalid | RequiredAttributeMissing | PageTokenInvalid | GroupCycle => {
+            typed(ScimType::InvalidValue)
+        }
+        FilterInvalid => typed(ScimType::InvalidFilter),
+        PathInvalid => typed(ScimType::InvalidPath),
+        NoTarget => typed(ScimType::NoTarget),
+        Mutability => typed(ScimType::Mutability),
+        TooManyItems => ScimError::too_large(status.message()),
+        UserNameTaken | ExternalIdTaken | DisplayNameTaken => typed(ScimType::Uniqueness),
+        UserNotFound | GroupNotFound | ConnectionNotFound => ScimError::new(404, status.message()),
+        EtagMismatch => ScimError::new(412, status.message()),
+        WriteConflict | StoreUnavailable | DeadlineExceeded => ScimError::unavailable(),
+        Internal | Unspecified => ScimError::internal(),
+    }
+}
+
+/// Errors that did not come from the directory's own code: the transport, a
+/// proxy, a limit, or a directory newer than this facade.
+fn by_code(code: Code) -> ScimError {
+    match code {
+        Code::Unauthenticated => ScimError::unauthorized(),
+        Code::PermissionDenied => ScimError::new(403, "The credential does not allow this."),
+        Code::NotFound => ScimError::not_found(),
+        Code::AlreadyExists => ScimError::typed(ScimType::Uniqueness, "A value is taken."),
+        Code::InvalidArgument | Code::FailedPrecondition => {
+            ScimError::invalid_value("The directory refused a value.")
+        }
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Cancelled => ScimError::unavailable(),
+        Code::Ok
+        | Code::Unknown
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss => ScimError::internal(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(code: Code, reason: Option<ErrorReason>, expected: (u16, Option<&str>), told: bool) {
+        let details = match reason {
+            Some(reason) => {
+                ErrorDetails::with_error_info(reason::name(reason), reason::DOMAIN, HashMap::new())
+            }
+            None => ErrorDetails::new(),
+        };
+        let error = scim_error(&Status::with_error_details(code, "the text", details));
+        let scim_type = error.scim_type().map(ScimType::as_str);
+        assert_eq!((error.status(), scim_type), expected, "{reason:?}");
+        assert_eq!(error.detail() == "the text", told, "{reason:?}");
+        assert_eq!(error.retry_after_s().is_some(), error.status() == 503);
+    }
+
+    #[test]
+    fn reasons_decide() {
+        let client = |code, reason, status, scim_type| {
+            check(code, Some(reason), (status, scim_type), true);
+        };
+        client(Code::PermissionDenied, ScopeMissing, 403, None);
+        client(
+            Code::InvalidArgument,
+            FieldInvalid,
+            400,
+            Some("invalidValue"),
+        );
+        client(
+            Code::InvalidArgument,
+            FilterInvalid,
+            400,
+            Some("invalidFilter"),
+        );
+        client(Code::InvalidArgument, PathInvalid, 400, Some("invalidPath"));
+        client(Code::FailedPrecondition, NoTarget, 400, Some("noTarget"));
+        client(Code::InvalidArgument, Mutability, 400, Some("mutability"));
+        client(Code::InvalidArgument, TooManyItems, 413, None);
+        client(Code::AlreadyExists, UserNameTaken, 409, Some("uniqueness"));
+        client(Code::NotFound, GroupNotFound, 404, None);
+        client(
+            Code::FailedPrecondition,
+            GroupCycle,
+            400,
+            Some("invalidValue"),
+        );
+        client(Code::Aborted, EtagMismatch, 412, None);
+        check(
+            Code::Unauthenticated,
+            Some(CredentialInvalid),
+            (401, None),
+            false,
+        );
+        check(Code::Unavailable, Some(WriteConflict), (503, None), false);
+        check(Code::Internal, Some(Internal), (500, None), false);
+    }
+
+    #[test]
+    fn without_a_reason_the_code_decides_and_the_text_stays_here() {
+        check(Code::Unavailable, None, (503, None), false);
+        check(Code::ResourceExhausted, None, (503, None), false);
+        check(Code::Unauthenticated, None, (401, None), false);
+        check(
+            Code::InvalidArgument,
+            None,
+            (400, Some("invalidValue")),
+            false,
+        );
+        check(Code::Unknown, None, (500, None), false);
+    }
+}
