@@ -1,2 +1,48 @@
-//! x
-fn main(){}
+//! `muster`: the identity directory as one program.
+//!
+//! Parse, dispatch, exit code; nothing else. Exit codes: 0 for success, 1 for
+//! failure, 2 for wrong arguments or configuration.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod admin;
+mod arguments;
+mod output;
+mod serve;
+mod settings;
+mod shutdown;
+mod telemetry;
+
+use arguments::{Arguments, Command};
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let settings = match Settings::load(&arguments) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments.command, &settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
+    telemetry::init(settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match command {
+        Command::Serve(_) => runtime.block_on(serve::serve(settings)),
+        Command::Admin(command) => runtime.block_on(admin::run(command, settings)),
+    }
+}

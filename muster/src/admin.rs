@@ -1,0 +1,174 @@
+//! Admin commands: on the database directly, also while a server runs on it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use muster_directory::{
+    clock::{Source as _, System},
+    service::Directory,
+    storage::Store,
+};
+
+use crate::{
+    arguments::{Admin, Connection, Credential, Json, Migrate, Tenant},
+    output,
+    serve::open_directory,
+    settings::Settings,
+};
+
+/// Runs one command.
+pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<()> {
+    match command {
+        Admin::Migrate(command) => migrate(command, settings).await,
+        Admin::Tenant(command) => {
+            let directory = open_directory(&settings.database_url).await?;
+            tenant(command, &directory).await?;
+            directory.close().await;
+            Ok(())
+        }
+        Admin::Connection(command) => {
+            let directory = open_directory(&settings.database_url).await?;
+            connection(command, &directory, settings).await?;
+            directory.close().await;
+            Ok(())
+        }
+        Admin::Credential(command) => {
+            let directory = open_directory(&settings.database_url).await?;
+            credential(command, &directory, settings).await?;
+            directory.close().await;
+            Ok(())
+        }
+    }
+}
+
+async fn tenant(command: Tenant, directory: &Directory) -> anyhow::Result<()> {
+    match command {
+        Tenant::Create { name, json } => {
+            let tenant = directory.create_tenant(name.get()).await?;
+            output::one(&output::tenant(&tenant), json)?;
+        }
+        Tenant::List { json } => {
+            let tenants = directory.list_tenants().await?;
+            let tenants: Vec<_> = tenants.iter().map(output::tenant).collect();
+            output::many(&tenants, json)?;
+        }
+        Tenant::Show { tenant, json } => {
+            let tenant = directory.find_tenant(&tenant).await?;
+            output::one(&output::tenant(&tenant), json)?;
+        }
+    }
+    Ok(())
+}
+
+async fn connection(
+    command: Connection,
+    directory: &Directory,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let url = tenant_url(directory, settings).await?;
+    match command {
+        Connection::Create { tenant, name, json } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.create_connection(&tenant.id, name.get()).await?;
+            output::one(&output::connection(&connection, &url), json)?;
+        }
+        Connection::List { tenant, json } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connections = directory.list_connections(&tenant.id).await?;
+            let connections: Vec<_> = connections
+                .iter()
+                .map(|c| output::connection(c, &url))
+                .collect();
+            output::many(&connections, json)?;
+        }
+        Connection::Show {
+            connection,
+            tenant,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.find_connection(&tenant.id, &connection).await?;
+            output::one(&output::connection(&connection, &url), json)?;
+        }
+    }
+    Ok(())
+}
+
+async fn credential(
+    command: Credential,
+    directory: &Directory,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    match command {
+        Credential::Create {
+            connection,
+            tenant,
+            name,
+            expires_in,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.find_connection(&tenant.id, &connection).await?;
+            let expires_at = expires_in.map(expiry).transpose()?;
+            let issued = directory
+                .create_credential(&connection, &name, expires_at)
+                .await?;
+            let url = tenant_url(directory, settings).await?;
+            output::one(&output::issued(&issued, &url), json)?;
+        }
+        Credential::List {
+            connection,
+            tenant,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.find_connection(&tenant.id, &connection).await?;
+            let credentials = directory.list_credentials(&connection.id).await?;
+            let credentials: Vec<_> = credentials.iter().map(output::credential).collect();
+            output::many(&credentials, json)?;
+        }
+        Credential::Revoke { id, tenant, json } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let credential = directory.revoke_credential(&tenant.id, &id).await?;
+            output::one(&output::credential(&credential), json)?;
+        }
+    }
+    Ok(())
+}
+
+/// When something that is made now ends.
+fn expiry(after: Duration) -> anyhow::Result<i64> {
+    let after = i64::try_from(after.as_millis()).ok();
+    let at = after.and_then(|after| System.now_ms().checked_add(after));
+    // The last moment that RFC 3339 can write.
+    at.filter(|at| *at < 253_402_300_800_000)
+        .context("--expires-in lies too far in the future")
+}
+
+/// The URL to give to clients: the configured one, else the one that the
+/// server which last ran on this database announced.
+async fn tenant_url(directory: &Directory, settings: &Settings) -> anyhow::Result<String> {
+    if settings.public_url.is_none()
+        && let Some(announced) = directory.announced().await?
+    {
+        return Ok(announced);
+    }
+    Ok(settings.tenant_url(settings.http_listen))
+}
+
+async fn migrate(command: Migrate, settings: &Settings) -> anyhow::Result<()> {
+    let store = Store::open(&settings.database_url)
+        .await
+        .context("cannot open the database")?;
+    let mut json = Json { json: false };
+    match command {
+        Migrate::Status { json: wanted } => json = wanted,
+        Migrate::Up => store.migrate().await?,
+        Migrate::Down { steps } => store.migrate_down(steps).await?,
+    }
+    let migrations = store.migrations().await?;
+    let migrations: Vec<_> = migrations.iter().map(output::migration).collect();
+    output::many(&migrations, json)?;
+    store.close().await;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! What can be said on the command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// Identity directory: users, groups and credentials of many tenants over
+/// gRPC, provisioned over SCIM 2.0.
+///
+/// Every option can also be set in the configuration file (`database_url`) and
+/// in the environment (`MUSTER_DATABASE_URL`); the command line wins over the
+/// environment, the environment over the file.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Default, Args, Serialize)]
+pub(crate) struct Common {
+    /// Database: `sqlite://PATH`, made when missing [default: sqlite://muster.db]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database_url: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Origin under which clients reach the SCIM endpoint, for example
+    /// `https://id.example.com` [default: the address that is listened on]
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) public_url: Option<String>,
+    /// Form of log lines [default: text]
+    #[arg(long, global = true, value_name = "FORM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    Serve(Box<Serve>),
+    /// Administer the database
+    #[command(flatten)]
+    Admin(Admin),
+}
+
+/// Options of the server.
+#[derive(Debug, Default, Args, Serialize)]
+pub(crate) struct Serve {
+    /// Which parts run in this process [default: all]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<Role>,
+    /// Where gRPC listens [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_listen: Option<SocketAddr>,
+    /// Where HTTP listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_listen: Option<SocketAddr>,
+    /// With `--role scim`: where the directory is [default: http://127.0.0.1:50051]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory_url: Option<String>,
+    /// On an empty database, make tenant `default` with connection `entra` and
+    /// print its Tenant URL and Secret Token, once
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) bootstrap: bool,
+}
+
+/// Which parts of muster run in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Directory and SCIM facade.
+    All,
+    /// The directory: gRPC alone.
+    Directory,
+    /// The SCIM facade, for a directory elsewhere.
+    Scim,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Commands on the database. They work while a server runs on it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Tenants
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Connections: provisioning clients of a tenant
+    #[command(subcommand)]
+    Connection(Connection),
+    /// Credentials of a connection
+    #[command(subcommand)]
+    Credential(Credential),
+    /// The database schema
+    #[command(subcommand)]
+    Migrate(Migrate),
+}
+
+/// Prints the result as JSON.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Json {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A name, as an option or as an argument.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Name {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    positional: Option<String>,
+    /// Its name
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Name {
+    /// The name, however it was given.
+    pub(crate) fn get(&self) -> &str {
+        self.positional
+            .as_deref()
+            .or(self.name.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+/// Which tenant is meant.
+#[derive(Debug, Args)]
+pub(crate) struct InTenant {
+    /// Id or name of the tenant
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
+}
+
+/// Commands on tenants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenant {
+    /// Create a tenant
+    Create {
+        /// Its name.
+        #[command(flatten)]
+        name: Name,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List all tenants
+    List {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one tenant
+    Show {
+        /// Id or name of the tenant
+        #[arg(default_value = "default")]
+        tenant: String,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Commands on connections.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Connection {
+    /// Create a connection
+    Create {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Its name.
+        #[command(flatten)]
+        name: Name,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List the tenant's connections
+    List {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one connection
+    Show {
+        /// Id or name of the connection
+        connection: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Commands on credentials.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Credential {
+    /// Create a credential and print its secret, once
+    Create {
+        /// Id or name of the connection
+        #[arg(long)]
+        connection: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// What to call it
+        #[arg(long, default_value = "credential")]
+        name: String,
+        /// How long it is valid, for example `365d` [default: for good]
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List the connection's credentials
+    List {
+        /// Id or name of the connection
+        #[arg(long)]
+        connection: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Revoke a credential; it is refused at once
+    Revoke {
+        /// Id of the credential
+        #[arg(long)]
+        id: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Commands on the schema.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Show which migrations have been applied
+    Status {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Apply all pending migrations
+    Up,
+    /// Take the newest migrations back; their data is lost
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

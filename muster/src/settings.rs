@@ -1,0 +1,218 @@
+//! Settings: compiled-in defaults, then the file, the environment, the command
+//! line; the last that speaks wins.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::arguments::{Arguments, Command, LogFormat, Role};
+
+/// Everything that can be set. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// `sqlite://PATH`.
+    pub(crate) database_url: String,
+    /// Which parts run in this process.
+    pub(crate) role: Role,
+    /// Where gRPC listens.
+    pub(crate) grpc_listen: SocketAddr,
+    /// Where HTTP listens.
+    pub(crate) http_listen: SocketAddr,
+    /// Where the directory is, for the facade on its own.
+    pub(crate) directory_url: String,
+    /// Origin under which clients reach the SCIM endpoint.
+    pub(crate) public_url: Option<String>,
+    /// Paths under which the SCIM endpoint answers; the first is the one that
+    /// is told to clients.
+    pub(crate) base_paths: Vec<String>,
+    /// Longest request body, in bytes.
+    pub(crate) body_limit: usize,
+    /// How long requests in flight may take after a signal to stop, in
+    /// seconds.
+    pub(crate) shutdown_grace_seconds: u64,
+    /// Form of log lines.
+    pub(crate) log_format: LogFormat,
+    /// Whether to make a first tenant on an empty database.
+    pub(crate) bootstrap: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database_url: "sqlite://muster.db".to_owned(),
+            role: Role::All,
+            grpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
+            http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+            directory_url: "http://127.0.0.1:50051".to_owned(),
+            public_url: None,
+            base_paths: vec!["/scim/v2".to_owned()],
+            body_limit: 1024 * 1024,
+            shutdown_grace_seconds: 20,
+            log_format: LogFormat::Text,
+            bootstrap: false,
+        }
+    }
+}
+
+/// Why the settings cannot be used, in words.
+#[derive(Debug)]
+pub(crate) struct Error(String);
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Settings that the environment may give, as `MUSTER_` and the name in
+/// capitals. Other variables with the prefix are not ours to refuse.
+const IN_ENVIRONMENT: [&str; 11] = [
+    "database_url",
+    "role",
+    "grpc_listen",
+    "http_listen",
+    "directory_url",
+    "public_url",
+    "base_paths",
+    "body_limit",
+    "shutdown_grace_seconds",
+    "log_format",
+    "bootstrap",
+];
+
+impl Settings {
+    /// Collects and checks the settings.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown name, a value of the wrong form.
+    pub(crate) fn load(arguments: &Arguments) -> Result<Self, Error> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        let config = arguments.common.config.clone();
+        if let Some(file) = config.or_else(|| std::env::var_os("MUSTER_CONFIG").map(Into::into)) {
+            if !file.is_file() {
+                return Err(Error(format!("{}: no such file", file.display())));
+            }
+            figment = figment.merge(Toml::file_exact(&file));
+        }
+        figment = figment
+            .merge(Env::prefixed("MUSTER_").only(&IN_ENVIRONMENT))
+            .merge(Serialized::defaults(&arguments.common));
+        if let Command::Serve(serve) = &arguments.command {
+            figment = figment.merge(Serialized::defaults(serve));
+        }
+        let settings: Self = figment.extract().map_err(|e| Error(e.to_string()))?;
+        settings.checked()
+    }
+
+    fn checked(mut self) -> Result<Self, Error> {
+        if !self.database_url.starts_with("sqlite://") {
+            return Err(Error(format!(
+                "database_url: {:?} must start with sqlite://",
+                scheme(&self.database_url)
+            )));
+        }
+        for url in self.public_url.iter_mut().chain([&mut self.directory_url]) {
+            while url.ends_with('/') {
+                url.pop();
+            }
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                return Err(Error(format!(
+                    "{url:?} must start with http:// or https://"
+                )));
+            }
+        }
+        for path in &mut self.base_paths {
+            while path.ends_with('/') {
+                path.pop();
+            }
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+            if !path.starts_with('/') || path.contains("//") || !path.chars().all(plain) {
+                return Err(Error(format!(
+                    "base_paths: {path:?} must be a path like /scim/v2"
+                )));
+            }
+        }
+        if self.base_paths.is_empty() {
+            return Err(Error("base_paths: at least one is needed".to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// The URL that a provisioning client is given, when HTTP listens here.
+    pub(crate) fn tenant_url(&self, http: SocketAddr) -> String {
+        let origin = self.public_url.clone().unwrap_or_else(|| {
+            let ip = match http.ip() {
+                ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                ip => ip,
+            };
+            format!("http://{}", SocketAddr::new(ip, http.port()))
+        });
+        let path = self.base_paths.first().map_or("", String::as_str);
+        format!("{origin}{path}")
+    }
+
+    /// How long requests in flight may take after a signal to stop.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_seconds)
+    }
+}
+
+/// A URL may hold a password; its scheme does not.
+fn scheme(url: &str) -> &str {
+    url.split_once("://").map_or("", |(scheme, _)| scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_paths_lose_their_trailing_slash() {
+        let settings = Settings {
+            public_url: Some("https://id.example.test/".to_owned()),
+            base_paths: vec!["/api/scim/v2/".to_owned()],
+            ..Settings::default()
+        };
+        let settings = settings.checked().expect("it is sound");
+        let url = settings.tenant_url(settings.http_listen);
+        assert_eq!(url, "https://id.example.test/api/scim/v2");
+    }
+
+    #[test]
+    fn unsound_settings_are_refused_without_their_secrets() {
+        let unsound = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.checked().expect_err("it is unsound").to_string()
+        };
+        let url = |s: &mut Settings| s.database_url = "postgres://u:secret@h/d".to_owned();
+        assert!(!unsound(url).contains("secret"));
+        unsound(|s| s.public_url = Some("id.example.test".to_owned()));
+        unsound(|s| s.base_paths = vec!["scim".to_owned()]);
+        unsound(|s| s.base_paths = vec!["/{id}".to_owned()]);
+        unsound(|s| s.base_paths.clear());
+    }
+
+    #[test]
+    fn every_setting_can_be_given_by_the_environment() {
+        let json = serde_json::to_value(Settings::default()).expect("plain data");
+        let mut names: Vec<_> = json
+            .as_object()
+            .expect("a struct")
+            .keys()
+            .cloned()
+            .collect();
+        let mut known = IN_ENVIRONMENT.map(str::to_owned).to_vec();
+        names.sort();
+        known.sort();
+        assert_eq!(names, known);
+    }
+}
