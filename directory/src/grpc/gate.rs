@@ -16,6 +16,7 @@ use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use muster_proto::{CONNECTION_METADATA, policy::Policies, v1::MethodPolicy};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
+use tracing::{Instrument as _, Span};
 
 use super::status::{deadline_exceeded, status};
 use crate::{
@@ -87,11 +88,22 @@ where
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
         let layer = self.layer.clone();
-        Box::pin(async move {
+        let span = span(&request);
+        let answer = async move {
             let answer = layer.pass(inner, request).await;
             answer.or_else(|status| Ok(status.into_http()))
-        })
+        };
+        Box::pin(answer.instrument(span))
     }
+}
+
+/// What log lines of a call say about it.
+fn span<B>(request: &Request<B>) -> Span {
+    let id = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok());
+    tracing::info_span!("rpc", rpc.method = request.uri().path(), request.id = id)
 }
 
 impl GateLayer {

@@ -431,3 +431,53 @@ async fn a_first_start_happens_once() {
     let world = World::new().await;
     assert!(world.directory.bootstrap().await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_overlap() {
+    let world = World::new().await;
+    let mut created = Vec::new();
+    for n in 0..450 {
+        created.push(world.user(&format!("user-{n}")).await.view.resource.id);
+    }
+    for size in [1, 7, 200, 201, 400, 449, 450, 1_000] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let mut page = crate::domain::page::PageRequest::new(size, 0, after).unwrap();
+            page.count = true;
+            let list =
+                world
+                    .directory
+                    .list(&world.caller, ResourceKind::User, None, &page, Wants::ALL);
+            let list = list.await.unwrap();
+            assert_eq!(list.total, 450);
+            seen.extend(list.items.into_iter().map(|view| view.resource.id));
+            after = list.next;
+            if after.is_none() || size < 200 && seen.len() > 20 {
+                break;
+            }
+        }
+        assert_eq!(seen, created[..seen.len()], "pages of {size}");
+        assert!(size < 200 || seen.len() == 450);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_users_ends_early() {
+    let world = World::new().await;
+    let text = "x".repeat(crate::domain::conform::TEXT_LIMIT);
+    for n in 0..90 {
+        let attributes = object([("userName", &n.to_string()), ("title", &text)]);
+        world
+            .directory
+            .create_user(&world.caller, attributes)
+            .await
+            .unwrap();
+    }
+    let page = crate::domain::page::PageRequest::new(1_000, 0, None).unwrap();
+    let list = world
+        .directory
+        .list(&world.caller, ResourceKind::User, None, &page, Wants::ALL);
+    let list = list.await.unwrap();
+    assert!((1..90).contains(&list.items.len()));
+    assert!(list.next.is_some());
+}

@@ -113,19 +113,7 @@ pub async fn list(
             total,
         });
     }
-    let size = i64::try_from(page.size).unwrap_or(i64::MAX);
-    let mut rest = wanted.clone();
-    if let Some(after) = &page.after {
-        rest = rest.then(Sql::new(" AND r.id > ?").bind(after.as_str()));
-    }
-    rest = rest.then(
-        Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
-            .bind(size.saturating_add(1))
-            .bind(page.skip),
-    );
-    let mut rows = select(tx, scope, kind, rest).await?;
-    let more = rows.len() > page.size;
-    rows.truncate(page.size);
+    let (rows, more) = page_of(tx, scope, kind, &wanted, page).await?;
     let total = match (page.count, more, rows.len()) {
         (false, ..) => 0,
         // The page ends the list, so its place tells the length.
@@ -141,6 +129,69 @@ pub async fn list(
         next,
         total,
     })
+}
+
+/// Rows read by one statement.
+const BATCH: usize = 200;
+
+/// Where a page of large documents ends before it is full, in bytes: an answer
+/// must fit a message and memory.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The rows of a page, and whether there are more behind it.
+async fn page_of(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    wanted: &Sql,
+    page: &PageRequest,
+) -> Result<(Vec<Row>, bool)> {
+    let mut rows: Vec<Row> = Vec::new();
+    let (mut after, mut skip, mut bytes) = (page.after.clone(), page.skip, 0);
+    loop {
+        // One more than is missing tells whether the list goes on.
+        let limit = (page.size - rows.len()).min(BATCH) + 1;
+        let batch = batch(
+            tx,
+            scope,
+            kind,
+            wanted.clone(),
+            after.as_deref(),
+            skip,
+            limit,
+        )
+        .await?;
+        let full = batch.len() == limit;
+        for row in batch.into_iter().take(limit - 1) {
+            bytes += row.document.len();
+            if bytes > PAGE_BYTES && !rows.is_empty() {
+                return Ok((rows, true));
+            }
+            rows.push(row);
+        }
+        if !full || rows.len() == page.size {
+            return Ok((rows, full));
+        }
+        (after, skip) = (rows.last().map(|row| row.id.clone()), 0);
+    }
+}
+
+async fn batch(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    mut wanted: Sql,
+    after: Option<&str>,
+    skip: i64,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    if let Some(after) = after {
+        wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
+    }
+    let end = Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(skip);
+    select(tx, scope, kind, wanted.then(end)).await
 }
 
 async fn select(tx: &Tx, scope: Scope<'_>, kind: ResourceKind, rest: Sql) -> Result<Vec<Row>> {
