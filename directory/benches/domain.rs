@@ -75,10 +75,10 @@ fn domain(c: &mut Criterion) {
         b.iter(|| search_document(&USER, black_box(&user.attributes)));
     });
     c.bench_function("fold/ascii", |b| {
-        b.iter(|| fold(black_box("Ada.Lovelace@Example.TEST")))
+        b.iter(|| fold(black_box("Ada.Lovelace@Example.TEST")));
     });
     c.bench_function("fold/unicode", |b| {
-        b.iter(|| fold(black_box("Åda Lövelace Straße")))
+        b.iter(|| fold(black_box("Åda Lövelace Straße")));
     });
 }
 
