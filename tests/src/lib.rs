@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The language the tests of muster are written in.
+//!
+//! Everything here talks to a real server process over loopback, as a
+//! provisioning client or an operator would; nothing links the code under
+//! test except the contract in `muster-proto`.
+//!
+//! * [`binary`]: which `muster` is under test.
+//! * [`server`]: a server process on its own folder, gone when dropped.
+//! * [`cli`]: the admin commands, answers as JSON.
+//! * [`tenant`]: a fresh tenant with a connection and a token.
+//! * [`scim`]: a SCIM client that needs a URL and a token only.
+//! * [`raw`]: bytes over TCP, for requests that no HTTP library would send.
+//! * [`grpc`]: the generated clients with a bearer.
+//! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
+//!
+//! Assertions panic at the line of the test that called them.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test harness reports by panicking"
+)]
+
+pub mod binary;
+pub mod cli;
+pub mod fixture;
+pub mod grpc;
+pub mod path;
+pub mod raw;
+pub mod replay;
+pub mod runtime;
+pub mod scim;
+pub mod server;
+pub mod tenant;

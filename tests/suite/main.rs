@@ -1,1 +1,34 @@
-fn main(){}
+//! Everything that muster promises at its edges, against the real binary.
+//!
+//! By capability: [`users`], [`groups`], [`membership`], [`filter`],
+//! [`patch`], [`paging`], [`versions`], [`discovery`], [`grpc`]. By property:
+//! [`auth`], [`tenancy`], [`errors`], [`concurrency`], [`secrets`],
+//! [`binary`]. From outside: [`replay`]. About the sources: [`tidy`],
+//! [`supply`].
+//!
+//! Most tests share one server; each makes a tenant of its own in it.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test reports by panicking"
+)]
+
+mod auth;
+mod binary;
+mod concurrency;
+mod discovery;
+mod errors;
+mod filter;
+mod groups;
+mod grpc;
+mod membership;
+mod paging;
+mod patch;
+mod replay;
+mod secrets;
+mod supply;
+mod tenancy;
+mod tidy;
+mod users;
+mod versions;

@@ -1,0 +1,29 @@
+# `just` lists the recipes. CI runs the same commands: .ci/run.
+
+default:
+    @just --list
+
+# Formatting, lints, the whole suite.
+check: && test
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The whole suite. MUSTER_CASES names further folders of recorded cases.
+test:
+    cargo test --workspace --locked
+
+# One module of the end-to-end suite, for example `just suite patch::`.
+suite filter="":
+    cargo test -p muster-tests --test suite --locked -- {{ filter }}
+
+# The documentation, warnings denied.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The tables of docs/performance.md; `just load --quick` for a look.
+load *arguments:
+    cargo run --release --locked -p muster-tests --bin load -- {{ arguments }}
+
+# Licences and advisories with the network's help; the suite does it without.
+deny:
+    cargo deny check

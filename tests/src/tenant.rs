@@ -1,0 +1,114 @@
+//! A fresh tenant with a connection and a token.
+
+use serde_json::Value;
+
+use crate::{grpc::Grpc, scim::Scim, server::Server};
+
+/// A tenant of a running server.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Id of its connection `entra`.
+    pub connection_id: String,
+    /// Id of the credential behind `token`.
+    pub credential_id: String,
+    /// The bearer.
+    pub token: String,
+    http: String,
+    grpc: Option<String>,
+}
+
+impl Tenant {
+    /// Makes a tenant through the admin commands.
+    #[track_caller]
+    pub fn create(server: &Server) -> Self {
+        Self::create_with(server, server.http(), Some(server.grpc()))
+    }
+
+    /// A tenant of the shared server.
+    #[track_caller]
+    pub fn shared() -> Self {
+        Self::create(Server::shared())
+    }
+
+    /// A tenant in the database of `server`, spoken to at other addresses.
+    #[track_caller]
+    pub fn create_with(server: &Server, http: &str, grpc: Option<&str>) -> Self {
+        let admin = server.admin();
+        let name = format!("tenant-{}", uuid::Uuid::new_v4().simple());
+        let tenant = admin.json(&["tenant", "create", "--name", &name]);
+        let id = text(&tenant, "id");
+        let connection = admin.json(&["connection", "create", "--tenant", &id, "--name", "entra"]);
+        let credential = admin.json(&[
+            "credential",
+            "create",
+            "--tenant",
+            &id,
+            "--connection",
+            "entra",
+        ]);
+        Self {
+            id,
+            name,
+            connection_id: text(&connection, "id"),
+            credential_id: text(&credential, "id"),
+            token: text(&credential, "secret"),
+            http: http.to_owned(),
+            grpc: grpc.map(str::to_owned),
+        }
+    }
+
+    /// One more connection with a credential: its id, the credential's id, the
+    /// token.
+    #[track_caller]
+    pub fn connection(&self, server: &Server, name: &str) -> (String, String, String) {
+        let admin = server.admin();
+        let connection =
+            admin.json(&["connection", "create", "--tenant", &self.id, "--name", name]);
+        let credential = self.credential(server, name, &[]);
+        (text(&connection, "id"), credential.0, credential.1)
+    }
+
+    /// One more credential of a connection: its id and the token.
+    #[track_caller]
+    pub fn credential(&self, server: &Server, connection: &str, more: &[&str]) -> (String, String) {
+        let mut arguments = vec![
+            "credential",
+            "create",
+            "--tenant",
+            &self.id,
+            "--connection",
+            connection,
+        ];
+        arguments.extend_from_slice(more);
+        let credential = server.admin().json(&arguments);
+        (text(&credential, "id"), text(&credential, "secret"))
+    }
+
+    /// Its SCIM client.
+    pub fn scim(&self) -> Scim {
+        self.scim_with(&self.token)
+    }
+
+    /// A SCIM client of the same server with another bearer.
+    pub fn scim_with(&self, token: &str) -> Scim {
+        Scim::new(format!("{}/scim/v2", self.http), token)
+    }
+
+    /// Its gRPC client.
+    #[track_caller]
+    pub fn grpc(&self) -> Grpc {
+        let url = self.grpc.as_deref().expect("gRPC is served");
+        Grpc::new(url, Some(&self.token))
+    }
+}
+
+/// A text field of an answer of the admin commands.
+#[track_caller]
+pub fn text(answer: &Value, field: &str) -> String {
+    let value = answer[field].as_str();
+    value.map_or_else(|| panic!("no {field} in {answer}"), str::to_owned)
+}
