@@ -18,22 +18,22 @@ use crate::{
 pub(super) fn user(view: View, mask: &Mask) -> Result<v1::User> {
     let View {
         mut resource,
-        groups,
-        manager_name,
+        relations,
     } = view;
     mask.apply(&mut resource.attributes);
     let meta = meta(&resource);
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
-    user.groups = groups
+    user.groups = relations
+        .groups
         .into_iter()
         .map(|group| v1::GroupRef {
             id: group.id,
             display_name: group.display_name,
         })
         .collect();
-    if let (Some(enterprise), Some(name)) = (&mut user.enterprise, manager_name) {
+    if let (Some(enterprise), Some(name)) = (&mut user.enterprise, relations.manager_name) {
         enterprise.manager_display_name = name;
     }
     Ok(user)

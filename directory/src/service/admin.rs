@@ -69,7 +69,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn list_tenants(&self) -> Result<Vec<Tenant>> {
-        tenants::list_tenants(&self.store.snapshot().await?).await
+        tenants::list_tenants(&self.store.single()).await
     }
 
     /// The tenant with this id or name.
@@ -77,7 +77,7 @@ impl Directory {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn find_tenant(&self, id_or_name: &str) -> Result<Tenant> {
-        let found = tenants::find_tenant(&self.store.snapshot().await?, id_or_name).await?;
+        let found = tenants::find_tenant(&self.store.single(), id_or_name).await?;
         found.ok_or_else(|| not_found(Kind::Tenant, id_or_name))
     }
 
@@ -113,7 +113,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn list_connections(&self, tenant_id: &str) -> Result<Vec<Connection>> {
-        tenants::list_connections(&self.store.snapshot().await?, tenant_id).await
+        tenants::list_connections(&self.store.single(), tenant_id).await
     }
 
     /// The tenant's connection with this id or name.
@@ -121,7 +121,7 @@ impl Directory {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn find_connection(&self, tenant_id: &str, id_or_name: &str) -> Result<Connection> {
-        let tx = self.store.snapshot().await?;
+        let tx = self.store.single();
         let found = tenants::find_connection(&tx, tenant_id, id_or_name).await?;
         found.ok_or_else(|| not_found(Kind::Connection, id_or_name))
     }
@@ -193,7 +193,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn list_credentials(&self, connection_id: &str) -> Result<Vec<Credential>> {
-        credentials::list(&self.store.snapshot().await?, connection_id).await
+        credentials::list(&self.store.single(), connection_id).await
     }
 
     /// Revokes a credential of a tenant; revoking it again changes nothing.
@@ -276,7 +276,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn announced(&self) -> Result<Option<String>> {
-        settings::load(&self.store.snapshot().await?, settings::TENANT_URL).await
+        settings::load(&self.store.single(), settings::TENANT_URL).await
     }
 }
 

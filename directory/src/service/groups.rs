@@ -24,6 +24,7 @@ use crate::{
     storage::{
         Tx,
         members::{self, Member, NewMember},
+        relations::Wants,
         resources,
     },
 };
@@ -115,7 +116,7 @@ impl Directory {
                     changes.extend(edit.changes(group.version));
                     let revision = record(&tx, caller, "CreateGroup", &group, &changes).await?;
                     Ok(Written {
-                        view: plain(group),
+                        view: View::plain(group),
                         revision: Some(revision),
                     })
                 }
@@ -140,7 +141,8 @@ impl Directory {
         let modifications = &modifications;
         self.store
             .transact("modify_group", |tx| async move {
-                let before = load(&tx, caller, ResourceKind::Group, id, precondition).await?;
+                let kind = ResourceKind::Group;
+                let (before, _) = load(&tx, caller, kind, id, precondition, Wants::NONE).await?;
                 let mut after = before.clone();
                 let mut edit = MemberEdit::new(&tx, caller, id);
                 for modification in modifications {
@@ -150,7 +152,7 @@ impl Directory {
                 let renamed = after.attributes != before.attributes;
                 if !renamed && edit.is_empty() {
                     let written = Written {
-                        view: plain(after),
+                        view: View::plain(after),
                         revision: None,
                     };
                     return Ok(Modified { written, counts });
@@ -164,7 +166,7 @@ impl Directory {
                 changes.extend(edit.changes(after.version));
                 let revision = record(&tx, caller, "ModifyGroup", &after, &changes).await?;
                 let written = Written {
-                    view: plain(after),
+                    view: View::plain(after),
                     revision: Some(revision),
                 };
                 Ok(Modified { written, counts })
@@ -183,17 +185,10 @@ impl Directory {
         page: &PageRequest,
     ) -> Result<Page<Member>> {
         let tx = self.store.snapshot().await?;
-        let group = resources::load(&tx, caller.scope(), ResourceKind::Group, group_id).await?;
-        let group = group.ok_or_else(|| ResourceKind::Group.not_found(group_id))?;
+        let kind = ResourceKind::Group;
+        let found = resources::load(&tx, caller.scope(), kind, group_id, Wants::NONE).await?;
+        let (group, _) = found.ok_or_else(|| kind.not_found(group_id))?;
         members::list(&tx, &group.id, page).await
-    }
-}
-
-fn plain(group: Resource) -> View {
-    View {
-        resource: group,
-        groups: Vec::new(),
-        manager_name: None,
     }
 }
 

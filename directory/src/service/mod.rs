@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+pub use crate::storage::relations::Wants;
 pub use admin::{Bootstrap, IssuedCredential};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
 pub use resources::Written;
-pub use view::{View, Wants};
+pub use view::View;
 
 use crate::{
     clock::Source,

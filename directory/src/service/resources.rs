@@ -2,10 +2,7 @@
 
 use muster_proto::value::Object;
 
-use super::{
-    Directory,
-    view::{View, Wants, view, views},
-};
+use super::{Directory, view::View};
 use crate::{
     auth::Caller,
     domain::{
@@ -18,7 +15,11 @@ use crate::{
         version::Precondition,
     },
     error::{Error, Result},
-    storage::{Tx, history, resources},
+    storage::{
+        Tx, history,
+        relations::{Relations, Wants},
+        resources::{self, Found},
+    },
 };
 
 /// What a write ended with.
@@ -48,11 +49,8 @@ impl Directory {
                     let changes = [Change::of(ChangeKind::Created, &user)];
                     let revision = record(&tx, caller, "CreateUser", &user, &changes).await?;
                     // A new user is in no group.
-                    let wants = Wants {
-                        groups: false,
-                        ..Wants::ALL
-                    };
-                    let view = view(&tx, scope, user, wants).await?;
+                    let relations = Relations::default();
+                    let view = View::after(&tx, scope, None, user, relations).await?;
                     Ok(Written {
                         view,
                         revision: Some(revision),
@@ -73,10 +71,10 @@ impl Directory {
         id: &str,
         wants: Wants,
     ) -> Result<View> {
-        let tx = self.store.snapshot().await?;
-        let found = resources::load(&tx, caller.scope(), kind, id).await?;
-        let resource = found.ok_or_else(|| kind.not_found(id))?;
-        view(&tx, caller.scope(), resource, wants).await
+        let tx = self.store.single();
+        let found = resources::load(&tx, caller.scope(), kind, id, wants).await?;
+        let found = found.ok_or_else(|| kind.not_found(id))?;
+        Ok(found.into())
     }
 
     /// Lists resources in the order of their ids.
@@ -93,13 +91,8 @@ impl Directory {
     ) -> Result<Page<View>> {
         filter.map_or(Ok(()), Filter::check_size)?;
         let tx = self.store.snapshot().await?;
-        let found = resources::list(&tx, caller.scope(), kind, filter, page).await?;
-        let items = views(&tx, caller.scope(), found.items, wants).await?;
-        Ok(Page {
-            items,
-            next: found.next,
-            total: found.total,
-        })
+        let found = resources::list(&tx, caller.scope(), kind, filter, page, wants).await?;
+        Ok(found.map(Into::into))
     }
 
     /// Applies PATCH operations to a user, all or none.
@@ -158,13 +151,13 @@ impl Directory {
         self.store
             .transact(method, |tx| async move {
                 let scope = caller.scope();
-                let before = load(&tx, caller, ResourceKind::User, id, precondition).await?;
+                let kind = ResourceKind::User;
+                let (before, relations) = load(&tx, caller, kind, id, precondition, wants).await?;
                 let mut after = before.clone();
                 edit(&mut after)?;
                 if after.attributes == before.attributes {
-                    let view = view(&tx, scope, after, wants).await?;
                     return Ok(Written {
-                        view,
+                        view: (after, relations).into(),
                         revision: None,
                     });
                 }
@@ -172,7 +165,7 @@ impl Directory {
                 resources::update(&tx, scope, &before, &after).await?;
                 let changes = [Change::between(&before, &after)];
                 let revision = record(&tx, caller, method, &after, &changes).await?;
-                let view = view(&tx, scope, after, wants).await?;
+                let view = View::after(&tx, scope, Some(&before), after, relations).await?;
                 Ok(Written {
                     view,
                     revision: Some(revision),
@@ -201,7 +194,8 @@ impl Directory {
         let now = self.source.now_ms();
         self.store
             .transact(method, |tx| async move {
-                let mut resource = match load(&tx, caller, kind, id, precondition).await {
+                let found = load(&tx, caller, kind, id, precondition, Wants::NONE).await;
+                let (mut resource, _) = match found {
                     Err(Error::NotFound { .. }) if allow_missing => return Ok(None),
                     found => found?,
                 };
@@ -223,11 +217,12 @@ pub(super) async fn load(
     kind: ResourceKind,
     id: &str,
     precondition: &Precondition,
-) -> Result<Resource> {
-    let found = resources::load(tx, caller.scope(), kind, id).await?;
-    let resource = found.ok_or_else(|| kind.not_found(id))?;
-    precondition.check(resource.version)?;
-    Ok(resource)
+    wants: Wants,
+) -> Result<Found> {
+    let found = resources::load(tx, caller.scope(), kind, id, wants).await?;
+    let found = found.ok_or_else(|| kind.not_found(id))?;
+    precondition.check(found.0.version)?;
+    Ok(found)
 }
 
 /// Makes the next version. Time never runs backwards for a resource.

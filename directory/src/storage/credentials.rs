@@ -64,7 +64,7 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
         revoked_at: Set(credential.revoked_at),
     };
     credentials::Entity::insert(row)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }
@@ -76,7 +76,7 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
 pub async fn find_by_key(tx: &Tx, key_id: &str) -> Result<Option<Credential>> {
     let row = credentials::Entity::find()
         .filter(credentials::Column::KeyId.eq(key_id))
-        .one(tx.connection())
+        .one(&tx.connection())
         .await?;
     Ok(row.map(Into::into))
 }
@@ -88,7 +88,7 @@ pub async fn find_by_key(tx: &Tx, key_id: &str) -> Result<Option<Credential>> {
 pub async fn find(tx: &Tx, tenant_id: &str, id: &str) -> Result<Option<Credential>> {
     let row = credentials::Entity::find_by_id(id.to_owned())
         .filter(credentials::Column::TenantId.eq(tenant_id))
-        .one(tx.connection())
+        .one(&tx.connection())
         .await?;
     Ok(row.map(Into::into))
 }
@@ -101,7 +101,7 @@ pub async fn list(tx: &Tx, connection_id: &str) -> Result<Vec<Credential>> {
     let rows = credentials::Entity::find()
         .filter(credentials::Column::ConnectionId.eq(connection_id))
         .order_by_asc(credentials::Column::Id)
-        .all(tx.connection())
+        .all(&tx.connection())
         .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
@@ -114,7 +114,7 @@ pub async fn revoke(tx: &Tx, id: &str, now_ms: i64) -> Result<()> {
     credentials::Entity::update_many()
         .col_expr(credentials::Column::RevokedAt, Expr::value(now_ms))
         .filter(credentials::Column::Id.eq(id))
-        .exec(tx.connection())
+        .exec(&tx.connection())
         .await?;
     Ok(())
 }

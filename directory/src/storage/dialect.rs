@@ -77,6 +77,14 @@ pub(super) fn json_elements(column: &str, keys: &[&str]) -> Sql {
     Sql::new(format!("json_each({column}, ?) AS element")).bind(json_path(keys))
 }
 
+/// The rows of a query with columns `first` and `second`, as one JSON list of
+/// pairs in the query's order.
+pub(super) fn json_pairs(query: &str) -> Sql {
+    Sql::new(format!(
+        "(SELECT json_group_array(json_array(first, second)) FROM ({query}))"
+    ))
+}
+
 /// Keys are names from the registry, or were checked when the filter was made:
 /// none has a quote or a backslash.
 fn json_path(keys: &[&str]) -> String {

@@ -6,7 +6,7 @@
 
 use muster_proto::schema::{Attribute, Reach, Schema};
 
-use super::{Scope, dialect, resources::table, sql::Sql};
+use super::{Scope, dialect, relations::MANAGER, resources::table, sql::Sql};
 use crate::domain::{
     filter::{Field, Filter, Literal, Operator},
     fold::fold,
@@ -210,10 +210,9 @@ impl Compiler<'_> {
     }
 
     fn manager_name(&self) -> Sql {
-        let manager = [muster_proto::schema::ENTERPRISE_USER, "manager", "value"];
         Sql::new("(SELECT b.display_name_key FROM users b WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ")
             .bind(self.scope.tenant_id)
-            .then(dialect::json_value("r.search", &manager))
+            .then(dialect::json_value("r.search", &MANAGER))
             .text(")")
     }
 

@@ -38,7 +38,7 @@ pub async fn start(tx: &Tx, tenant_id: &str) -> Result<()> {
         audit_hash: Set(String::new()),
     };
     directory_heads::Entity::insert(head)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }
@@ -55,7 +55,7 @@ pub async fn record(
     changes: &[Change],
     now_ms: i64,
 ) -> Result<i64> {
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let backend = connection.get_database_backend();
     let advance = Sql::new(
         "UPDATE directory_heads SET revision = revision + 1, audit_sequence = audit_sequence + 1 \
@@ -140,7 +140,7 @@ async fn insert_changes(
     }
     for rows in rows.chunks(CHUNK) {
         changes::Entity::insert_many(rows.to_vec())
-            .exec_without_returning(tx.connection())
+            .exec_without_returning(&tx.connection())
             .await?;
     }
     Ok(())
@@ -176,16 +176,16 @@ pub(crate) mod tests_support {
         let audit = audit_entries::Entity::find()
             .filter(audit_entries::Column::TenantId.eq(tenant_id))
             .order_by_asc(audit_entries::Column::Sequence)
-            .all(tx.connection())
+            .all(&tx.connection())
             .await?;
         let changes = changes::Entity::find()
             .filter(changes::Column::TenantId.eq(tenant_id))
             .order_by_asc(changes::Column::Revision)
             .order_by_asc(changes::Column::Part)
-            .all(tx.connection())
+            .all(&tx.connection())
             .await?;
         let head = directory_heads::Entity::find_by_id(tenant_id.to_owned())
-            .one(tx.connection())
+            .one(&tx.connection())
             .await?;
         let change = |row: changes::Model| {
             let change = serde_json::from_str(&row.payload);

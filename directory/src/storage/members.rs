@@ -93,7 +93,7 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
     }
     let limit = Sql::new(" ORDER BY m.member_id LIMIT ? OFFSET ?");
     let sql = sql.then(limit.bind(size.saturating_add(1)).bind(page.skip));
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let mut rows = Row::find_by_statement(statement).all(connection).await?;
     let more = rows.len() > page.size;
@@ -119,7 +119,7 @@ async fn count(tx: &Tx, group_id: &str) -> Result<i64> {
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
     ))
     .bind(group_id);
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let row = Count::find_by_statement(statement).one(connection).await?;
     Ok(row.map_or(0, |count| count.total))
@@ -131,7 +131,7 @@ struct Id {
 }
 
 async fn ids(tx: &Tx, sql: Sql) -> Result<Vec<String>> {
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let rows = Id::find_by_statement(statement).all(connection).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
@@ -203,7 +203,7 @@ pub async fn add(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
             }),
         });
         memberships::Entity::insert_many(rows)
-            .exec_without_returning(tx.connection())
+            .exec_without_returning(&tx.connection())
             .await?;
     }
     Ok(())
@@ -218,7 +218,7 @@ pub async fn remove(tx: &Tx, group_id: &str, members: &[String]) -> Result<()> {
         memberships::Entity::delete_many()
             .filter(memberships::Column::GroupId.eq(group_id))
             .filter(memberships::Column::MemberId.is_in(members.iter().map(String::as_str)))
-            .exec(tx.connection())
+            .exec(&tx.connection())
             .await?;
     }
     Ok(())

@@ -8,7 +8,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use muster_migrations::Migrator;
-use sea_orm::{Database, DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
+use sea_orm::{
+    Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, TransactionTrait as _,
+};
 use sea_orm_migration::MigratorTrait as _;
 
 use crate::error::{Error, Result};
@@ -42,13 +44,22 @@ impl fmt::Debug for Store {
     }
 }
 
-/// A transaction that writes; handed to the closure of [`Store::transact`].
+/// What queries run on: a transaction, or the pool for a single statement.
 #[derive(Clone)]
-pub struct Tx(Arc<DatabaseTransaction>);
+pub struct Tx(Handle);
+
+#[derive(Clone)]
+enum Handle {
+    Transaction(Arc<DatabaseTransaction>),
+    Pool(DatabaseConnection),
+}
 
 impl Tx {
-    fn connection(&self) -> &DatabaseTransaction {
-        &self.0
+    fn connection(&self) -> DatabaseExecutor<'_> {
+        match &self.0 {
+            Handle::Transaction(transaction) => transaction.as_ref().into(),
+            Handle::Pool(pool) => pool.into(),
+        }
     }
 }
 
@@ -146,7 +157,7 @@ impl Store {
     {
         let options = dialect::write_transaction();
         let transaction = Arc::new(self.writer.begin_with_options(options).await?);
-        let result = closure(Tx(Arc::clone(&transaction))).await;
+        let result = closure(Tx(Handle::Transaction(Arc::clone(&transaction)))).await;
         let transaction = Arc::try_unwrap(transaction)
             .map_err(|_| Error::internal("a transaction outlived its closure"))?;
         match result {
@@ -167,7 +178,14 @@ impl Store {
     /// # Errors
     /// [`Error::Contention`], [`Error::Unavailable`].
     pub async fn snapshot(&self) -> Result<Tx> {
-        Ok(Tx(Arc::new(self.reader.begin().await?)))
+        let transaction = Arc::new(self.reader.begin().await?);
+        Ok(Tx(Handle::Transaction(transaction)))
+    }
+
+    /// The pool, for reads of one statement: it sees one moment anyway, and
+    /// beginning and ending a transaction would triple its cost.
+    pub fn single(&self) -> Tx {
+        Tx(Handle::Pool(self.reader.clone()))
     }
 
     /// Whether the database answers.

@@ -1,12 +1,16 @@
 //! What a user's representation says about others: the groups he is in, the
-//! name of his manager. Read for a whole page at once.
+//! name of his manager. They are columns of the statement that reads the user,
+//! so one statement sees all of it at one moment.
 
-use std::collections::HashMap;
+use muster_proto::schema::ENTERPRISE_USER;
+use sea_orm::ConnectionTrait as _;
+use sea_orm::FromQueryResult;
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
-
-use super::{Scope, Tx, resources::CHUNK, sql::Sql};
-use crate::error::Result;
+use super::{Scope, Tx, dialect, sql::Sql};
+use crate::{
+    domain::resource::ResourceKind,
+    error::{Error, Result},
+};
 
 /// A group that somebody is a member of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,72 +21,99 @@ pub struct GroupRef {
     pub display_name: String,
 }
 
+/// What a resource's representation says about others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relations {
+    /// Of a user: the groups he is a direct member of, in the order of their
+    /// ids.
+    pub groups: Vec<GroupRef>,
+    /// Of a user: his manager's display name, when there is such a user.
+    pub manager_name: Option<String>,
+}
+
+/// Which relations a caller wants to see. Those he does not are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    /// `groups` of users.
+    pub groups: bool,
+    /// The manager's display name.
+    pub manager_name: bool,
+}
+
+impl Wants {
+    /// All of them.
+    pub const ALL: Self = Self {
+        groups: true,
+        manager_name: true,
+    };
+
+    /// None of them.
+    pub const NONE: Self = Self {
+        groups: false,
+        manager_name: false,
+    };
+}
+
+/// Where a user's document has the id of his manager.
+pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
+
+/// The columns `groups` and `manager_name` of a row `r`.
+pub(super) fn columns(scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
+    let is_user = kind == ResourceKind::User;
+    let groups = if is_user && wants.groups {
+        dialect::json_pairs(
+            "SELECT g.id AS first, g.display_name AS second \
+             FROM memberships m JOIN groups g ON g.id = m.group_id \
+             WHERE m.member_id = r.id AND g.deleted_at IS NULL ORDER BY g.id",
+        )
+    } else {
+        Sql::new("NULL")
+    };
+    let manager_name = if is_user && wants.manager_name {
+        Sql::new(
+            "(SELECT b.display_name FROM users b \
+             WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ",
+        )
+        .bind(scope.tenant_id)
+        .then(dialect::json_value("r.document", &MANAGER))
+        .text(")")
+    } else {
+        Sql::new("NULL")
+    };
+    groups
+        .text(" AS groups, ")
+        .then(manager_name)
+        .text(" AS manager_name")
+}
+
+/// Reads the column `groups`.
+pub(super) fn groups(column: Option<&str>) -> Result<Vec<GroupRef>> {
+    let Some(json) = column else {
+        return Ok(Vec::new());
+    };
+    let pairs: Vec<(String, String)> =
+        serde_json::from_str(json).map_err(|e| Error::Internal(e.into()))?;
+    let group = |(id, display_name)| GroupRef { id, display_name };
+    Ok(pairs.into_iter().map(group).collect())
+}
+
 #[derive(Debug, FromQueryResult)]
-struct Row {
-    of: String,
-    id: String,
-    display_name: String,
+struct Name {
+    display_name: Option<String>,
 }
 
-/// Groups that each of these users or groups is a direct member of, in the
-/// order of the groups' ids.
+/// The display name of the user with this id, when there is one.
 ///
 /// # Errors
 /// The database's.
-pub async fn groups_of(
-    tx: &Tx,
-    scope: Scope<'_>,
-    members: &[&str],
-) -> Result<HashMap<String, Vec<GroupRef>>> {
-    let select = "SELECT m.member_id AS \"of\", g.id, g.display_name \
-                  FROM memberships m JOIN groups g ON g.id = m.group_id \
-                  WHERE g.deleted_at IS NULL AND g.tenant_id = ? AND m.member_id IN (";
-    let mut groups: HashMap<String, Vec<GroupRef>> = HashMap::new();
-    for row in rows(tx, scope, select, members, ") ORDER BY g.id").await? {
-        let group = GroupRef {
-            id: row.id,
-            display_name: row.display_name,
-        };
-        groups.entry(row.of).or_default().push(group);
-    }
-    Ok(groups)
-}
-
-/// Display names of the users among these ids who have one.
-///
-/// # Errors
-/// The database's.
-pub async fn display_names(
-    tx: &Tx,
-    scope: Scope<'_>,
-    users: &[&str],
-) -> Result<HashMap<String, String>> {
-    let select = "SELECT u.id AS \"of\", u.id, u.display_name FROM users u \
-                  WHERE u.deleted_at IS NULL AND u.display_name IS NOT NULL \
-                  AND u.tenant_id = ? AND u.id IN (";
-    let rows = rows(tx, scope, select, users, ")").await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.id, row.display_name))
-        .collect())
-}
-
-async fn rows(
-    tx: &Tx,
-    scope: Scope<'_>,
-    select: &str,
-    ids: &[&str],
-    end: &str,
-) -> Result<Vec<Row>> {
-    let connection = tx.connection();
-    let mut rows = Vec::new();
-    for ids in ids.chunks(CHUNK) {
-        let sql = Sql::new(select)
-            .bind(scope.tenant_id)
-            .then(Sql::list(ids.iter().copied()))
-            .text(end);
-        let statement = sql.statement(connection.get_database_backend());
-        rows.extend(Row::find_by_statement(statement).all(connection).await?);
-    }
-    Ok(rows)
+pub async fn display_name(tx: &Tx, scope: Scope<'_>, user_id: &str) -> Result<Option<String>> {
+    let sql = Sql::new(
+        "SELECT display_name FROM users WHERE deleted_at IS NULL AND tenant_id = ? AND id = ?",
+    )
+    .bind(scope.tenant_id)
+    .bind(user_id);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = Name::find_by_statement(statement).one(connection).await?;
+    Ok(row.and_then(|row| row.display_name))
 }

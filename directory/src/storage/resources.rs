@@ -14,6 +14,7 @@ use super::{
     Scope, Tx,
     entity::{external_ids, groups, user_values, users},
     filter::condition,
+    relations::{self, Relations, Wants},
     sql::Sql,
 };
 use crate::{
@@ -53,9 +54,22 @@ struct Row {
     created_at: i64,
     updated_at: i64,
     external_id: Option<String>,
+    groups: Option<String>,
+    manager_name: Option<String>,
 }
 
+/// A resource and what its representation says about others.
+pub type Found = (Resource, Relations);
+
 impl Row {
+    fn into_found(self, kind: ResourceKind) -> Result<Found> {
+        let relations = Relations {
+            groups: relations::groups(self.groups.as_deref())?,
+            manager_name: self.manager_name.clone(),
+        };
+        Ok((self.into_resource(kind)?, relations))
+    }
+
     fn into_resource(self, kind: ResourceKind) -> Result<Resource> {
         let document = serde_json::from_str(&self.document).map_err(|e| {
             Error::internal(format!("{}.document of {}: {e}", table(kind), self.id))
@@ -84,10 +98,11 @@ pub async fn load(
     scope: Scope<'_>,
     kind: ResourceKind,
     id: &str,
-) -> Result<Option<Resource>> {
+    wants: Wants,
+) -> Result<Option<Found>> {
     let only = Sql::new("AND r.id = ?").bind(id);
-    let mut rows = select(tx, scope, kind, only).await?;
-    rows.pop().map(|row| row.into_resource(kind)).transpose()
+    let mut rows = select(tx, scope, kind, wants, only).await?;
+    rows.pop().map(|row| row.into_found(kind)).transpose()
 }
 
 /// Live resources that satisfy the filter, in the order of their ids.
@@ -100,7 +115,8 @@ pub async fn list(
     kind: ResourceKind,
     filter: Option<&Filter>,
     page: &PageRequest,
-) -> Result<Page<Resource>> {
+    wants: Wants,
+) -> Result<Page<Found>> {
     let wanted = match filter {
         Some(filter) => Sql::new(" AND ").then(condition(filter, kind, scope)),
         None => Sql::default(),
@@ -113,7 +129,14 @@ pub async fn list(
             total,
         });
     }
-    let (rows, more) = page_of(tx, scope, kind, &wanted, page).await?;
+    let (rows, more) = Reader {
+        tx,
+        scope,
+        kind,
+        wants,
+    }
+    .page(&wanted, page)
+    .await?;
     let total = match (page.count, more, rows.len()) {
         (false, ..) => 0,
         // The page ends the list, so its place tells the length.
@@ -123,7 +146,7 @@ pub async fn list(
         (true, ..) => count(tx, scope, kind, wanted).await?,
     };
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
-    let items = rows.into_iter().map(|row| row.into_resource(kind));
+    let items = rows.into_iter().map(|row| row.into_found(kind));
     Ok(Page {
         items: items.collect::<Result<_>>()?,
         next,
@@ -138,71 +161,75 @@ const BATCH: usize = 200;
 /// must fit a message and memory.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The rows of a page, and whether there are more behind it.
-async fn page_of(
-    tx: &Tx,
-    scope: Scope<'_>,
+/// Reads rows of one kind.
+struct Reader<'a> {
+    tx: &'a Tx,
+    scope: Scope<'a>,
     kind: ResourceKind,
-    wanted: &Sql,
-    page: &PageRequest,
-) -> Result<(Vec<Row>, bool)> {
-    let mut rows: Vec<Row> = Vec::new();
-    let (mut after, mut skip, mut bytes) = (page.after.clone(), page.skip, 0);
-    loop {
-        // One more than is missing tells whether the list goes on.
-        let limit = (page.size - rows.len()).min(BATCH) + 1;
-        let batch = batch(
-            tx,
-            scope,
-            kind,
-            wanted.clone(),
-            after.as_deref(),
-            skip,
-            limit,
-        )
-        .await?;
-        let full = batch.len() == limit;
-        for row in batch.into_iter().take(limit - 1) {
-            bytes += row.document.len();
-            if bytes > PAGE_BYTES && !rows.is_empty() {
-                return Ok((rows, true));
+    wants: Wants,
+}
+
+impl Reader<'_> {
+    /// The rows of a page, and whether there are more behind it.
+    async fn page(&self, wanted: &Sql, page: &PageRequest) -> Result<(Vec<Row>, bool)> {
+        let mut rows: Vec<Row> = Vec::new();
+        let (mut after, mut skip, mut bytes) = (page.after.clone(), page.skip, 0);
+        loop {
+            // One more than is missing tells whether the list goes on.
+            let limit = (page.size - rows.len()).min(BATCH) + 1;
+            let batch = self
+                .batch(wanted.clone(), after.as_deref(), skip, limit)
+                .await?;
+            let full = batch.len() == limit;
+            for row in batch.into_iter().take(limit - 1) {
+                bytes += row.document.len();
+                if bytes > PAGE_BYTES && !rows.is_empty() {
+                    return Ok((rows, true));
+                }
+                rows.push(row);
             }
-            rows.push(row);
+            if !full || rows.len() == page.size {
+                return Ok((rows, full));
+            }
+            (after, skip) = (rows.last().map(|row| row.id.clone()), 0);
         }
-        if !full || rows.len() == page.size {
-            return Ok((rows, full));
+    }
+
+    async fn batch(
+        &self,
+        mut wanted: Sql,
+        after: Option<&str>,
+        skip: i64,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        if let Some(after) = after {
+            wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
         }
-        (after, skip) = (rows.last().map(|row| row.id.clone()), 0);
+        let end = Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(skip);
+        select(self.tx, self.scope, self.kind, self.wants, wanted.then(end)).await
     }
 }
 
-async fn batch(
+async fn select(
     tx: &Tx,
     scope: Scope<'_>,
     kind: ResourceKind,
-    mut wanted: Sql,
-    after: Option<&str>,
-    skip: i64,
-    limit: usize,
+    wants: Wants,
+    rest: Sql,
 ) -> Result<Vec<Row>> {
-    if let Some(after) = after {
-        wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
-    }
-    let end = Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind(skip);
-    select(tx, scope, kind, wanted.then(end)).await
-}
-
-async fn select(tx: &Tx, scope: Scope<'_>, kind: ResourceKind, rest: Sql) -> Result<Vec<Row>> {
     let columns = Sql::new(
         "SELECT r.id, r.document, r.version, r.created_at, r.updated_at, \
          (SELECT e.external_id FROM external_ids e \
-          WHERE e.connection_id = ? AND e.resource_id = r.id) AS external_id ",
+          WHERE e.connection_id = ? AND e.resource_id = r.id) AS external_id, ",
     )
     .bind(scope.connection_id);
+    let columns = columns
+        .then(relations::columns(scope, kind, wants))
+        .text(" ");
     let sql = columns.then(live(scope, kind)).text(" ").then(rest);
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     Ok(Row::find_by_statement(statement).all(connection).await?)
 }
@@ -216,7 +243,7 @@ async fn count(tx: &Tx, scope: Scope<'_>, kind: ResourceKind, wanted: Sql) -> Re
     let sql = Sql::new("SELECT COUNT(*) AS total ")
         .then(live(scope, kind))
         .then(wanted);
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let row = Count::find_by_statement(statement).one(connection).await?;
     Ok(row.map_or(0, |count| count.total))
@@ -244,13 +271,13 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
         ResourceKind::User => {
             let row = columns.user(scope, resource);
             users::Entity::insert(row)
-                .exec_without_returning(tx.connection())
+                .exec_without_returning(&tx.connection())
                 .await?;
         }
         ResourceKind::Group => {
             let row = columns.group(scope, resource);
             groups::Entity::insert(row)
-                .exec_without_returning(tx.connection())
+                .exec_without_returning(&tx.connection())
                 .await?;
         }
     }
@@ -267,18 +294,18 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
     match after.kind {
         ResourceKind::User => {
             let row = columns.user(scope, after);
-            users::Entity::update(row).exec(tx.connection()).await?;
+            users::Entity::update(row).exec(&tx.connection()).await?;
         }
         ResourceKind::Group => {
             let row = columns.group(scope, after);
-            groups::Entity::update(row).exec(tx.connection()).await?;
+            groups::Entity::update(row).exec(&tx.connection()).await?;
         }
     }
     let (old, new) = (indexed(before), indexed(after));
     if old != new {
         user_values::Entity::delete_many()
             .filter(user_values::Column::UserId.eq(&after.id))
-            .exec(tx.connection())
+            .exec(&tx.connection())
             .await?;
         insert_values(tx, scope, &after.id, new).await?;
     }
@@ -299,7 +326,7 @@ pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
     .bind(resource.updated_at)
     .bind(resource.version)
     .bind(resource.id.as_str());
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let backend = connection.get_database_backend();
     connection.execute_raw(mark.statement(backend)).await?;
     let free = Sql::new("UPDATE external_ids SET live = FALSE WHERE resource_id = ?")
@@ -383,7 +410,7 @@ async fn insert_values(
             tenant_id: Set(scope.tenant_id.to_owned()),
         });
     user_values::Entity::insert_many(rows)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }
@@ -402,7 +429,7 @@ async fn set_external_id(
     if old.is_some() {
         let key = (scope.connection_id.to_owned(), after.id.clone());
         external_ids::Entity::delete_by_id(key)
-            .exec(tx.connection())
+            .exec(&tx.connection())
             .await?;
     }
     if let Some(external_id) = new.and_then(Value::as_str) {
@@ -414,7 +441,7 @@ async fn set_external_id(
             live: Set(true),
         };
         external_ids::Entity::insert(row)
-            .exec_without_returning(tx.connection())
+            .exec_without_returning(&tx.connection())
             .await?;
     }
     Ok(())
@@ -437,7 +464,7 @@ pub async fn resolve(
         reference: String,
         id: String,
     }
-    let connection = tx.connection();
+    let connection = &tx.connection();
     let mut found = Vec::with_capacity(references.len());
     for references in references.chunks(CHUNK) {
         let sql = if by_external_id {

@@ -20,7 +20,7 @@ pub const TENANT_URL: &str = "tenant_url";
 /// The database's.
 pub async fn load(tx: &Tx, name: &str) -> Result<Option<String>> {
     let row = settings::Entity::find_by_id(name.to_owned())
-        .one(tx.connection())
+        .one(&tx.connection())
         .await?;
     Ok(row.map(|row| row.value))
 }
@@ -39,7 +39,7 @@ pub async fn save(tx: &Tx, name: &str, value: String) -> Result<()> {
         .to_owned();
     settings::Entity::insert(row)
         .on_conflict(replace)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }

@@ -74,7 +74,7 @@ pub async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
         created_at: Set(tenant.created_at),
     };
     tenants::Entity::insert(row)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }
@@ -89,7 +89,7 @@ pub async fn find_tenant(tx: &Tx, id_or_name: &str) -> Result<Option<Tenant>> {
         .add(tenants::Column::NameKey.eq(fold(id_or_name)));
     let row = tenants::Entity::find()
         .filter(wanted)
-        .one(tx.connection())
+        .one(&tx.connection())
         .await?;
     Ok(row.map(Into::into))
 }
@@ -101,8 +101,9 @@ pub async fn find_tenant(tx: &Tx, id_or_name: &str) -> Result<Option<Tenant>> {
 pub async fn list_tenants(tx: &Tx) -> Result<Vec<Tenant>> {
     let rows = tenants::Entity::find()
         .order_by_asc(tenants::Column::Id)
-        .all(tx.connection());
-    Ok(rows.await?.into_iter().map(Into::into).collect())
+        .all(&tx.connection())
+        .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Puts a new connection in.
@@ -120,7 +121,7 @@ pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
         updated_at: Set(connection.updated_at),
     };
     connections::Entity::insert(row)
-        .exec_without_returning(tx.connection())
+        .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
 }
@@ -140,7 +141,7 @@ pub async fn find_connection(
     let row = connections::Entity::find()
         .filter(connections::Column::TenantId.eq(tenant_id))
         .filter(wanted)
-        .one(tx.connection())
+        .one(&tx.connection())
         .await?;
     Ok(row.map(Into::into))
 }
@@ -153,7 +154,7 @@ pub async fn list_connections(tx: &Tx, tenant_id: &str) -> Result<Vec<Connection
     let rows = connections::Entity::find()
         .filter(connections::Column::TenantId.eq(tenant_id))
         .order_by_asc(connections::Column::Id)
-        .all(tx.connection())
+        .all(&tx.connection())
         .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
