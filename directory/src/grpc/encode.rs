@@ -8,7 +8,9 @@ use prost_types::Timestamp;
 
 use super::mask::Mask;
 use crate::{
-    domain::{Resource, resource::ResourceKind, version::etag},
+    auth::Caller,
+    cursor::Cursors,
+    domain::{Resource, page::Page, resource::ResourceKind, version::etag},
     error::{Error, Result},
     service::{Counts, View},
     storage::{members::Member, tenants::Connection},
@@ -100,6 +102,25 @@ pub(super) fn member(member: Member) -> v1::GroupMember {
         }),
         display_name: member.display_name,
     }
+}
+
+/// Where a list goes on.
+pub(super) fn page<T>(cursors: &Cursors, list: &[u8], page: &Page<T>) -> v1::PageResponse {
+    let token = page.next.as_deref().map(|last| cursors.page(list, last));
+    v1::PageResponse {
+        next_page_token: token.unwrap_or_default(),
+        total_size: page.total,
+    }
+}
+
+/// The tenant's revision that a write made.
+pub(super) fn revision(
+    cursors: &Cursors,
+    caller: &Caller,
+    number: Option<i64>,
+) -> Option<v1::Revision> {
+    let token = cursors.revision(&caller.tenant_id, number?);
+    Some(v1::Revision { token })
 }
 
 /// What became of the members that a request named.

@@ -89,7 +89,7 @@ impl Groups {
         let members = decode::references(request.members)?;
         let written = self.0.create_group(caller, attributes, members).await?;
         Ok(v1::CreateGroupResponse {
-            written_at: self.revision(caller, written.revision),
+            written_at: encode::revision(self.0.cursors(), caller, written.revision),
             group: Some(encode::group(
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
@@ -125,7 +125,7 @@ impl Groups {
             .0
             .list(caller, KIND, filter.as_ref(), &page, mask.wants())
             .await?;
-        let page = self.page(&list, found.next.as_deref(), found.total);
+        let page = encode::page(self.0.cursors(), &list, &found);
         let groups = found
             .items
             .into_iter()
@@ -150,7 +150,7 @@ impl Groups {
         let written = modified.written;
         Ok(v1::ModifyGroupResponse {
             changed: written.revision.is_some(),
-            written_at: self.revision(caller, written.revision),
+            written_at: encode::revision(self.0.cursors(), caller, written.revision),
             group: Some(encode::group(
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
@@ -171,7 +171,7 @@ impl Groups {
             .0
             .list_members(caller, &request.group_id, &page)
             .await?;
-        let page = self.page(&list, found.next.as_deref(), found.total);
+        let page = encode::page(self.0.cursors(), &list, &found);
         let members = found.items.into_iter().map(encode::member).collect();
         Ok(v1::ListGroupMembersResponse {
             members,
@@ -197,22 +197,7 @@ impl Groups {
             .await?;
         Ok(v1::DeleteGroupResponse {
             changed: revision.is_some(),
-            written_at: self.revision(caller, revision),
-        })
-    }
-
-    fn page(&self, list: &[u8], next: Option<&str>, total_size: i64) -> v1::PageResponse {
-        let token = next.map(|last| self.0.cursors().page(list, last));
-        v1::PageResponse {
-            next_page_token: token.unwrap_or_default(),
-            total_size,
-        }
-    }
-
-    fn revision(&self, caller: &Caller, number: Option<i64>) -> Option<v1::Revision> {
-        let number = number?;
-        Some(v1::Revision {
-            token: self.0.cursors().revision(&caller.tenant_id, number),
+            written_at: encode::revision(self.0.cursors(), caller, revision),
         })
     }
 }

@@ -95,7 +95,7 @@ impl Users {
             .create_user(caller, decode::user(request.user)?)
             .await?;
         Ok(v1::CreateUserResponse {
-            written_at: self.revision(caller, written.revision),
+            written_at: encode::revision(self.0.cursors(), caller, written.revision),
             user: Some(encode::user(
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
@@ -131,12 +131,7 @@ impl Users {
             .0
             .list(caller, KIND, filter.as_ref(), &page, mask.wants())
             .await?;
-        let page = v1::PageResponse {
-            next_page_token: found
-                .next
-                .map_or_else(String::new, |last| self.0.cursors().page(&list, &last)),
-            total_size: found.total,
-        };
+        let page = encode::page(self.0.cursors(), &list, &found);
         let users = found
             .items
             .into_iter()
@@ -162,7 +157,7 @@ impl Users {
             .await?;
         Ok(v1::PatchUserResponse {
             changed: written.revision.is_some(),
-            written_at: self.revision(caller, written.revision),
+            written_at: encode::revision(self.0.cursors(), caller, written.revision),
             user: Some(encode::user(written.view, &mask)?),
         })
     }
@@ -185,7 +180,7 @@ impl Users {
             .await?;
         Ok(v1::ReplaceUserResponse {
             changed: written.revision.is_some(),
-            written_at: self.revision(caller, written.revision),
+            written_at: encode::revision(self.0.cursors(), caller, written.revision),
             user: Some(encode::user(
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
@@ -211,14 +206,7 @@ impl Users {
             .await?;
         Ok(v1::DeleteUserResponse {
             changed: revision.is_some(),
-            written_at: self.revision(caller, revision),
-        })
-    }
-
-    fn revision(&self, caller: &Caller, number: Option<i64>) -> Option<v1::Revision> {
-        let number = number?;
-        Some(v1::Revision {
-            token: self.0.cursors().revision(&caller.tenant_id, number),
+            written_at: encode::revision(self.0.cursors(), caller, revision),
         })
     }
 }
