@@ -122,7 +122,8 @@ impl Taken {
     }
 }
 
-/// A field and the rule that its value breaks. Never the value itself.
+/// A field and the rule that its value breaks. Values are not repeated, other
+/// than ids that name nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Path of the field, for example `emails.primary`.

@@ -149,7 +149,10 @@ impl Report {
             (Kind::Boolean, _) => self.refuse(path, "must be true or false"),
             (Kind::Integer, Value::Integer(value)) => Some(Value::Integer(value)),
             (Kind::Integer, _) => self.refuse(path, "must be a whole number"),
-            (Kind::Decimal, value @ (Value::Decimal(_) | Value::Integer(_))) => Some(value),
+            (Kind::Decimal, Value::Decimal(value)) if value.is_finite() => {
+                Some(Value::Decimal(value))
+            }
+            (Kind::Decimal, value @ Value::Integer(_)) => Some(value),
             (Kind::Decimal, _) => self.refuse(path, "must be a number"),
             (_, Value::String(text)) => self.text(attribute.kind, path, text),
             _ => self.refuse(path, "must be text"),
@@ -222,6 +225,7 @@ impl Report {
         }
         match value {
             Value::String(text) => self.check_text(path, text),
+            Value::Decimal(value) if !value.is_finite() => self.note(path, "must be a number"),
             Value::List(elements) if elements.len() > LIST_LIMIT => {
                 self.note(path, &format!("has more than {LIST_LIMIT} values"));
             }

@@ -306,7 +306,9 @@ impl Literal {
             }
             (Kind::Boolean, Value::Boolean(value)) => Some(Self::Boolean(value)),
             (Kind::Integer | Kind::Decimal, Value::Integer(value)) => Some(Self::Integer(value)),
-            (Kind::Decimal, Value::Decimal(value)) => Some(Self::Decimal(value)),
+            (Kind::Decimal, Value::Decimal(value)) if value.is_finite() => {
+                Some(Self::Decimal(value))
+            }
             (Kind::DateTime, Value::String(text)) => instant_ms(&text).map(Self::Instant),
             _ => None,
         }
@@ -322,8 +324,8 @@ impl Literal {
             }),
             Value::Boolean(value) => Some(Self::Boolean(value)),
             Value::Integer(value) => Some(Self::Integer(value)),
-            Value::Decimal(value) => Some(Self::Decimal(value)),
-            Value::Null | Value::List(_) | Value::Complex(_) => None,
+            Value::Decimal(value) if value.is_finite() => Some(Self::Decimal(value)),
+            Value::Decimal(_) | Value::Null | Value::List(_) | Value::Complex(_) => None,
         }
     }
 

@@ -94,6 +94,10 @@ pub struct Resource {
 /// Longest value that has a unique index, in bytes.
 const KEY_LIMIT: usize = 1_024;
 
+/// Largest resource: names and values of all attributes, in bytes. Answers
+/// must fit a message, and pages memory.
+const SIZE_LIMIT: usize = 1024 * 1024;
+
 impl Resource {
     /// A new resource with these attributes; a user is active unless told
     /// otherwise.
@@ -160,6 +164,13 @@ impl Resource {
                 ));
             }
         }
+        if self.kind == ResourceKind::User && !self.attributes.contains_key("active") {
+            return Err(Error::invalid("active", "must be true or false"));
+        }
+        if size(&self.attributes) > SIZE_LIMIT {
+            let rule = format!("has more than {SIZE_LIMIT} bytes of attributes");
+            return Err(Error::invalid(self.kind.kind().noun(), rule));
+        }
         Ok(())
     }
 
@@ -186,5 +197,21 @@ impl Resource {
         changed.sort();
         changed.dedup();
         changed
+    }
+}
+
+fn size(object: &Object) -> usize {
+    let parts = object
+        .iter()
+        .map(|(name, value)| name.len() + value_size(value));
+    parts.sum()
+}
+
+fn value_size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Complex(object) => size(object),
+        Value::List(elements) => elements.iter().map(value_size).sum(),
+        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_) => 8,
     }
 }

@@ -2,7 +2,7 @@
 
 use muster_proto::{
     resource::{group_to_object, user_to_object},
-    schema::{Attribute, ResourceType},
+    schema::{Attribute, ResourceType, Target},
     v1::{
         self, ComparisonOperator, MemberRef, filter::Node, group_modification, member_ref,
         patch_operation::Op as WireOp,
@@ -28,13 +28,35 @@ use crate::{
 /// A user's attributes, without what the server gives.
 pub(super) fn user(user: Option<v1::User>) -> Result<Object> {
     let user = user.ok_or_else(|| Error::invalid("user", "is required"))?;
+    check_extensions(ResourceKind::User, user.extensions.keys())?;
     Ok(user_to_object(user))
 }
 
 /// A group's attributes, without what the server gives.
 pub(super) fn group(group: Option<v1::Group>) -> Result<Object> {
     let group = group.ok_or_else(|| Error::invalid("group", "is required"))?;
+    check_extensions(ResourceKind::Group, group.extensions.keys())?;
     Ok(group_to_object(group))
+}
+
+/// What has a field of its own must not come in a second time under its name.
+fn check_extensions<'a>(
+    kind: ResourceKind,
+    mut urns: impl Iterator<Item = &'a String>,
+) -> Result<()> {
+    let unregistered = |urn: &String| {
+        matches!(
+            kind.schema().find(urn, ""),
+            Some(Target::WholeUnregistered(_))
+        )
+    };
+    match urns.find(|urn| !unregistered(urn)) {
+        Some(_) => Err(Error::invalid(
+            "extensions",
+            "must be named by URNs of schemas that have no field of their own",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The condition under which a write is wanted.
@@ -202,11 +224,11 @@ pub(super) fn operations(
     let decoded = operations
         .into_iter()
         .map(|operation| self::operation(kind, operation));
-    Ok(decoded
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+    let decoded = decoded.collect::<Result<Vec<_>>>()?;
+    // One without a path stands for many.
+    let count = decoded.iter().map(Vec::len).sum();
+    check_count("operations", count, OPERATION_LIMIT)?;
+    Ok(decoded.into_iter().flatten().collect())
 }
 
 fn operation(kind: ResourceKind, operation: v1::PatchOperation) -> Result<Vec<Operation>> {
@@ -299,6 +321,7 @@ pub(super) fn modifications(
         }
     }
     check_count("members", named, MEMBER_LIMIT)?;
+    check_count("modifications", steps.len(), OPERATION_LIMIT)?;
     Ok(steps)
 }
 
@@ -318,7 +341,11 @@ fn modification_steps(step: group_modification::Modification) -> Result<Vec<Modi
         Wire::AddMembers(list) => Modification::Add(references(list.members)?),
         Wire::RemoveMembers(list) => Modification::Remove(references(list.members)?),
         Wire::ReplaceMembers(list) => Modification::Replace(references(list.members)?),
-        Wire::ClearMembers(_) => Modification::Replace(Vec::new()),
+        Wire::ClearMembers(true) => Modification::Replace(Vec::new()),
+        Wire::ClearMembers(false) => {
+            let field = "modifications.clear_members";
+            return Err(Error::invalid(field, "must be true, or be left out"));
+        }
         Wire::RemoveMatchingMembers(filter) => Modification::RemoveMatching(members(&filter)?),
     };
     Ok(vec![single])

@@ -28,14 +28,30 @@ pub fn status(error: Error) -> Status {
     match &error {
         Error::Invalid(violations) => {
             for violation in violations.iter().take(VIOLATION_LIMIT) {
-                details.add_bad_request_violation(&violation.field, &violation.rule);
+                let (field, rule) = (detail(&violation.field), detail(&violation.rule));
+                details.add_bad_request_violation(field, rule);
             }
         }
         Error::Required(field) => {
             details.add_bad_request_violation(*field, "is required");
         }
+        Error::ReadOnly(path) | Error::PathInvalid(path) | Error::NoTarget(path) => {
+            details.add_bad_request_violation(detail(path), error.to_string());
+        }
+        Error::FilterInvalid(what) => {
+            details.add_bad_request_violation("filter", detail(what));
+        }
+        Error::PageTokenInvalid => {
+            details.add_bad_request_violation("page.page_token", error.to_string());
+        }
+        Error::TooMany { what, .. } => {
+            details.add_bad_request_violation(*what, error.to_string());
+        }
         Error::NotFound { kind, id } => {
-            details.set_resource_info(kind.noun(), short(id), "", "");
+            details.set_resource_info(kind.noun(), detail(id), "", "");
+        }
+        Error::Taken(taken) => {
+            details.set_resource_info("", "", "", taken.attribute());
         }
         Error::Contention | Error::Unavailable(_) => {
             details.set_retry_info(Some(RETRY));
@@ -60,10 +76,19 @@ const VIOLATION_LIMIT: usize = 20;
 const TEXT_LIMIT: usize = 1_000;
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(TEXT_LIMIT) {
+    cut(text, TEXT_LIMIT)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// A text inside the details, of which there may be many.
+fn detail(text: &str) -> String {
+    cut(text, 200)
 }
 
 fn classify(error: &Error) -> (Code, ErrorReason) {
@@ -114,8 +139,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::ScopeMissing(scope) => ("scope", scope.clone()),
         Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
         Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
-        Error::ReadOnly(attribute) => ("attribute", attribute.clone()),
-        Error::PathInvalid(path) | Error::NoTarget(path) => ("path", short(path)),
+        Error::ReadOnly(attribute) => ("attribute", detail(attribute)),
+        Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
         Error::TooMany { limit, .. } => ("limit", limit.to_string()),
         Error::VersionMismatch { current } => ("etag", current.clone()),
         _ => return HashMap::new(),

@@ -20,7 +20,7 @@ impl Directory {
     /// [`Error::CredentialInvalid`] whatever is wrong with it.
     pub async fn authenticate(&self, bearer: &str, connection_id: Option<&str>) -> Result<Caller> {
         let secret = Secret::parse(bearer).ok_or(Error::CredentialInvalid)?;
-        let found = credentials::find_by_key(&self.store.single(), secret.key_id()).await?;
+        let found = credentials::find_by_key(&self.store.express(), secret.key_id()).await?;
         let hash = found.as_ref().map_or(NO_HASH, |found| &found.secret_hash);
         let matches = secret.matches(hash);
         let credential = found.filter(|_| matches).ok_or(Error::CredentialInvalid)?;

@@ -1,6 +1,6 @@
 //! Groups and their members.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use muster_proto::value::Object;
 
@@ -148,6 +148,7 @@ impl Directory {
                 for modification in modifications {
                     edit.apply(&mut after, modification).await?;
                 }
+                after.check()?;
                 let counts = edit.counts;
                 let renamed = after.attributes != before.attributes;
                 if !renamed && edit.is_empty() {
@@ -215,7 +216,9 @@ impl<'a> MemberEdit<'a> {
 
     async fn apply(&mut self, group: &mut Resource, modification: &Modification) -> Result<()> {
         match modification {
-            Modification::Patch(operation) => patch::apply(group, vec![operation.clone()]),
+            Modification::Patch(operation) => {
+                patch::apply_one(&mut group.attributes, operation.clone())
+            }
             Modification::ReplaceAttributes(attributes) => group.replace(attributes.clone()),
             Modification::Add(references) => self.add(references).await,
             Modification::Remove(references) => self.remove_named(references).await,
@@ -235,10 +238,10 @@ impl<'a> MemberEdit<'a> {
 
     async fn add_resolved(&mut self, mut wanted: BTreeSet<NewMember>) -> Result<()> {
         let ids: Vec<_> = wanted.iter().map(|member| member.id.clone()).collect();
-        for id in members::present(self.tx, self.group_id, &ids).await? {
-            self.counts.already_present += 1;
-            wanted.retain(|member| member.id != id);
-        }
+        let present = members::present(self.tx, self.group_id, &ids).await?;
+        self.counts.already_present += present.len();
+        let present: HashSet<_> = present.into_iter().collect();
+        wanted.retain(|member| !present.contains(&member.id));
         let groups = wanted.iter().filter(|member| member.is_group);
         let groups: Vec<_> = groups.map(|member| member.id.clone()).collect();
         if !groups.is_empty() && members::is_within(self.tx, self.group_id, &groups).await? {

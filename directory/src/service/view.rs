@@ -46,7 +46,8 @@ impl View {
         mut relations: Relations,
     ) -> Result<Self> {
         let now = manager(&after);
-        if before.and_then(manager) != now {
+        let is_his_own = now == Some(after.id.as_str());
+        if is_his_own || before.and_then(manager) != now {
             relations.manager_name = match now {
                 Some(id) => display_name(tx, scope, id).await?,
                 None => None,

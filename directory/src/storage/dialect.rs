@@ -1,15 +1,26 @@
 //! Everything that is said differently to different databases, and nothing
 //! else. Today that is SQLite's way.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    time::Duration,
+};
 
 use sea_orm::{ConnectOptions, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, sqlx};
 
 use super::sql::Sql;
+use crate::domain::filter::Literal;
 
 /// Reading connections. SQLite reads in parallel; more than a few only queue
 /// for the cores.
 const READERS: u32 = 4;
+
+/// Connections that only tell who a caller is and whether the database is
+/// well: heavy filters must not make either wait.
+const SENTRIES: u32 = 2;
 
 /// How long a call waits for its turn before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,7 +35,16 @@ pub(super) fn writer_options(url: &str) -> ConnectOptions {
 
 /// How the reading connections are opened.
 pub(super) fn reader_options(url: &str) -> ConnectOptions {
-    let mut options = options(url, READERS);
+    reading(url, READERS)
+}
+
+/// How the connections are opened that stand apart from heavy reads.
+pub(super) fn sentry_options(url: &str) -> ConnectOptions {
+    reading(url, SENTRIES)
+}
+
+fn reading(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = options(url, connections);
     options.map_sqlx_sqlite_opts(|sqlite| durable(sqlite).pragma("query_only", "ON"));
     options
 }
@@ -50,10 +70,26 @@ fn durable(options: sqlx::sqlite::SqliteConnectOptions) -> sqlx::sqlite::SqliteC
         .busy_timeout(PATIENCE)
 }
 
-/// The folder that has to exist for this database; `None` when it has no file.
-pub(super) fn folder(url: &str) -> Option<&Path> {
-    let path = url.strip_prefix("sqlite://")?;
-    Path::new(path.split('?').next()?).parent()
+/// Makes the database's file and folder when they are missing, for the owner's
+/// eyes alone: it holds personal data and what secrets are checked against.
+pub(super) fn make_file(url: &str) -> io::Result<()> {
+    let path = url.strip_prefix("sqlite://").unwrap_or_default();
+    let path = Path::new(path.split('?').next().unwrap_or_default());
+    if let Some(folder) = path
+        .parent()
+        .filter(|f| !f.as_os_str().is_empty() && !f.exists())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// How a writing transaction begins: with the lock, so that it cannot fail
@@ -69,6 +105,24 @@ pub(super) fn write_transaction() -> TransactionOptions {
 /// is none. Booleans are 0 and 1.
 pub(super) fn json_value(column: &str, keys: &[&str]) -> Sql {
     Sql::new(format!("json_extract({column}, ?)")).bind(json_path(keys))
+}
+
+/// The JSON type of the value at these keys of a JSON column; NULL when there
+/// is none.
+pub(super) fn json_type(column: &str, keys: &[&str]) -> Sql {
+    Sql::new(format!("json_type({column}, ?)")).bind(json_path(keys))
+}
+
+/// Whether a JSON type is the one that a literal can be compared with: values
+/// of other types would compare by rules of the database's own.
+pub(super) fn is_json_kind(kind: Sql, literal: &Literal) -> Sql {
+    kind.text(match literal {
+        Literal::Text { .. } => " = 'text'",
+        Literal::Boolean(_) => " IN ('true', 'false')",
+        Literal::Integer(_) | Literal::Decimal(_) | Literal::Instant(_) => {
+            " IN ('integer', 'real')"
+        }
+    })
 }
 
 /// The elements of the list at these keys, as a table named `element` whose

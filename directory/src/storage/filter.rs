@@ -67,14 +67,19 @@ impl Compiler<'_> {
                 let compared = compare(place, leaf.unwrap_or(attribute), operator, literal);
                 self.with_index(*schema, attribute, leaf, operator, literal, compared)
             }
+            Field::Unregistered { .. } if operator == Operator::NotEqual => {
+                not(self.compare(field, Operator::Equal, literal))
+            }
             Field::Unregistered {
                 urn,
                 attribute,
                 sub,
-            } => {
-                let value = compare_any(Sql::new("element.value"), operator, literal);
-                exists(unregistered(urn, attribute, sub.as_deref()), value)
-            }
+            } => unregistered(urn, attribute, sub.as_deref(), &|value, kind| {
+                all([
+                    dialect::is_json_kind(kind, literal),
+                    compare_any(value, operator, literal),
+                ])
+            }),
             Field::Element(_) => never(),
         }
     }
@@ -100,7 +105,14 @@ impl Compiler<'_> {
                 urn,
                 attribute,
                 sub,
-            } => exists(unregistered(urn, attribute, sub.as_deref()), always()),
+            } => {
+                let names = folded([Some(urn), Some(attribute), sub.as_ref()]);
+                let whole = dialect::json_type("r.search", &borrowed(&names));
+                let parts = unregistered(urn, attribute, sub.as_deref(), &|value, _| {
+                    value.text(" IS NOT NULL")
+                });
+                any([whole.text(" IS NOT NULL"), parts])
+            }
             Field::Element(_) => never(),
         }
     }
@@ -371,16 +383,53 @@ fn keys<'a>(
     names.into_iter().flatten().collect()
 }
 
-/// The values of an attribute that no schema describes: one, or the elements of
-/// a list. Names are folded, as in the search document.
-fn unregistered(urn: &str, attribute: &str, sub: Option<&str>) -> Sql {
-    let names: Vec<_> = [Some(urn), Some(attribute), sub]
-        .into_iter()
-        .flatten()
-        .map(fold)
-        .collect();
-    let keys: Vec<_> = names.iter().map(String::as_str).collect();
-    dialect::json_elements("r.search", &keys)
+/// Whether some value of an attribute that no schema describes satisfies a
+/// condition on the value and its JSON type. The attribute may have one value
+/// or a list; with a sub-attribute it may be an object or a list of them.
+fn unregistered(
+    urn: &String,
+    attribute: &String,
+    sub: Option<&str>,
+    condition: &dyn Fn(Sql, Sql) -> Sql,
+) -> Sql {
+    let sub = sub.map(ToOwned::to_owned);
+    let names = folded([Some(urn), Some(attribute), sub.as_ref()]);
+    let keys = borrowed(&names);
+    // The "elements" of an object are its members, which are not meant.
+    let own = exists(
+        dialect::json_elements("r.search", &keys),
+        all([
+            dialect::json_type("r.search", &keys).text(" <> 'object'"),
+            condition(Sql::new("element.value"), Sql::new("element.type")),
+        ]),
+    );
+    let [list @ .., part] = keys.as_slice() else {
+        return own;
+    };
+    if sub.is_none() {
+        return own;
+    }
+    let listed = exists(
+        dialect::json_elements("r.search", list),
+        all([
+            dialect::json_type("r.search", list).text(" = 'array'"),
+            Sql::new("element.type = 'object'"),
+            condition(
+                dialect::json_value("element.value", &[part]),
+                dialect::json_type("element.value", &[part]),
+            ),
+        ]),
+    );
+    any([own, listed])
+}
+
+/// Names as the search document spells them.
+fn folded<const N: usize>(names: [Option<&String>; N]) -> Vec<String> {
+    names.into_iter().flatten().map(|name| fold(name)).collect()
+}
+
+fn borrowed(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 fn exists(from: Sql, condition: Sql) -> Sql {

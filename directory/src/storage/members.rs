@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    Scope, Tx,
+    Scope, Tx, dialect,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
     resources::CHUNK,
@@ -50,17 +50,10 @@ struct Row {
     id: String,
     is_group: bool,
     display_name: Option<String>,
-    document: Option<String>,
 }
 
 impl Row {
     fn into_member(self) -> Member {
-        let user_name = || {
-            let document: serde_json::Value =
-                serde_json::from_str(self.document.as_deref()?).ok()?;
-            document.get("userName")?.as_str().map(ToOwned::to_owned)
-        };
-        let display_name = self.display_name.clone().or_else(user_name);
         let kind = if self.is_group {
             ResourceKind::Group
         } else {
@@ -69,7 +62,7 @@ impl Row {
         Member {
             kind,
             id: self.id,
-            display_name: display_name.unwrap_or_default(),
+            display_name: self.display_name.unwrap_or_default(),
         }
     }
 }
@@ -80,14 +73,16 @@ impl Row {
 /// The database's.
 pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Member>> {
     let size = i64::try_from(page.size).unwrap_or(i64::MAX);
-    // The document is read only where the display name has to be made up.
-    let mut sql = Sql::new(format!(
+    let sql = Sql::new(
         "SELECT m.member_id AS id, m.member_type = 2 AS is_group, \
-         COALESCE(mu.display_name, mg.display_name) AS display_name, \
-         CASE WHEN mu.display_name IS NULL THEN mu.document END AS document \
-         FROM memberships m{MEMBER_JOINS} WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
-    ))
-    .bind(group_id);
+         COALESCE(mu.display_name, mg.display_name, ",
+    )
+    .then(dialect::json_value("mu.document", &["userName"]));
+    let from = Sql::new(format!(
+        ") AS display_name FROM memberships m{MEMBER_JOINS} \
+         WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
+    ));
+    let mut sql = sql.then(from.bind(group_id));
     if let Some(after) = &page.after {
         sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.as_str()));
     }
@@ -224,7 +219,8 @@ pub async fn remove(tx: &Tx, group_id: &str, members: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a group is, or contains at any depth, one of these groups.
+/// Whether a group is one of these groups, or a member of one at any depth.
+/// Deleted groups count: they may come back.
 ///
 /// # Errors
 /// The database's.

@@ -1,7 +1,8 @@
 //! The database. The only place that knows sea-orm.
 //!
 //! [`Store`] holds the connections; queries are free functions that take the
-//! transaction or connection they run on, and every one takes the tenant. No
+//! transaction or connection they run on. What a caller names is looked up in
+//! his tenant; what follows from a row that was found goes by its key. No
 //! rule of the business lives here: absence is `None`, and what follows from it
 //! is the service's to say. Where databases differ is in `dialect`.
 
@@ -36,6 +37,7 @@ const ATTEMPTS: u32 = 3;
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    sentry: DatabaseConnection,
 }
 
 impl fmt::Debug for Store {
@@ -83,13 +85,16 @@ impl Store {
             let what = "the database URL must start with sqlite://";
             return Err(Error::Unavailable(what.into()));
         }
-        if let Some(folder) = dialect::folder(url) {
-            std::fs::create_dir_all(folder).map_err(|e| Error::Unavailable(e.into()))?;
-        }
-        // The writer comes first: it makes the file that readers open.
+        dialect::make_file(url).map_err(|e| Error::Unavailable(e.into()))?;
+        // The writer comes first: it sets the file's mode, which readers find.
         let writer = connect(dialect::writer_options(url)).await?;
         let reader = connect(dialect::reader_options(url)).await?;
-        Ok(Self { writer, reader })
+        let sentry = connect(dialect::sentry_options(url)).await?;
+        Ok(Self {
+            writer,
+            reader,
+            sentry,
+        })
     }
 
     /// Brings the schema up to this build's.
@@ -188,17 +193,23 @@ impl Store {
         Tx(Handle::Pool(self.reader.clone()))
     }
 
+    /// A way past all other reads, for telling who a caller is.
+    pub fn express(&self) -> Tx {
+        Tx(Handle::Pool(self.sentry.clone()))
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
     /// [`Error::Contention`], [`Error::Unavailable`].
     pub async fn ping(&self) -> Result<()> {
-        Ok(self.reader.ping().await?)
+        Ok(self.sentry.ping().await?)
     }
 
     /// Waits for running statements and closes all connections.
     pub async fn close(self) {
         // Nobody is left who could be told.
+        let _ = self.sentry.close().await;
         let _ = self.reader.close().await;
         let _ = self.writer.close().await;
     }

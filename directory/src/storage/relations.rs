@@ -64,7 +64,8 @@ pub(super) fn columns(scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql
         dialect::json_pairs(
             "SELECT g.id AS first, g.display_name AS second \
              FROM memberships m JOIN groups g ON g.id = m.group_id \
-             WHERE m.member_id = r.id AND g.deleted_at IS NULL ORDER BY g.id",
+             WHERE m.member_id = r.id AND g.tenant_id = r.tenant_id \
+             AND g.deleted_at IS NULL ORDER BY g.id",
         )
     } else {
         Sql::new("NULL")

@@ -155,7 +155,7 @@ pub async fn list(
 }
 
 /// Rows read by one statement.
-const BATCH: usize = 200;
+const BATCH: usize = 100;
 
 /// Where a page of large documents ends before it is full, in bytes: an answer
 /// must fit a message and memory.
@@ -182,7 +182,7 @@ impl Reader<'_> {
                 .await?;
             let full = batch.len() == limit;
             for row in batch.into_iter().take(limit - 1) {
-                bytes += row.document.len();
+                bytes += row.document.len() + row.groups.as_ref().map_or(0, String::len);
                 if bytes > PAGE_BYTES && !rows.is_empty() {
                     return Ok((rows, true));
                 }

@@ -87,11 +87,13 @@ pub async fn find_tenant(tx: &Tx, id_or_name: &str) -> Result<Option<Tenant>> {
     let wanted = Condition::any()
         .add(tenants::Column::Id.eq(id_or_name))
         .add(tenants::Column::NameKey.eq(fold(id_or_name)));
-    let row = tenants::Entity::find()
+    let rows = tenants::Entity::find()
         .filter(wanted)
-        .one(&tx.connection())
+        .all(&tx.connection())
         .await?;
-    Ok(row.map(Into::into))
+    // An id wins over another's name that looks like it.
+    let found = rows.into_iter().max_by_key(|row| row.id == id_or_name);
+    Ok(found.map(Into::into))
 }
 
 /// All tenants, in the order of their ids.
@@ -138,12 +140,14 @@ pub async fn find_connection(
     let wanted = Condition::any()
         .add(connections::Column::Id.eq(id_or_name))
         .add(connections::Column::NameKey.eq(fold(id_or_name)));
-    let row = connections::Entity::find()
+    let rows = connections::Entity::find()
         .filter(connections::Column::TenantId.eq(tenant_id))
         .filter(wanted)
-        .one(&tx.connection())
+        .all(&tx.connection())
         .await?;
-    Ok(row.map(Into::into))
+    // An id wins over another's name that looks like it.
+    let found = rows.into_iter().max_by_key(|row| row.id == id_or_name);
+    Ok(found.map(Into::into))
 }
 
 /// The tenant's connections, in the order of their ids.

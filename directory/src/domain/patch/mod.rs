@@ -30,7 +30,8 @@ pub enum Op {
     /// Adds values, or sets what is single-valued. Makes what a value filter
     /// describes where nothing matches it.
     Add,
-    /// Sets values. A value filter that matches nothing is an error.
+    /// Sets values. Makes what a value filter describes where nothing matches
+    /// it; a filter that describes no element is an error.
     Replace,
     /// Takes values away; those that are not there are passed over.
     Remove,
@@ -136,7 +137,12 @@ pub fn apply(resource: &mut Resource, operations: Vec<Operation>) -> Result<()> 
     Ok(())
 }
 
-fn apply_one(attributes: &mut Object, operation: Operation) -> Result<()> {
+/// Applies one operation of several; the resource is to be checked when all
+/// are done.
+///
+/// # Errors
+/// As [`apply`]; the attributes may then be half changed.
+pub fn apply_one(attributes: &mut Object, operation: Operation) -> Result<()> {
     let Operation { op, path, value } = operation;
     match path {
         Path::Attribute {

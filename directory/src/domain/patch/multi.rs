@@ -37,7 +37,7 @@ pub(super) fn change(
         (Op::Remove, select, None) => list.elements.retain(|e| !selected(select, e)),
         (Op::Remove, select, Some(sub)) => list.remove_part(select, sub),
         (_, select, Some(sub)) if value.is_unassigned() => list.remove_part(select, sub),
-        (op, select, Some(sub)) => list.set_part(op, select, sub, &value)?,
+        (_, select, Some(sub)) => list.set_part(select, sub, &value)?,
         (Op::Replace, None, None) => list.replace(value)?,
         (Op::Add, None, None) => list.add(value)?,
         (op, Some(filter), None) => list.change_selected(op, filter, value)?,
@@ -62,7 +62,8 @@ impl List {
         }
     }
 
-    fn put_back(self, container: &mut Object) -> Result<()> {
+    fn put_back(mut self, container: &mut Object) -> Result<()> {
+        self.elements.retain(|element| !element.is_empty());
         if self.elements.len() > LIST_LIMIT {
             let rule = format!("has more than {LIST_LIMIT} values");
             return Err(Error::invalid(self.attribute.name, rule));
@@ -105,11 +106,12 @@ impl List {
     /// Where an element stands that means the same: equal in `value` and
     /// `type`, or in everything when it has no value.
     fn position_of(&self, element: &Object) -> Option<usize> {
-        let key = |e: &Object| match e.get("value") {
-            Some(value) => (Some(value.clone()), e.get("type").cloned(), None),
-            None => (None, None, Some(e.clone())),
+        let means_the_same = |other: &Object| match (other.get("value"), element.get("value")) {
+            (Some(a), Some(b)) => a == b && other.get("type") == element.get("type"),
+            (None, None) => other == element,
+            _ => false,
         };
-        self.elements.iter().position(|e| key(e) == key(element))
+        self.elements.iter().position(means_the_same)
     }
 
     fn remove_values(&mut self, value: Value) -> Result<()> {
@@ -121,15 +123,27 @@ impl List {
             Value::List(values) => values,
             single => vec![single],
         };
-        for value in meant {
-            let Value::Complex(meant) = value else {
-                return Err(Error::invalid(
-                    self.attribute.name,
-                    "must have sub-attributes",
-                ));
-            };
-            self.elements.retain(|e| !same(self.attribute, e, &meant));
+        if meant.len() > LIST_LIMIT {
+            return Err(Error::TooMany {
+                what: "values to remove",
+                limit: LIST_LIMIT,
+            });
         }
+        if meant.iter().any(|value| value.as_object().is_none()) {
+            return Err(Error::invalid(
+                self.attribute.name,
+                "must have sub-attributes",
+            ));
+        }
+        // Folded once: lists are long, and folding is what takes time.
+        let meant: Vec<_> = objects(meant)
+            .iter()
+            .map(|m| comparable(self.attribute, m))
+            .collect();
+        self.elements.retain(|element| {
+            let element = comparable(self.attribute, element);
+            !meant.iter().any(|meant| includes(&element, meant))
+        });
         Ok(())
     }
 
@@ -146,12 +160,11 @@ impl List {
 
     fn set_part(
         &mut self,
-        op: Op,
         select: Option<&Filter>,
         sub: &'static Attribute,
         value: &Value,
     ) -> Result<()> {
-        let targets = self.targets(op, select)?;
+        let targets = self.targets(select)?;
         for &index in &targets {
             set(&mut self.elements[index], sub, value.clone())?;
         }
@@ -173,7 +186,7 @@ impl List {
                 ));
             }
         };
-        let targets = self.targets(op, Some(filter))?;
+        let targets = self.targets(Some(filter))?;
         for &index in &targets {
             let element = &mut self.elements[index];
             if op == Op::Replace {
@@ -185,9 +198,10 @@ impl List {
         Ok(())
     }
 
-    /// The elements that an operation is about. Where there are none, "add"
-    /// makes one from what the filter demands.
-    fn targets(&mut self, op: Op, select: Option<&Filter>) -> Result<Vec<usize>> {
+    /// The elements that an operation is about. Where there are none, one is
+    /// made from what the filter demands. RFC 7644 section 3.5.2.3 wants
+    /// "noTarget" for "replace", but provisioning clients mean "set" by it.
+    fn targets(&mut self, select: Option<&Filter>) -> Result<Vec<usize>> {
         let matching = self.elements.iter().enumerate();
         let targets: Vec<_> = matching
             .filter(|(_, element)| selected(select, element))
@@ -199,7 +213,7 @@ impl List {
         let no_target = || Error::NoTarget(self.attribute.name.to_owned());
         let element = match select {
             None => Object::new(),
-            Some(filter) if op == Op::Add => {
+            Some(filter) => {
                 let element = filter.equalities().ok_or_else(no_target)?;
                 let value = Value::Complex(element);
                 match conform::element(self.attribute, value)? {
@@ -207,7 +221,6 @@ impl List {
                     _ => return Err(no_target()),
                 }
             }
-            Some(_) => return Err(no_target()),
         };
         self.elements.push(element);
         Ok(vec![self.elements.len() - 1])
@@ -243,25 +256,33 @@ fn objects(elements: Vec<Value>) -> Vec<Object> {
     elements.into_iter().filter_map(object).collect()
 }
 
-/// Whether every sub-attribute that is meant has the meant value. What names no
-/// sub-attribute means nothing, and certainly not everything.
+/// Whether every sub-attribute that is meant has the meant value.
 pub(super) fn same(attribute: &Attribute, element: &Object, meant: &Object) -> bool {
-    let known = |(name, value): (&String, &Value)| {
-        let sub = attribute.sub_attribute(name)?;
-        (!value.is_unassigned()).then(|| equal(sub, element.get(sub.name), value))
-    };
-    let mut answers = meant.iter().filter_map(known).peekable();
-    answers.peek().is_some() && answers.all(|equal| equal)
+    includes(
+        &comparable(attribute, element),
+        &comparable(attribute, meant),
+    )
 }
 
-fn equal(sub: &Attribute, current: Option<&Value>, meant: &Value) -> bool {
-    match (current, meant) {
-        (Some(Value::String(current)), Value::String(meant))
-            if sub.kind == Kind::String && !sub.case_exact =>
-        {
-            fold(current) == fold(meant)
-        }
+/// What is compared of an element: text folded where case does not count.
+fn comparable(attribute: &Attribute, element: &Object) -> Object {
+    let part = |(name, value): (&String, &Value)| {
+        let sub = attribute.sub_attribute(name)?;
+        let value = match value {
+            Value::String(text) if sub.kind == Kind::String && !sub.case_exact => fold(text).into(),
+            other => other.clone(),
+        };
+        (!value.is_unassigned()).then(|| (sub.name.to_owned(), value))
+    };
+    element.iter().filter_map(part).collect()
+}
+
+/// What names no sub-attribute means nothing, and certainly not everything.
+fn includes(element: &Object, meant: &Object) -> bool {
+    let equal = |(name, meant): (&String, &Value)| match (element.get(name), meant) {
+        // RFC 7643 section 2.4: an element without "primary" is not primary.
         (None, Value::Boolean(meant)) => !meant,
         (current, meant) => current == Some(meant),
-    }
+    };
+    !meant.is_empty() && meant.iter().all(equal)
 }

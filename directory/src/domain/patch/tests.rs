@@ -16,6 +16,9 @@ fn user(attributes: Json) -> Resource {
     attributes
         .entry("userName".to_owned())
         .or_insert_with(|| "ada".into());
+    attributes
+        .entry("active".to_owned())
+        .or_insert_with(|| true.into());
     Resource {
         kind: ResourceKind::User,
         id: "id".to_owned(),
@@ -71,6 +74,7 @@ fn patched(before: Json, op: Op, at: &str, with: Json) -> Result<Json> {
     };
     apply(&mut resource, vec![operation])?;
     resource.attributes.remove("userName");
+    resource.attributes.remove("active");
     Ok(search::object_to_json(&resource.attributes))
 }
 
@@ -152,14 +156,16 @@ fn a_manager_goes_when_he_is_the_one_meant() {
 }
 
 #[test]
-fn a_filter_that_matches_nothing_makes_an_element_on_add_alone() {
-    check(
-        json!({}),
-        Op::Add,
-        "emails[type=work].value",
-        json!("a@b"),
-        json!({"emails": [{"type": "work", "value": "a@b"}]}),
-    );
+fn a_filter_that_matches_nothing_makes_an_element() {
+    for op in [Op::Add, Op::Replace] {
+        check(
+            json!({}),
+            op,
+            "emails[type=work].value",
+            json!("a@b"),
+            json!({"emails": [{"type": "work", "value": "a@b"}]}),
+        );
+    }
     check(
         json!({}),
         Op::Add,
@@ -167,12 +173,20 @@ fn a_filter_that_matches_nothing_makes_an_element_on_add_alone() {
         json!("r"),
         json!({"roles": [{"primary": true, "display": "r"}]}),
     );
-    let refused = patched(
-        json!({}),
-        Op::Replace,
-        "emails[type=work].value",
-        json!("a@b"),
-    );
+    let mut path = path("emails[type=work].value");
+    if let Path::Attribute {
+        select: Some(filter),
+        ..
+    } = &mut path
+    {
+        *filter = Filter::Not(Box::new(filter.clone()));
+    }
+    let operation = Operation {
+        op: Op::Add,
+        path,
+        value: "a@b".into(),
+    };
+    let refused = apply(&mut user(json!({})), vec![operation]);
     assert!(matches!(refused, Err(Error::NoTarget(_))));
 }
 
@@ -341,4 +355,26 @@ fn what_the_server_writes_is_read_only() {
     }
     let found = Path::find(ResourceKind::User, "", "jobTitle", "");
     assert!(matches!(found, Err(Error::PathInvalid(_))));
+}
+
+#[test]
+fn a_user_is_active_or_not() {
+    for (op, with) in [(Op::Remove, json!(null)), (Op::Replace, json!(""))] {
+        let refused = patched(json!({"active": true}), op, "active", with);
+        assert!(matches!(refused, Err(Error::Invalid(_))));
+    }
+}
+
+#[test]
+fn work_is_bounded() {
+    let many: Vec<_> = (0..1_001)
+        .map(|n| json!({"value": n.to_string()}))
+        .collect();
+    let refused = patched(json!({}), Op::Remove, "emails", json!(many));
+    assert!(matches!(refused, Err(Error::TooMany { .. })));
+    let at = format!("{URN}|list");
+    let half: Vec<_> = (0..600).collect();
+    let other: Vec<_> = (600..1_200).collect();
+    let refused = patched(json!({URN: {"list": half}}), Op::Add, &at, json!(other));
+    assert!(matches!(refused, Err(Error::Invalid(_))));
 }

@@ -5,7 +5,7 @@ use muster_proto::value::{Object, Value};
 
 use super::{Op, within};
 use crate::{
-    domain::conform,
+    domain::conform::{self, LIST_LIMIT},
     error::{Error, Result},
 };
 
@@ -52,6 +52,10 @@ fn put(container: &mut Object, op: Op, name: &str, value: Value) -> Result<()> {
                 if !elements.contains(&element) {
                     elements.push(element);
                 }
+            }
+            if elements.len() > LIST_LIMIT {
+                let rule = format!("has more than {LIST_LIMIT} values");
+                return Err(Error::invalid(name, rule));
             }
         }
         (_, _, Some(value)) => {
