@@ -10,7 +10,7 @@ use muster_directory::{
 };
 
 use crate::{
-    arguments::{Admin, Connection, Credential, Json, Migrate, Tenant},
+    arguments::{Admin, Connection, Credential, Migrate, Tenant},
     output,
     serve::open_directory,
     settings::Settings,
@@ -153,19 +153,25 @@ async fn tenant_url(directory: &Directory, settings: &Settings) -> anyhow::Resul
     {
         return Ok(announced);
     }
-    Ok(settings.tenant_url(settings.http_listen))
+    let url = settings.tenant_url(Some(settings.http_listen));
+    Ok(url.unwrap_or_default())
 }
 
 async fn migrate(command: Migrate, settings: &Settings) -> anyhow::Result<()> {
     let store = Store::open(&settings.database_url)
         .await
         .context("cannot open the database")?;
-    let mut json = Json { json: false };
-    match command {
-        Migrate::Status { json: wanted } => json = wanted,
-        Migrate::Up => store.migrate().await?,
-        Migrate::Down { steps } => store.migrate_down(steps).await?,
-    }
+    let json = match command {
+        Migrate::Status { json } => json,
+        Migrate::Up { json } => {
+            store.migrate().await?;
+            json
+        }
+        Migrate::Down { steps, json } => {
+            store.migrate_down(steps).await?;
+            json
+        }
+    };
     let migrations = store.migrations().await?;
     let migrations: Vec<_> = migrations.iter().map(output::migration).collect();
     output::many(&migrations, json)?;

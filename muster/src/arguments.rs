@@ -280,12 +280,19 @@ pub(crate) enum Migrate {
         json: Json,
     },
     /// Apply all pending migrations
-    Up,
+    Up {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
     /// Take the newest migrations back; their data is lost
     Down {
         /// How many
         #[arg(long, default_value_t = 1)]
         steps: u32,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
     },
 }
 

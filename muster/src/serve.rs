@@ -1,6 +1,6 @@
 //! `muster serve`: settings to roles, roles to servers.
 
-use std::{io::Write as _, net::SocketAddr, sync::Arc};
+use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -22,10 +22,7 @@ type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?settings, "starting");
     let shutdown = Shutdown::on_signals(settings.grace())?;
-    let recorder = PrometheusBuilder::new()
-        .install_recorder()
-        .context("metrics")?;
-    let metrics: Metrics = Arc::new(move || recorder.render());
+    let metrics = record_metrics()?;
     match settings.role {
         Role::All | Role::Directory => with_directory(settings, &shutdown, metrics).await,
         Role::Scim => {
@@ -34,9 +31,32 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
                 .connect_lazy();
             let http = bind_http(settings, DirectoryClient::new(channel), metrics).await?;
             say(&format!("HTTP listening on http://{}", http.local_addr()))?;
+            warn_if_public("HTTP", http.local_addr());
             run(None, Some(http), &shutdown).await
         }
     }
+}
+
+/// How long the database may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often samples are folded into histograms; without it they would pile up
+/// until somebody asks for the metrics.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+fn record_metrics() -> anyhow::Result<Metrics> {
+    let recorder = PrometheusBuilder::new()
+        .install_recorder()
+        .context("metrics")?;
+    let upkeep = recorder.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            ticks.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(Arc::new(move || recorder.render()))
 }
 
 async fn with_directory(
@@ -57,17 +77,22 @@ async fn with_directory(
         Role::Directory | Role::Scim => None,
     };
 
-    let http_address = http
-        .as_ref()
-        .map_or(settings.http_listen, HttpServer::local_addr);
-    announce(settings, &directory, http_address).await?;
+    let http_address = http.as_ref().map(HttpServer::local_addr);
+    let tenant_url = settings.tenant_url(http_address);
+    announce(settings, &directory, tenant_url.as_deref()).await?;
     say(&format!("gRPC listening on {}", grpc.local_addr()))?;
-    if http.is_some() {
-        say(&format!("HTTP listening on http://{http_address}"))?;
+    warn_if_public("gRPC", grpc.local_addr());
+    if let Some(address) = http_address {
+        say(&format!("HTTP listening on http://{address}"))?;
+        warn_if_public("HTTP", address);
     }
 
     let result = run(Some((grpc, services)), http, shutdown).await;
-    directory.close().await;
+    // Whoever did not wait for requests does not wait for their statements.
+    let close = tokio::time::timeout(CLOSE_PATIENCE, directory.close());
+    if close.await.is_err() {
+        tracing::warn!("the database was still busy");
+    }
     tracing::info!("stopped");
     result
 }
@@ -75,23 +100,11 @@ async fn with_directory(
 /// Opens the database and brings its schema up to date.
 pub(crate) async fn open_directory(database_url: &str) -> anyhow::Result<Directory> {
     let store = Store::open(database_url).await;
-    let store = store
-        .map_err(detailed)
-        .context("cannot open the database")?;
-    store
-        .migrate()
-        .await
-        .map_err(detailed)
-        .context("cannot migrate the database")?;
+    let store = store.context("cannot open the database")?;
+    let migrated = store.migrate().await;
+    migrated.context("cannot migrate the database")?;
     let directory = Directory::open(store, Arc::new(System)).await;
-    directory
-        .map_err(detailed)
-        .context("cannot use the database")
-}
-
-/// Operators see what lies behind an error, other than callers.
-fn detailed(error: muster_directory::error::Error) -> anyhow::Error {
-    anyhow::Error::from(error)
+    directory.context("cannot use the database")
 }
 
 async fn bind_http(
@@ -109,17 +122,21 @@ async fn bind_http(
         .with_context(|| format!("cannot listen on {} for HTTP", settings.http_listen))
 }
 
+fn warn_if_public(what: &str, address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "{what} without TLS on a public address: put a proxy in front");
+    }
+}
+
 /// Tells admin commands, and on a first start the operator, how clients reach
-/// this server.
+/// this server; `tenant_url` is unknown where HTTP runs elsewhere.
 async fn announce(
     settings: &Settings,
     directory: &Directory,
-    http: SocketAddr,
+    tenant_url: Option<&str>,
 ) -> anyhow::Result<()> {
-    let tenant_url = settings.tenant_url(http);
-    directory.announce(&tenant_url).await?;
-    if !http.ip().is_loopback() {
-        tracing::warn!(address = %http, "HTTP without TLS on a public address: put a proxy in front");
+    if let Some(tenant_url) = tenant_url {
+        directory.announce(tenant_url).await?;
     }
     if !settings.bootstrap {
         return Ok(());
@@ -135,7 +152,9 @@ async fn announce(
                 connection = connection.name,
                 "first start"
             );
-            say(&format!("Tenant URL:   {tenant_url}"))?;
+            if let Some(tenant_url) = tenant_url {
+                say(&format!("Tenant URL:   {tenant_url}"))?;
+            }
             say(&format!("Secret Token: {}", issued.secret.expose()))?;
         }
         None => tracing::info!("the database has tenants; nothing to bootstrap"),

@@ -129,6 +129,14 @@ impl Settings {
                 )));
             }
         }
+        // The channel speaks no TLS; tokens must not travel in clear where the
+        // operator believes they do not.
+        if !self.directory_url.starts_with("http://") {
+            return Err(Error(
+                "directory_url: https:// is not supported; use http:// on a trusted network"
+                    .to_owned(),
+            ));
+        }
         for path in &mut self.base_paths {
             while path.ends_with('/') {
                 path.pop();
@@ -146,17 +154,19 @@ impl Settings {
         Ok(self)
     }
 
-    /// The URL that a provisioning client is given, when HTTP listens here.
-    pub(crate) fn tenant_url(&self, http: SocketAddr) -> String {
-        let origin = self.public_url.clone().unwrap_or_else(|| {
+    /// The URL that a provisioning client is given: below the public URL, else
+    /// below where HTTP listens. `None` when neither is known.
+    pub(crate) fn tenant_url(&self, http: Option<SocketAddr>) -> Option<String> {
+        let listening = |http: SocketAddr| {
             let ip = match http.ip() {
                 ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 ip => ip,
             };
             format!("http://{}", SocketAddr::new(ip, http.port()))
-        });
+        };
+        let origin = self.public_url.clone().or(http.map(listening))?;
         let path = self.base_paths.first().map_or("", String::as_str);
-        format!("{origin}{path}")
+        Some(format!("{origin}{path}"))
     }
 
     /// How long requests in flight may take after a signal to stop.
@@ -182,8 +192,8 @@ mod tests {
             ..Settings::default()
         };
         let settings = settings.checked().expect("it is sound");
-        let url = settings.tenant_url(settings.http_listen);
-        assert_eq!(url, "https://id.example.test/api/scim/v2");
+        let url = settings.tenant_url(None);
+        assert_eq!(url.as_deref(), Some("https://id.example.test/api/scim/v2"));
     }
 
     #[test]
@@ -199,6 +209,7 @@ mod tests {
         unsound(|s| s.base_paths = vec!["scim".to_owned()]);
         unsound(|s| s.base_paths = vec!["/{id}".to_owned()]);
         unsound(|s| s.base_paths.clear());
+        unsound(|s| s.directory_url = "https://directory.example.test".to_owned());
     }
 
     #[test]

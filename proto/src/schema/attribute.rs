@@ -48,8 +48,6 @@ pub enum Uniqueness {
     None,
     /// In the tenant.
     Server,
-    /// Everywhere.
-    Global,
 }
 
 /// How a filter reaches the value. Storage decides what it means.

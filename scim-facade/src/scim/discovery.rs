@@ -193,7 +193,6 @@ fn uniqueness(uniqueness: Uniqueness) -> &'static str {
     match uniqueness {
         Uniqueness::None => "none",
         Uniqueness::Server => "server",
-        Uniqueness::Global => "global",
     }
 }
 
