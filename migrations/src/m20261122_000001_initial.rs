@@ -8,7 +8,7 @@
 //! * A deleted resource keeps its row. Unique indexes are partial, so its
 //!   names are free at once.
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 use crate::names::{
     UNIQUE_CONNECTION_NAME, UNIQUE_EXTERNAL_ID, UNIQUE_GROUP_NAME, UNIQUE_TENANT_NAME,
@@ -22,7 +22,17 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statement in TABLES.iter().map(ToString::to_string).chain(indexes()) {
+        // Tables without an id of their own are their key: SQLite keeps them in
+        // one tree when told so, PostgreSQL has no such thing.
+        let keyed = match manager.get_database_backend() {
+            DbBackend::Sqlite => ") WITHOUT ROWID",
+            _ => ")",
+        };
+        let tables = TABLES.iter().map(|table| match table.strip_suffix("))") {
+            Some(table) => format!("{table}){keyed}"),
+            None => (*table).to_owned(),
+        });
+        for statement in tables.chain(indexes()) {
             manager
                 .get_connection()
                 .execute_unprepared(&statement)

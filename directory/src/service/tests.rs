@@ -481,3 +481,50 @@ async fn a_page_of_large_users_ends_early() {
     assert!((1..90).contains(&list.items.len()));
     assert!(list.next.is_some());
 }
+
+/// What provisioning clients look up must not cost more with more users.
+#[tokio::test]
+async fn lookups_use_an_index_whatever_the_number_of_users() {
+    use crate::domain::filter::{Field, Filter, Operator};
+    const ENTERPRISE: &str = muster_proto::schema::ENTERPRISE_USER;
+
+    let world = World::new().await;
+    let tx = world.directory.store.single();
+    for (schema, name, sub, index) in [
+        ("", "userName", "", "uq_users_user_name"),
+        ("", "externalId", "", "uq_external_ids_external_id"),
+        ("", "displayName", "", "ix_users_display_name"),
+        ("", "id", "", "autoindex_users"),
+        ("", "emails", "value", "ix_user_values_lookup"),
+        (ENTERPRISE, "employeeNumber", "", "ix_user_values_lookup"),
+        (ENTERPRISE, "manager", "value", "ix_user_values_lookup"),
+    ] {
+        let kind = ResourceKind::User;
+        let field = Field::find(kind.schema(), schema, name, sub).unwrap();
+        let filter = Filter::compare(field, Operator::Equal, "x".into()).unwrap();
+        let scope = world.caller.scope();
+        let plan = crate::storage::resources::plan(&tx, scope, kind, &filter)
+            .await
+            .unwrap();
+        assert!(
+            plan.iter().any(|step| step.contains(index)),
+            "{name}: {plan:#?}"
+        );
+        assert!(
+            !plan.iter().any(|step| step.starts_with("SCAN r")),
+            "{name}: {plan:#?}"
+        );
+        // Groups are found from the user's memberships, not the other way.
+        let members = plan
+            .iter()
+            .position(|step| step.contains("ix_memberships_member"));
+        let groups = plan.iter().position(|step| step.contains("g USING"));
+        assert!(members.is_some() && members < groups, "{name}: {plan:#?}");
+        assert!(
+            !plan
+                .iter()
+                .any(|step| step.ends_with("ix_users_page (tenant_id=?)")),
+            "{plan:#?}"
+        );
+    }
+}

@@ -22,6 +22,9 @@ const READERS: u32 = 4;
 /// well: heavy filters must not make either wait.
 const SENTRIES: u32 = 2;
 
+/// Pages kept per connection: negative is KiB. Taken as they are read.
+const CACHE: &str = "-8192";
+
 /// How long a call waits for its turn before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,7 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
 fn durable(options: sqlx::sqlite::SqliteConnectOptions) -> sqlx::sqlite::SqliteConnectOptions {
     options
         .pragma("journal_mode", "WAL")
+        .pragma("cache_size", CACHE)
         .pragma("synchronous", "FULL")
         .foreign_keys(true)
         .busy_timeout(PATIENCE)

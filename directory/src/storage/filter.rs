@@ -250,6 +250,16 @@ impl Compiler<'_> {
             .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
             .bind(key.as_str());
         }
+        if attribute.name == "displayName" && schema.is_none() && self.kind == ResourceKind::User {
+            // As a subquery, because the database would rather walk all users
+            // in the order of the page than sort a few.
+            return Sql::new(
+                "r.id IN (SELECT n.id FROM users n WHERE n.deleted_at IS NULL \
+                 AND n.tenant_id = ? AND n.display_name_key = ?)",
+            )
+            .bind(self.scope.tenant_id)
+            .bind(key.as_str());
+        }
         if leaf.unwrap_or(attribute).reach != Reach::Indexed {
             return condition;
         }

@@ -61,11 +61,13 @@ pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
 pub(super) fn columns(scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
     let is_user = kind == ResourceKind::User;
     let groups = if is_user && wants.groups {
+        // CROSS JOIN fixes the order: left to itself, SQLite walks all groups
+        // of the tenant because they are in the order asked for.
         dialect::json_pairs(
             "SELECT g.id AS first, g.display_name AS second \
-             FROM memberships m JOIN groups g ON g.id = m.group_id \
-             WHERE m.member_id = r.id AND g.tenant_id = r.tenant_id \
-             AND g.deleted_at IS NULL ORDER BY g.id",
+             FROM memberships m CROSS JOIN groups g \
+             WHERE m.member_id = r.id AND g.id = m.group_id \
+             AND g.tenant_id = r.tenant_id AND g.deleted_at IS NULL ORDER BY g.id",
         )
     } else {
         Sql::new("NULL")

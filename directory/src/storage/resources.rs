@@ -219,19 +219,25 @@ async fn select(
     wants: Wants,
     rest: Sql,
 ) -> Result<Vec<Row>> {
+    let connection = &tx.connection();
+    let statement =
+        selection(scope, kind, wants, rest).statement(connection.get_database_backend());
+    Ok(Row::find_by_statement(statement).all(connection).await?)
+}
+
+fn selection(scope: Scope<'_>, kind: ResourceKind, wants: Wants, rest: Sql) -> Sql {
     let columns = Sql::new(
         "SELECT r.id, r.document, r.version, r.created_at, r.updated_at, \
          (SELECT e.external_id FROM external_ids e \
           WHERE e.connection_id = ? AND e.resource_id = r.id) AS external_id, ",
     )
     .bind(scope.connection_id);
-    let columns = columns
-        .then(relations::columns(scope, kind, wants))
-        .text(" ");
-    let sql = columns.then(live(scope, kind)).text(" ").then(rest);
-    let connection = &tx.connection();
-    let statement = sql.statement(connection.get_database_backend());
-    Ok(Row::find_by_statement(statement).all(connection).await?)
+    let columns = columns.then(relations::columns(scope, kind, wants));
+    columns
+        .text(" ")
+        .then(live(scope, kind))
+        .text(" ")
+        .then(rest)
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -497,3 +503,26 @@ pub async fn resolve(
 
 /// Values bound by one statement; databases have limits.
 pub(super) const CHUNK: usize = 1_000;
+
+/// How the database finds what a filter asks for, for tests.
+#[cfg(test)]
+pub(crate) async fn plan(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    filter: &Filter,
+) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Step {
+        detail: String,
+    }
+    let condition = condition(filter, kind, scope);
+    let rest = Sql::new("AND ")
+        .then(condition)
+        .text(" ORDER BY r.id LIMIT 101");
+    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(selection(scope, kind, Wants::ALL, rest));
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let steps = Step::find_by_statement(statement).all(connection).await?;
+    Ok(steps.into_iter().map(|step| step.detail).collect())
+}
