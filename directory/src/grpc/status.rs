@@ -58,7 +58,7 @@ pub fn status(error: Error) -> Status {
         }
         _ => {}
     }
-    log(&error);
+    log(&error, reason);
     Status::with_error_details(code, short(&error.to_string()), details)
 }
 
@@ -148,7 +148,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     HashMap::from([(pair.0.to_owned(), pair.1)])
 }
 
-fn log(error: &Error) {
+fn log(error: &Error, reason: ErrorReason) {
     match error {
         Error::Internal(cause) => tracing::error!(cause = chain(cause.as_ref()), "internal error"),
         Error::Unavailable(cause) => {
@@ -158,7 +158,8 @@ fn log(error: &Error) {
             );
         }
         Error::Contention => tracing::warn!("the database was busy for too long"),
-        _ => {}
+        // The reason alone: messages may repeat what the caller sent.
+        _ => tracing::debug!(rpc.reason = name(reason), "refused a call"),
     }
 }
 
