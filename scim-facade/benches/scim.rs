@@ -86,7 +86,7 @@ fn users(c: &mut Criterion) {
         ..read(&body)
     };
     let links = Links::new("https://id.example.com", "/scim/v2");
-    let all = Projection::parse(None, None, &USER);
+    let all = Projection::parse(None, None, &USER).expect("no names");
     c.bench_function("user/render", |b| {
         b.iter(|| {
             let resource = translate::user::resource(black_box(user.clone()), &links);

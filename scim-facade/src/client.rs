@@ -16,7 +16,7 @@ use muster_proto::{
     },
 };
 use tonic::{
-    Request, Response, Status,
+    Code, Request, Response, Status,
     body::Body,
     metadata::{AsciiMetadataValue, MetadataMap},
 };
@@ -25,13 +25,17 @@ use tonic_health::pb::{
 };
 use tower::util::BoxCloneSyncService;
 
-use crate::{scim::error::ScimError, translate::status::scim_error};
+use crate::{
+    scim::error::ScimError,
+    translate::status::{reason, scim_error},
+};
 
 /// How long one call may take. The directory cuts it to the method's maximum.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long the directory may take to say that it is well.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
-/// A page of 1,000 users with all their attributes.
+/// Far above what the directory sends: it bounds pages to 4 MiB and documents
+/// to 1 MiB.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -174,6 +178,11 @@ impl Caller {
         })
     }
 
+    /// What names the request in logs.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
     fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.set_timeout(DEADLINE);
@@ -201,15 +210,53 @@ impl Caller {
             Err(_) => Status::deadline_exceeded("no answer in time"),
         };
         let error = scim_error(&status);
-        if error.status() >= 500 {
-            tracing::error!(
-                rpc.method = rpc,
-                rpc.code = ?status.code(),
-                rpc.message = status.message(),
-                request.id = self.request_id,
-                "the directory could not answer"
-            );
-        }
+        self.log(rpc, &status, &error);
         Err(Refusal(error))
     }
+
+    /// A fault with a reason was logged by the directory, with its cause and
+    /// under the same request id; but for a deadline, which has no cause. The
+    /// others are seen by nobody else.
+    fn log(&self, rpc: &'static str, status: &Status, error: &ScimError) {
+        let reason = reason(status);
+        let (code, id) = (status.code(), &self.request_id);
+        let is_logged = reason.is_some() && code != Code::DeadlineExceeded;
+        match error.status() {
+            status if status < 500 || is_logged => tracing::debug!(
+                rpc.method = rpc,
+                rpc.code = ?code,
+                rpc.reason = reason,
+                http.status = status,
+                request.id = id,
+                "the directory answered with an error"
+            ),
+            503 => tracing::warn!(
+                rpc.method = rpc,
+                rpc.code = ?code,
+                rpc.reason = reason,
+                error = chain(status),
+                request.id = id,
+                "the directory did not answer"
+            ),
+            _ => tracing::error!(
+                rpc.method = rpc,
+                rpc.code = ?code,
+                error = chain(status),
+                request.id = id,
+                "the directory's answer could not be used"
+            ),
+        }
+    }
+}
+
+/// The message and the causes behind it.
+fn chain(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

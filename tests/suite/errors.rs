@@ -165,6 +165,12 @@ fn bodies_over_the_limit_are_too_large() {
         body.as_bytes(),
     ));
     reply.scim_error(413, None);
+    // The announced length is enough.
+    let head = raw::head("POST", "/scim/v2/Users", &tenant.token, 1024 * 1024 + 1);
+    exchange(head.as_bytes()).scim_error(413, None);
+    // A stranger is sent away before anything is read of the body.
+    let head = raw::head("POST", "/scim/v2/Users", "nobody", 1024);
+    exchange(head.as_bytes()).scim_error(401, None);
     // The same without a length in advance.
     let head = raw::head("POST", "/scim/v2/Users", &tenant.token, 0)
         .replace("content-length: 0", "transfer-encoding: chunked");
@@ -305,6 +311,10 @@ fn bad_percent_encoding_is_answered_in_scim() {
         assert_eq!(reply.status, 400, "{target}: {}", reply.text());
         assert_eq!(reply.json()["schemas"][0], muster_tests::scim::ERROR);
     }
+    // Nobody asked for this parameter.
+    let target = "/scim/v2/Users?%ff=%zz&count=";
+    let reply = exchange(&raw::request("GET", target, &tenant.token, b""));
+    assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 #[test]

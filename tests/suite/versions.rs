@@ -1,7 +1,7 @@
 //! Entity tags and preconditions: RFC 7644 section 3.14, RFC 9110 section 13.
 
 use muster_tests::{
-    scim::{PATCH, Reply, Scim, USER},
+    scim::{ENTERPRISE, PATCH, Reply, Scim, USER},
     tenant::Tenant,
 };
 use serde_json::json;
@@ -87,8 +87,9 @@ fn tags_of_other_versions_never_match() {
 #[test]
 fn a_known_version_is_not_sent_again() {
     let (scim, path, first) = one_user();
+    let own = format!("{path}?excludedAttributes=groups");
     let ask = |tag: &str| {
-        scim.request("GET", &path)
+        scim.request("GET", &own)
             .header("if-none-match", tag)
             .send()
     };
@@ -111,6 +112,33 @@ fn a_known_version_is_not_sent_again() {
 }
 
 #[test]
+fn what_others_say_of_a_user_is_sent_again() {
+    let (scim, path, tag) = one_user();
+    let id = scim.get(&path).status(200).id();
+    let ask = |path: &str, tag: &str| {
+        let draft = scim.request("GET", path);
+        draft.header("if-none-match", tag).send()
+    };
+    let group = scim.group("G", &[&id]);
+    let user = ask(&path, &tag).status(200);
+    assert_eq!(user.etag(), tag, "a membership is no change of the user");
+    assert_eq!(user.json()["groups"][0]["value"], group);
+
+    let manager = scim.user("boss");
+    let set = json!([{"op": "add", "path": "manager", "value": manager}]);
+    let tag = scim.patch(&path, &set).status(200).etag();
+    let managed = format!("{path}?excludedAttributes=groups");
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Boss"}]);
+    let _ = scim
+        .patch(&format!("/Users/{manager}"), &rename)
+        .status(200);
+    let user = ask(&managed, &tag).status(200).json();
+    assert_eq!(user[ENTERPRISE]["manager"]["displayName"], "Boss");
+    let bare = format!("{path}?excludedAttributes=groups,{ENTERPRISE}:manager");
+    let _ = ask(&bare, &tag).status(304);
+}
+
+#[test]
 fn groups_have_versions_as_well() {
     let scim = Tenant::shared().scim();
     let user = scim.user("a");
@@ -126,6 +154,15 @@ fn groups_have_versions_as_well() {
     let second = scim.get(&path).etag();
     assert_ne!(first, second, "a new member is a new version");
     let _ = send(&first).scim_error(412, None);
-    let draft = scim.request("GET", &path).header("if-none-match", &second);
-    let _ = draft.send().status(304);
+    let ask = |path: &str| {
+        let draft = scim.request("GET", path);
+        draft.header("if-none-match", &second).send()
+    };
+    let _ = ask(&format!("{path}?excludedAttributes=members")).status(304);
+    // Members have names of their own.
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Ada"}]);
+    let _ = scim.patch(&format!("/Users/{user}"), &rename).status(200);
+    let group = ask(&path).status(200);
+    assert_eq!(group.etag(), second, "a name is no change of the group");
+    assert_eq!(group.json()["members"][0]["display"], "Ada");
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -27,16 +30,24 @@ pub(super) async fn read(
         let detail = "The body must be application/scim+json or application/json.";
         return Err(ScimError::new(415, detail));
     }
+    let too_large = || ScimError::too_large(format!("The body may have at most {limit} bytes."));
+    // Before the first byte is taken, and before `100 Continue`.
+    if announced(headers).is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
     let reading = Limited::new(body, limit).collect();
     match tokio::time::timeout(READ_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("The body may have at most {limit} bytes.");
-            Err(ScimError::too_large(detail))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(ScimError::invalid_syntax("The body is incomplete.")),
         Err(_) => Err(ScimError::new(408, "The body did not arrive in time.")),
     }
+}
+
+/// How long the body will be, when the client says so.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    length.parse().ok()
 }
 
 /// Parameters of the media type, such as a charset, are not looked at: JSON is

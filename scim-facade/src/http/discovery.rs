@@ -16,9 +16,10 @@ use crate::scim::{discovery, error::ScimError, json::Json};
 /// Readable without a token: it says how to authenticate.
 pub(super) async fn service_provider_config(State(app): State<App>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    let params = RawPathParams::from_request_parts(&mut parts, &()).await;
-    let mut params = params.iter().flatten();
-    let connection = params.find(|(name, _)| *name == "connection");
+    let Ok(params) = RawPathParams::from_request_parts(&mut parts, &()).await else {
+        return reply::error(&ScimError::not_found());
+    };
+    let connection = params.iter().find(|(name, _)| *name == "connection");
     let links = exchange::links(&parts, &app, connection.map(|(_, id)| id));
     let config = discovery::service_provider_config(&links);
     reply::json(StatusCode::OK, &config)

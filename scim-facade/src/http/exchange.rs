@@ -1,14 +1,20 @@
 //! What a handler gets and what it may answer.
 //!
-//! [`endpoint`] wraps every handler, so two rules stand in one place: without
-//! a bearer token nothing is looked at, and a fault that the facade finds
-//! itself is told only to callers whose credential the directory accepts.
-//! Otherwise parsing errors would tell strangers what this server understands.
+//! [`endpoint`] wraps every handler, so three rules stand in one place.
+//!
+//! * Without a bearer token nothing is looked at.
+//! * A body is read only when the directory accepts the credential: a stranger
+//!   must not make this server hold and parse what he sends.
+//! * A fault that the facade finds itself is told only to callers whose
+//!   credential the directory accepts. Otherwise parsing errors would tell
+//!   strangers what this server understands. Requests without a body have
+//!   little to parse, so there the directory is asked after the fault, and not
+//!   at all when there is none: the call itself tells.
 
 use std::pin::Pin;
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequestParts as _, RawPathParams, Request},
     handler::Handler,
     http::{HeaderMap, Method, header::HOST, request::Parts, uri::Authority},
@@ -19,7 +25,7 @@ use super::{App, auth, body, observe::RequestId, query::Query, reply};
 use crate::{
     client::{Caller, DirectoryClient, Refusal},
     scim::{
-        error::ScimError,
+        error::{ScimError, ScimType},
         json::{self, Members},
         meta::Links,
     },
@@ -38,7 +44,7 @@ pub(super) struct Exchange {
     pub(super) links: Links,
     pub(super) headers: HeaderMap,
     query: Option<String>,
-    body: Result<Bytes, ScimError>,
+    body: Bytes,
 }
 
 pub(super) type Answer = Result<Response, Fault>;
@@ -74,8 +80,7 @@ impl Exchange {
 
     /// The body, which must be a JSON object.
     pub(super) fn object(&self) -> Result<Members, ScimError> {
-        let bytes = self.body.as_ref().map_err(Clone::clone)?;
-        json::parse_object(bytes)
+        json::parse_object(&self.body)
     }
 }
 
@@ -109,52 +114,106 @@ where
     F: Fn(Exchange) -> R,
     R: Future<Output = Answer>,
 {
-    let Some(exchange) = open(request, app).await else {
-        return reply::error(&ScimError::unauthorized());
+    let (parts, body) = request.into_parts();
+    let (caller, place) = match open(&parts).await {
+        Some(opened) => opened,
+        None => return reply::error(&ScimError::unauthorized()),
     };
-    let (app, caller) = (exchange.app.clone(), exchange.caller.clone());
-    let error = match run(exchange).await {
-        Ok(response) => return response,
-        Err(Fault::Directory(error)) => error,
-        Err(Fault::Own(error)) => match app.directory.check_credential(&caller).await {
-            // A credential without the right to ask about itself is good.
-            Ok(()) => error,
-            Err(Refusal(refusal)) if refusal.status() == 403 => error,
-            Err(Refusal(refusal)) => refusal,
-        },
+    let answer = match place {
+        Ok(place) => answer(run, &app, &caller, (parts, body), place).await,
+        Err(error) => Err(admitted(&app, &caller, error).await),
     };
-    reply::error(&error)
+    answer.unwrap_or_else(|error| {
+        tracing::debug!(
+            http.status = error.status(),
+            scim.type = error.scim_type().map(ScimType::as_str),
+            request.id = caller.request_id(),
+            "refused a request"
+        );
+        reply::error(&error)
+    })
 }
 
-/// `None` without a credential that the directory could be asked about.
-async fn open(request: Request, app: App) -> Option<Exchange> {
-    let (mut parts, body) = request.into_parts();
+/// What the path names.
+struct Place {
+    connection: Option<String>,
+    id: String,
+}
+
+/// Who asks, and for what; an error for a path that is no text. `None` without
+/// a credential that the directory could be asked about.
+async fn open(parts: &Parts) -> Option<(Caller, Result<Place, ScimError>)> {
     let token = auth::bearer(&parts.headers)?;
-    let params = RawPathParams::from_request_parts(&mut parts.clone(), &()).await;
-    let param = |name| {
-        let mut params = params.iter().flatten();
-        params.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let connection = param("connection");
+    let place = place(parts).await;
+    let connection = place.as_ref().ok().and_then(|p| p.connection.as_deref());
     let RequestId(request_id) = parts.extensions.get().cloned().unwrap_or_default();
     let caller = Caller::new(token, connection, request_id)?;
-    let id = param("id").unwrap_or_default().to_owned();
-    let links = links(&parts, &app, connection);
-    let body = match parts.method {
-        Method::POST | Method::PUT | Method::PATCH => {
-            body::read(&parts.headers, body, app.config.body_limit).await
-        }
-        _ => Ok(Bytes::new()),
+    Some((caller, place))
+}
+
+async fn place(parts: &Parts) -> Result<Place, ScimError> {
+    let params = RawPathParams::from_request_parts(&mut parts.clone(), &()).await;
+    // What is no text names nothing that there is.
+    let params = params.map_err(|_| ScimError::not_found())?;
+    let param = |name| {
+        let mut params = params.iter();
+        let found = params.find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.to_owned())
     };
-    Some(Exchange {
-        caller,
-        id,
-        links,
+    Ok(Place {
+        connection: param("connection"),
+        id: param("id").unwrap_or_default(),
+    })
+}
+
+async fn answer<F, R>(
+    run: F,
+    app: &App,
+    caller: &Caller,
+    (mut parts, body): (Parts, Body),
+    place: Place,
+) -> Result<Response, ScimError>
+where
+    F: Fn(Exchange) -> R,
+    R: Future<Output = Answer>,
+{
+    let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    let body = if has_body {
+        admit(app, caller).await?;
+        body::read(&parts.headers, body, app.config.body_limit).await?
+    } else {
+        Bytes::new()
+    };
+    let exchange = Exchange {
+        links: links(&parts, app, place.connection.as_deref()),
+        id: place.id,
         query: parts.uri.query().map(str::to_owned),
         headers: std::mem::take(&mut parts.headers),
         body,
-        app,
-    })
+        app: app.clone(),
+        caller: caller.clone(),
+    };
+    match run(exchange).await {
+        Ok(response) => Ok(response),
+        Err(Fault::Directory(error)) => Err(error),
+        Err(Fault::Own(error)) if has_body => Err(error),
+        Err(Fault::Own(error)) => Err(admitted(app, caller, error).await),
+    }
+}
+
+/// Whether the directory accepts the credential.
+async fn admit(app: &App, caller: &Caller) -> Result<(), ScimError> {
+    match app.directory.check_credential(caller).await {
+        Ok(()) => Ok(()),
+        // A credential without the right to ask about itself is good.
+        Err(Refusal(refusal)) if refusal.status() == 403 => Ok(()),
+        Err(Refusal(refusal)) => Err(refusal),
+    }
+}
+
+/// The fault, for those whose credential the directory accepts.
+async fn admitted(app: &App, caller: &Caller, fault: ScimError) -> ScimError {
+    admit(app, caller).await.err().unwrap_or(fault)
 }
 
 /// URLs as the client sees them: below the configured public URL, else below

@@ -1,6 +1,6 @@
 //! `/Groups`. Members have their own call, made only when they are wanted.
 
-use axum::http::StatusCode;
+use axum::{http::StatusCode, response::Response};
 use muster_proto::{schema::GROUP, v1};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     scim::{
         document,
+        error::ScimError,
         group::{MEMBERS, Member, add_members},
         json::Json,
         list as scim_list, patch as scim_patch,
@@ -26,10 +27,14 @@ use crate::{
 /// The directory's largest page.
 const MEMBERS_PER_CALL: i32 = 1000;
 
+/// Most members in one list of groups. A client that wants more reads the
+/// groups one by one.
+const MEMBERS_PER_LIST: usize = 10_000;
+
 pub(super) async fn list(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
-    let projection = query.projection(&GROUP);
+    let projection = query.projection(&GROUP)?;
     let request = v1::ListGroupsRequest {
         filter: query.filter(&GROUP)?,
         page: Some(page_request(page)),
@@ -39,30 +44,71 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
     let found = directory.list_groups(&exchange.caller, request).await?;
     let total = found.page.unwrap_or_default().total_size;
     let mut groups = Vec::with_capacity(found.groups.len());
+    let mut room = MEMBERS_PER_LIST;
     for group in found.groups {
-        groups.push(render(&exchange, resource(group), &projection).await?);
+        let mut group = resource(group);
+        if projection.wants("", MEMBERS) {
+            // Deleted since the list was made.
+            let Some(members) = members_if_any(&exchange, &group.id, room).await? else {
+                continue;
+            };
+            room -= members.len();
+            add_members(&mut group, members, &exchange.links);
+        }
+        groups.push(group.render(&exchange.links, &projection));
     }
     let body = scim_list::render(total, page.start_index, groups);
     Ok(reply::json(StatusCode::OK, &body))
 }
 
+/// The members of one group of a list, in which there is room for so many.
+/// `None` when there is no such group any more.
+async fn members_if_any(
+    exchange: &Exchange,
+    group_id: &str,
+    room: usize,
+) -> Result<Option<Vec<Member>>, Fault> {
+    match members(exchange, group_id, room).await {
+        Ok(members) if members.len() <= room => Ok(Some(members)),
+        Ok(_) => {
+            let detail = format!(
+                "The groups have more than {MEMBERS_PER_LIST} members together; \
+                 ask with excludedAttributes=members or a smaller count."
+            );
+            Err(ScimError::too_many(detail).into())
+        }
+        Err(Fault::Directory(error)) if error.status() == 404 => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 pub(super) async fn get(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP);
+    let projection = exchange.query()?.projection(&GROUP)?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         read_mask: None,
     };
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
-    let group = resource(found.group.unwrap_or_default());
-    if precondition::is_known(&exchange.headers, &group.meta.version)? {
+    let mut group = resource(found.group.unwrap_or_default());
+    let wants_members = projection.wants("", MEMBERS);
+    let is_known = precondition::is_known(&exchange.headers, &group.meta.version)?;
+    // The version is the group's own: it stays when a member is renamed or
+    // deleted, so it cannot say that an answer with members is the same.
+    if is_known && !wants_members {
         return Ok(reply::not_modified(&group.meta.version));
     }
-    shown(&exchange, group, &projection).await
+    if wants_members {
+        let members = members(&exchange, &group.id, usize::MAX).await?;
+        add_members(&mut group, members, &exchange.links);
+    }
+    let etag = group.meta.version.clone();
+    let body = group.render(&exchange.links, &projection);
+    Ok(reply::resource(StatusCode::OK, &etag, &body))
 }
 
 pub(super) async fn create(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP);
+    let projection = exchange.query()?.projection(&GROUP)?;
     let document = document::read(exchange.object()?, &GROUP)?;
     let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
@@ -78,27 +124,28 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
         add_members(&mut group, Vec::new(), links);
         group.render(links, &projection)
     } else {
-        render(&exchange, group, &projection).await?
+        written(&exchange, group, &projection).await
     };
     Ok(reply::created(&etag, &location, &body))
 }
 
 pub(super) async fn replace(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP);
+    let projection = exchange.query()?.projection(&GROUP)?;
     let document = document::read(exchange.object()?, &GROUP)?;
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(&exchange, modifications).await?;
-    shown(&exchange, group, &projection).await
+    Ok(shown(&exchange, group, &projection).await)
 }
 
 /// Answers 204, as Microsoft Entra wants it; a client that asks for certain
 /// attributes gets the group.
 pub(super) async fn patch(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
+    let projection = query.projection(&GROUP)?;
     let edits = scim_patch::group_edits(exchange.object()?)?;
     let group = modify(&exchange, modifications(edits)?).await?;
     if query.has_projection() {
-        return shown(&exchange, group, &query.projection(&GROUP)).await;
+        return Ok(shown(&exchange, group, &projection).await);
     }
     Ok(reply::no_content())
 }
@@ -128,25 +175,25 @@ async fn modify(
     Ok(resource(modified.group.unwrap_or_default()))
 }
 
-async fn shown(exchange: &Exchange, group: Resource, projection: &Projection) -> Answer {
+async fn shown(exchange: &Exchange, group: Resource, projection: &Projection) -> Response {
     let etag = group.meta.version.clone();
-    let body = render(exchange, group, projection).await?;
-    Ok(reply::resource(StatusCode::OK, &etag, &body))
+    let body = written(exchange, group, projection).await;
+    reply::resource(StatusCode::OK, &etag, &body)
 }
 
-async fn render(
-    exchange: &Exchange,
-    mut group: Resource,
-    projection: &Projection,
-) -> Result<Json, Fault> {
-    if projection.wants("", MEMBERS) {
-        let members = members(exchange, &group.id).await?;
+/// A group as it was written. The write stands, so members that cannot be read
+/// are left out: an error would say that nothing was written.
+async fn written(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Json {
+    if projection.wants("", MEMBERS)
+        && let Ok(members) = members(exchange, &group.id, usize::MAX).await
+    {
         add_members(&mut group, members, &exchange.links);
     }
-    Ok(group.render(&exchange.links, projection))
+    group.render(&exchange.links, projection)
 }
 
-async fn members(exchange: &Exchange, group_id: &str) -> Result<Vec<Member>, Fault> {
+/// The members, page by page; no more pages when there are more than `enough`.
+async fn members(exchange: &Exchange, group_id: &str, enough: usize) -> Result<Vec<Member>, Fault> {
     let mut members = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -163,7 +210,7 @@ async fn members(exchange: &Exchange, group_id: &str) -> Result<Vec<Member>, Fau
         let found = found.await?;
         members.extend(found.members.into_iter().filter_map(member));
         page_token = found.page.unwrap_or_default().next_page_token;
-        if page_token.is_empty() {
+        if page_token.is_empty() || members.len() > enough {
             return Ok(members);
         }
     }

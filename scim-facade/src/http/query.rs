@@ -1,5 +1,5 @@
 //! Query parameters: RFC 7644 section 3.4.2. Unknown ones are passed over, as
-//! the flag `aadOptscim062020` must be.
+//! the flag `aadOptscim062020` must be, however they are written.
 
 use muster_proto::{schema::ResourceType, v1};
 use percent_encoding::percent_decode_str;
@@ -21,17 +21,17 @@ pub(super) struct Query {
 
 impl Query {
     /// # Errors
-    /// `invalidSyntax` for what is not percent-encoded UTF-8, `invalidValue`
-    /// for a parameter that is there twice.
+    /// `invalidSyntax` for a parameter that is not percent-encoded UTF-8,
+    /// `invalidValue` for one that is there twice.
     pub(super) fn parse(text: &str) -> Result<Self, ScimError> {
         let mut query = Self::default();
         for pair in text.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+            let name = decode(name).unwrap_or_default();
             let Some(slot) = query.slot(&name) else {
                 continue;
             };
-            if slot.replace(value).is_some() {
+            if slot.replace(decode(value)?).is_some() {
                 return Err(ScimError::invalid_value(format!("{name} is there twice.")));
             }
         }
@@ -57,7 +57,12 @@ impl Query {
         self.attributes.is_some() || self.excluded.is_some()
     }
 
-    pub(super) fn projection(&self, resource: &'static ResourceType) -> Projection {
+    /// # Errors
+    /// `invalidValue` for too many attributes.
+    pub(super) fn projection(
+        &self,
+        resource: &'static ResourceType,
+    ) -> Result<Projection, ScimError> {
         Projection::parse(
             self.attributes.as_deref(),
             self.excluded.as_deref(),
@@ -88,12 +93,14 @@ impl Query {
     }
 }
 
+/// `None` also for a parameter without a value.
 fn number(name: &str, text: Option<&str>) -> Result<Option<i64>, ScimError> {
     let parse = |text: &str| {
-        let number = text.trim().parse();
+        let number = text.parse();
         number.map_err(|_| ScimError::invalid_value(format!("{name} must be a whole number.")))
     };
-    text.map(parse).transpose()
+    let given = text.map(str::trim).filter(|text| !text.is_empty());
+    given.map(parse).transpose()
 }
 
 fn decode(text: &str) -> Result<String, ScimError> {
@@ -135,20 +142,22 @@ mod tests {
             "filter=%4",
             "filter=%zz",
             "filter=%ff",
-            "%ff",
+            "attributes=%ff",
             "count=1&count=2",
         ] {
             assert!(Query::parse(text).is_err(), "{text}");
         }
-        for text in [
-            "count=",
-            "count=x",
-            "startIndex=1.5",
-            "count=9223372036854775808",
-        ] {
+        for text in ["count=x", "startIndex=1.5", "count=9223372036854775808"] {
             let query = Query::parse(text).expect("well-formed");
             assert!(query.page().is_err(), "{text}");
         }
         assert_eq!(Query::parse(""), Ok(Query::default()));
+    }
+
+    #[test]
+    fn what_says_nothing_is_passed_over() {
+        assert_eq!(Query::parse("%ff&x=%zz&%&=%"), Ok(Query::default()));
+        let query = Query::parse("count=&startIndex=+").expect("well-formed");
+        assert_eq!(query.page(), Ok(Page::new(None, None)));
     }
 }

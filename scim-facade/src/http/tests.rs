@@ -1,17 +1,22 @@
 //! What the facade answers on its own. Exchanges with a directory behind it
 //! are in the workspace's test suite.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, Request},
 };
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use muster_proto::{
     reason,
     v1::{
         self, ErrorReason,
+        group_service_server::{GroupService, GroupServiceServer},
+        member_ref,
         provisioning_service_server::{ProvisioningService, ProvisioningServiceServer},
     },
 };
@@ -36,11 +41,114 @@ impl ProvisioningService for Doorkeeper {
         if known && connection.is_none_or(|id| id == "c1") {
             return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
         }
-        let reason = reason::name(ErrorReason::CredentialInvalid);
-        let details =
-            tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
         let code = tonic::Code::Unauthenticated;
-        Err(<tonic::Status as tonic_types::StatusExt>::with_error_details(code, "who?", details))
+        Err(refusal(code, ErrorReason::CredentialInvalid))
+    }
+}
+
+fn refusal(code: tonic::Code, reason: ErrorReason) -> tonic::Status {
+    let reason = reason::name(reason);
+    let details =
+        tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+    <tonic::Status as tonic_types::StatusExt>::with_error_details(code, "no", details)
+}
+
+/// Groups whose ids say what happens when their members are read.
+struct Groups(&'static [&'static str]);
+
+impl Groups {
+    fn first(&self) -> Option<v1::Group> {
+        self.0.first().copied().map(group)
+    }
+}
+
+fn group(id: &str) -> v1::Group {
+    let meta = v1::ResourceMeta {
+        etag: "\"1\"".to_owned(),
+        ..v1::ResourceMeta::default()
+    };
+    v1::Group {
+        id: id.to_owned(),
+        display_name: id.to_owned(),
+        meta: Some(meta),
+        ..v1::Group::default()
+    }
+}
+
+#[tonic::async_trait]
+impl GroupService for Groups {
+    async fn create_group(
+        &self,
+        _: tonic::Request<v1::CreateGroupRequest>,
+    ) -> Result<tonic::Response<v1::CreateGroupResponse>, tonic::Status> {
+        Ok(tonic::Response::new(v1::CreateGroupResponse {
+            group: self.first(),
+            ..v1::CreateGroupResponse::default()
+        }))
+    }
+
+    async fn get_group(
+        &self,
+        _: tonic::Request<v1::GetGroupRequest>,
+    ) -> Result<tonic::Response<v1::GetGroupResponse>, tonic::Status> {
+        let group = self.first();
+        Ok(tonic::Response::new(v1::GetGroupResponse { group }))
+    }
+
+    async fn list_groups(
+        &self,
+        _: tonic::Request<v1::ListGroupsRequest>,
+    ) -> Result<tonic::Response<v1::ListGroupsResponse>, tonic::Status> {
+        Ok(tonic::Response::new(v1::ListGroupsResponse {
+            groups: self.0.iter().copied().map(group).collect(),
+            ..v1::ListGroupsResponse::default()
+        }))
+    }
+
+    async fn modify_group(
+        &self,
+        _: tonic::Request<v1::ModifyGroupRequest>,
+    ) -> Result<tonic::Response<v1::ModifyGroupResponse>, tonic::Status> {
+        Ok(tonic::Response::new(v1::ModifyGroupResponse {
+            group: self.first(),
+            ..v1::ModifyGroupResponse::default()
+        }))
+    }
+
+    async fn list_group_members(
+        &self,
+        request: tonic::Request<v1::ListGroupMembersRequest>,
+    ) -> Result<tonic::Response<v1::ListGroupMembersResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let (count, next_page_token) = match request.group_id.as_str() {
+            "deleted" => return Err(refusal(tonic::Code::NotFound, ErrorReason::GroupNotFound)),
+            "broken" => return Err(tonic::Status::unavailable("")),
+            "full" => {
+                let page = request.page.unwrap_or_default().page_token.len() + 1;
+                (1000, "x".repeat(page % 10))
+            }
+            _ => (1, String::new()),
+        };
+        let member = v1::GroupMember {
+            member: Some(v1::MemberRef {
+                member: Some(member_ref::Member::UserId("u".to_owned())),
+            }),
+            ..v1::GroupMember::default()
+        };
+        Ok(tonic::Response::new(v1::ListGroupMembersResponse {
+            members: vec![member; count],
+            page: Some(v1::PageResponse {
+                next_page_token,
+                ..v1::PageResponse::default()
+            }),
+        }))
+    }
+
+    async fn delete_group(
+        &self,
+        _: tonic::Request<v1::DeleteGroupRequest>,
+    ) -> Result<tonic::Response<v1::DeleteGroupResponse>, tonic::Status> {
+        Err(refusal(tonic::Code::NotFound, ErrorReason::GroupNotFound))
     }
 }
 
@@ -51,8 +159,14 @@ struct Reply {
 }
 
 async fn send(request: Request<Body>) -> Reply {
+    send_to(Groups(&[]), request).await
+}
+
+async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
     let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
-    let directory = DirectoryClient::new(tonic::service::Routes::new(doorkeeper));
+    let services = tonic::service::Routes::new(doorkeeper);
+    let services = services.add_service(GroupServiceServer::new(groups));
+    let directory = DirectoryClient::new(services);
     let config = Config {
         base_paths: vec![
             "/scim/v2".to_owned(),
@@ -129,6 +243,9 @@ fn faults_of_requests() {
     check("GET", "/scim/v2/Users?filter=x", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=%ff", "", 400, "invalidSyntax");
+    let many: Vec<_> = (0..201).map(|n| format!("urn:x:y:{n}")).collect();
+    let path = format!("/scim/v2/Users?attributes={}", many.join(","));
+    check("GET", &path, "", 400, "invalidValue");
     check("GET", "/scim/v2/Groups?count=x", "", 400, "invalidValue");
     check("PATCH", "/scim/v2/Groups/1", "{}", 400, "invalidSyntax");
     check("GET", "/scim/v2/Schemas?filter=x", "", 403, "");
@@ -183,6 +300,125 @@ fn paths_are_forgiving() {
     );
     check("GET", "/scim/v2/Schemas/urn:x", "", 404, "");
     check("GET", "/scim/v2/ResourceTypes/%ff", "", 404, "");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_no_text_is_not_passed_over() {
+    for path in [
+        "/scim/v2/connections/%ff/Users",
+        "/scim/v2/connections/%ff/Schemas",
+    ] {
+        let known = send(request("GET", path, "good", "")).await;
+        let stranger = send(request("GET", path, "bad", "")).await;
+        assert_eq!((known.status, stranger.status), (404, 401), "{path}");
+    }
+    let path = "/scim/v2/connections/%ff/ServiceProviderConfig";
+    assert_eq!(send(request("GET", path, "good", "")).await.status, 404);
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get() {
+    for path in [
+        "/scim/v2/Schemas",
+        "/scim/v2/Schemas/none",
+        "/scim/v2/Groups/g",
+    ] {
+        let [get, head] = ["GET", "HEAD"].map(|method| request(method, path, "good", ""));
+        let mut get = send_to(Groups(&["g"]), get).await;
+        let mut head = send_to(Groups(&["g"]), head).await;
+        for headers in [&mut get.headers, &mut head.headers] {
+            headers.remove("x-request-id");
+        }
+        // The listener counts the body of a GET, HEAD has none to count.
+        let length = head.headers.remove("content-length");
+        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        assert_eq!(length, Some(get.body.len()), "{path}");
+        get.headers.remove("content-length");
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""));
+        assert_eq!(head.headers, get.headers, "{path}");
+    }
+}
+
+/// Sends a body and tells whether it was looked at.
+async fn is_read(token: &str, length: usize) -> (u16, bool) {
+    let read = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&read);
+    let body = Full::new(Bytes::from(vec![b' '; length]));
+    let announced = length.to_string();
+    let body = body.map_frame(move |frame| {
+        seen.store(true, Ordering::Relaxed);
+        frame
+    });
+    let mut request = request("POST", "/scim/v2/Users", token, "");
+    *request.body_mut() = Body::new(body);
+    let length = announced.parse().expect("a header");
+    request.headers_mut().insert("content-length", length);
+    let status = send(request).await.status;
+    (status, read.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn bodies_are_read_when_they_are_worth_it() {
+    assert_eq!(is_read("good", 3).await, (400, true));
+    assert_eq!(is_read("good", 65).await, (413, false), "too long");
+    assert_eq!(is_read("bad", 3).await, (401, false), "a stranger's");
+}
+
+#[tokio::test]
+async fn a_group_that_is_deleted_meanwhile_is_left_out_of_a_list() {
+    let list = || request("GET", "/scim/v2/Groups", "good", "");
+    let reply = send_to(Groups(&["a", "deleted", "b"]), list()).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.body.contains("\"itemsPerPage\":2"), "{}", reply.body);
+    let reply = send_to(Groups(&["a", "broken"]), list()).await;
+    assert_eq!(reply.status, 503);
+}
+
+#[tokio::test]
+async fn the_members_in_a_list_are_bounded() {
+    let list = |query: &str| request("GET", &format!("/scim/v2/Groups{query}"), "good", "");
+    assert_eq!(send_to(Groups(&["full"]), list("")).await.status, 200);
+    let reply = send_to(Groups(&["full", "a"]), list("")).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.body.contains("\"tooMany\""), "{}", reply.body);
+    let bare = list("?excludedAttributes=members");
+    assert_eq!(send_to(Groups(&["full", "a"]), bare).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_written_is_no_error() {
+    let body = r#"{"displayName":"g","members":["u"]}"#;
+    let patch = r#"{"Operations":[]}"#;
+    for (method, path, body, status) in [
+        ("POST", "/scim/v2/Groups", body, 201),
+        ("PUT", "/scim/v2/Groups/broken", body, 200),
+        (
+            "PATCH",
+            "/scim/v2/Groups/broken?attributes=members",
+            patch,
+            200,
+        ),
+    ] {
+        let request = request(method, path, "good", body);
+        let reply = send_to(Groups(&["broken"]), request).await;
+        assert_eq!(reply.status, status, "{method}");
+        assert!(!reply.body.contains("\"members\""), "{}", reply.body);
+    }
+    let read = request("GET", "/scim/v2/Groups/broken", "good", "");
+    assert_eq!(send_to(Groups(&["broken"]), read).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_known_version_is_sent_again_with_members() {
+    for (query, status) in [("", 200), ("?excludedAttributes=members", 304)] {
+        let path = format!("/scim/v2/Groups/a{query}");
+        let mut request = request("GET", &path, "good", "");
+        let tag = "\"1\"".parse().expect("a header");
+        request.headers_mut().insert("if-none-match", tag);
+        let reply = send_to(Groups(&["a"]), request).await;
+        assert_eq!(reply.status, status, "{query}");
+        assert_eq!(reply.headers["etag"], "\"1\"");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `/Users`: one call of the directory for each request.
 
-use axum::http::StatusCode;
+use axum::{http::StatusCode, response::Response};
 use muster_proto::{schema::USER, v1};
 
 use super::{
@@ -8,7 +8,10 @@ use super::{
     precondition, reply,
 };
 use crate::{
-    scim::{document, list as scim_list, meta::Links, patch as scim_patch, projection::Projection},
+    scim::{
+        document, list as scim_list, meta::Links, patch as scim_patch, projection::Projection,
+        resource::Resource, user::shows_others,
+    },
     translate::{
         list::{page_request, user_mask},
         patch::operations,
@@ -19,7 +22,7 @@ use crate::{
 pub(super) async fn list(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
-    let projection = query.projection(&USER);
+    let projection = query.projection(&USER)?;
     let request = v1::ListUsersRequest {
         filter: query.filter(&USER)?,
         page: Some(page_request(page)),
@@ -36,23 +39,26 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn get(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER);
+    let projection = exchange.query()?.projection(&USER)?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
     };
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;
-    let user = found.user.unwrap_or_default();
-    let etag = &user.meta.clone().unwrap_or_default().etag;
-    if precondition::is_known(&exchange.headers, etag)? {
+    let user = resource(found.user.unwrap_or_default(), &exchange.links);
+    let etag = &user.meta.version;
+    let is_known = precondition::is_known(&exchange.headers, etag)?;
+    // The version is the user's own: it stays when a group takes him in or his
+    // manager is renamed, so it cannot say that such an answer is the same.
+    if is_known && !shows_others(&user, &projection) {
         return Ok(reply::not_modified(etag));
     }
-    Ok(shown(Some(user), &exchange.links, &projection))
+    Ok(shown(user, &exchange.links, &projection))
 }
 
 pub(super) async fn create(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER);
+    let projection = exchange.query()?.projection(&USER)?;
     let document = document::read(exchange.object()?, &USER)?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
@@ -67,7 +73,7 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER);
+    let projection = exchange.query()?.projection(&USER)?;
     let document = document::read(exchange.object()?, &USER)?;
     let user = v1::User {
         id: exchange.id.clone(),
@@ -79,11 +85,12 @@ pub(super) async fn replace(exchange: Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let replaced = directory.replace_user(&exchange.caller, request).await?;
-    Ok(shown(replaced.user, &exchange.links, &projection))
+    let user = resource(replaced.user.unwrap_or_default(), &exchange.links);
+    Ok(shown(user, &exchange.links, &projection))
 }
 
 pub(super) async fn patch(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER);
+    let projection = exchange.query()?.projection(&USER)?;
     let edits = scim_patch::user_edits(exchange.object()?)?;
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
@@ -93,7 +100,8 @@ pub(super) async fn patch(exchange: Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let patched = directory.patch_user(&exchange.caller, request).await?;
-    Ok(shown(patched.user, &exchange.links, &projection))
+    let user = resource(patched.user.unwrap_or_default(), &exchange.links);
+    Ok(shown(user, &exchange.links, &projection))
 }
 
 pub(super) async fn delete(exchange: Exchange) -> Answer {
@@ -107,12 +115,7 @@ pub(super) async fn delete(exchange: Exchange) -> Answer {
     Ok(reply::no_content())
 }
 
-fn shown(
-    user: Option<v1::User>,
-    links: &Links,
-    projection: &Projection,
-) -> axum::response::Response {
-    let user = resource(user.unwrap_or_default(), links);
+fn shown(user: Resource, links: &Links, projection: &Projection) -> Response {
     let etag = user.meta.version.clone();
     reply::resource(StatusCode::OK, &etag, &user.render(links, projection))
 }

@@ -3,8 +3,11 @@
 //! Accepted beyond RFC 7643, because provisioning clients send it: booleans
 //! and numbers as strings, numbers for strings, one element in place of a
 //! list, the bare value in place of a complex one. What does not fit even so
-//! is `invalidValue`, and the detail names the attribute. Unassigned parts of
+//! is `invalidValue`, and the detail names the attribute; so is a whole number
+//! of more than 64 bits, whose digits would be lost. Unassigned parts of
 //! single complex values stay as [`Value::Null`], so that PATCH sees them.
+
+use std::fmt::Display;
 
 use base64::{
     Engine as _,
@@ -14,12 +17,16 @@ use muster_proto::{
     schema::{Attribute, Kind, Mutability},
     value::{Object, Value},
 };
+use serde_json::Number;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     error::ScimError,
     json::{Json, Members},
 };
+
+/// Most elements of a multi-valued attribute; the directory keeps no more.
+pub const MAX_ELEMENTS: usize = 1000;
 
 const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -56,24 +63,59 @@ pub fn element(json: Json, attribute: &'static Attribute, path: &str) -> Result<
 }
 
 /// A value of an extension that no schema describes: any shape is kept.
-pub fn untyped(json: Json) -> Value {
-    match json {
+/// Members with an empty name are passed over: no path reaches them.
+///
+/// # Errors
+/// `invalidValue` for a whole number beyond 64 bits.
+pub fn untyped(json: Json, path: &impl Display) -> Result<Value, ScimError> {
+    free(json).ok_or_else(|| out_of_range(path))
+}
+
+/// All members of the extension with this URN, which no schema describes.
+///
+/// # Errors
+/// As [`untyped`].
+pub fn untyped_object(Members(members): Members, urn: &str) -> Result<Object, ScimError> {
+    let named = members.into_iter().filter(|(name, _)| !name.is_empty());
+    let member = |(name, json): (String, Json)| {
+        let value = untyped(json, &format_args!("{urn}:{name}"))?;
+        Ok((name, value))
+    };
+    named.map(member).collect()
+}
+
+/// `None` when a number in it cannot be kept as it is.
+fn free(json: Json) -> Option<Value> {
+    Some(match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Boolean(value),
         Json::String(text) => Value::String(text),
         Json::Number(number) => match number.as_i64() {
             Some(integer) => Value::Integer(integer),
-            None => Value::Decimal(number.as_f64().unwrap_or_default()),
+            None => Value::Decimal(decimal(&number)?),
         },
-        Json::Array(elements) => Value::List(elements.into_iter().map(untyped).collect()),
-        Json::Object(members) => Value::Complex(untyped_object(members)),
-    }
+        Json::Array(elements) => {
+            Value::List(elements.into_iter().map(free).collect::<Option<_>>()?)
+        }
+        Json::Object(Members(members)) => {
+            let named = members.into_iter().filter(|(name, _)| !name.is_empty());
+            let kept = named.map(|(name, json)| Some((name, free(json)?)));
+            Value::Complex(kept.collect::<Option<_>>()?)
+        }
+    })
 }
 
-/// All members of an extension that no schema describes.
-pub fn untyped_object(Members(members): Members) -> Object {
-    let member = |(name, json)| (name, untyped(json));
-    members.into_iter().map(member).collect()
+/// A number that no `i64` holds. `None` for whole ones: the parser has rounded
+/// them to 53 bits, or there is no type on the wire to carry them.
+fn decimal(number: &Number) -> Option<f64> {
+    /// 2^63, the first beyond `i64`.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    let is_kept = |decimal: &f64| decimal.is_finite() && decimal.abs() < BEYOND;
+    number.as_f64().filter(is_kept)
+}
+
+fn out_of_range(path: &impl Display) -> ScimError {
+    ScimError::invalid_value(format!("{path} has a number of more than 64 bits."))
 }
 
 /// Text to the truth value it spells, in any case.
@@ -85,6 +127,11 @@ pub fn boolean(text: &str) -> Option<bool> {
     } else {
         None
     }
+}
+
+/// Text to the number it spells; `NaN` and `inf` are none.
+pub fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Time as RFC 3339 text; without an offset (`xsd:dateTime` lets it out) it
@@ -104,12 +151,20 @@ fn list(json: Json, attribute: &'static Attribute, path: &str) -> Result<Value, 
         Json::Array(elements) => elements,
         single => vec![single],
     };
+    if elements.len() > MAX_ELEMENTS {
+        return Err(too_many_elements(path));
+    }
     let mut values = Vec::with_capacity(elements.len());
     for json in elements {
         values.extend(element(json, attribute, path)?.pruned());
     }
     one_primary(&values, path)?;
     Ok(Value::List(values))
+}
+
+/// What a list with more than [`MAX_ELEMENTS`] meets.
+pub fn too_many_elements(path: &str) -> ScimError {
+    ScimError::invalid_value(format!("{path} may have at most {MAX_ELEMENTS} elements."))
 }
 
 /// RFC 7643 section 2.4: `true` appears no more than once.
@@ -184,6 +239,9 @@ fn simple(json: Json, kind: Kind, path: &str) -> Result<Value, ScimError> {
         (_, Json::Null) => Ok(Value::Null),
         (Kind::String | Kind::Reference, Json::String(text)) => Ok(Value::String(text)),
         (Kind::String | Kind::Reference, Json::Number(number)) => {
+            if number.is_f64() && decimal(&number).is_none() {
+                return Err(out_of_range(&path));
+            }
             Ok(Value::String(number.to_string()))
         }
         (_, Json::String(text)) if text.is_empty() => Ok(Value::Null),
@@ -196,9 +254,9 @@ fn simple(json: Json, kind: Kind, path: &str) -> Result<Value, ScimError> {
             Some(integer) => Ok(Value::Integer(integer)),
             None => wrong(&Json::Number(number)),
         },
-        (Kind::Decimal, Json::Number(number)) => match number.as_f64() {
+        (Kind::Decimal, Json::Number(number)) => match decimal(&number) {
             Some(decimal) => Ok(Value::Decimal(decimal)),
-            None => wrong(&Json::Number(number)),
+            None => Err(out_of_range(&path)),
         },
         (_, other) => wrong(&other),
     }
@@ -209,7 +267,7 @@ fn from_text(text: &str, kind: Kind) -> Option<Value> {
         Kind::String | Kind::Reference => Some(text.into()),
         Kind::Boolean => boolean(text).map(Value::Boolean),
         Kind::Integer => text.parse().ok().map(Value::Integer),
-        Kind::Decimal => text.parse().ok().map(Value::Decimal),
+        Kind::Decimal => finite(text).map(Value::Decimal),
         Kind::DateTime => time(text).map(Value::String),
         Kind::Binary => {
             let bytes = LENIENT_BASE64.decode(text).ok()?;

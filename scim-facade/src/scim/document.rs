@@ -28,21 +28,34 @@ pub struct Document {
     pub members: Vec<String>,
 }
 
+/// A document that is being read.
+#[derive(Default)]
+struct Reader {
+    attributes: Object,
+    members: Vec<String>,
+    /// How many keys had a filter: each is held against the elements so far.
+    filters: usize,
+}
+
 /// Reads the body of a POST or PUT.
 ///
 /// # Errors
 /// `invalidSyntax` when `schemas` is no list of strings, `invalidValue` when a
-/// value does not fit its attribute or a required one is missing.
+/// value does not fit its attribute or a required one is missing, 413 for more
+/// members than one request may name.
 pub fn read(body: Members, resource: &'static ResourceType) -> Result<Document, ScimError> {
-    let mut document = Document::default();
+    let mut reader = Reader::default();
     for (key, json) in body.0 {
         if key.eq_ignore_ascii_case("schemas") {
             check_schemas(&json)?;
         } else {
-            document.member(&key, json, resource)?;
+            reader.member(&key, json, resource)?;
         }
     }
-    document.attributes = prune(document.attributes);
+    let document = Document {
+        attributes: prune(reader.attributes),
+        members: reader.members,
+    };
     document.check(resource)?;
     Ok(document)
 }
@@ -55,13 +68,15 @@ pub fn read(body: Members, resource: &'static ResourceType) -> Result<Document, 
 pub fn check_schemas(json: &Json) -> Result<(), ScimError> {
     match json {
         Json::Array(urns) if urns.iter().all(|urn| urn.as_str().is_some()) => Ok(()),
+        // RFC 7643 section 2.5: null is the same as not being there.
+        Json::Null => Ok(()),
         _ => Err(ScimError::invalid_syntax(
             "schemas must be a list of strings.",
         )),
     }
 }
 
-impl Document {
+impl Reader {
     fn member(
         &mut self,
         key: &str,
@@ -88,23 +103,23 @@ impl Document {
         let name = path.to_string();
         match path.definition {
             Definition::Extension(schema) => self.extension(schema, json)?,
-            Definition::Unregistered => self.unregistered(path, json),
+            Definition::Unregistered => self.unregistered(&path, json)?,
             Definition::Attribute(attribute) if filter.is_none() => {
                 let value = coerce::attribute(json, attribute, &name)?;
                 self.within(&path.schema, |home| merge(home, attribute.name, value));
             }
             Definition::Attribute(attribute) => {
                 if let Value::Complex(parts) = coerce::element(json, attribute, &name)? {
-                    self.change_element(&path.schema, attribute, filter, |element| {
+                    self.change_element(&path, attribute, filter, |element| {
                         element.extend(parts);
-                    });
+                    })?;
                 }
             }
             Definition::SubAttribute(attribute, sub) => {
                 let value = coerce::element(json, sub, &name)?;
-                self.change_element(&path.schema, attribute, filter, |element| {
+                self.change_element(&path, attribute, filter, |element| {
                     element.insert(sub.name.to_owned(), value);
-                });
+                })?;
             }
         }
         Ok(())
@@ -133,20 +148,23 @@ impl Document {
 
     /// An extension that no schema describes is kept as it is; what has its
     /// URN as name but no attributes is passed over.
-    fn unregistered(&mut self, path: AttrPath, json: Json) {
-        let attribute = path.attribute.as_ref();
-        self.within(&path.schema, |home| match (attribute, json) {
-            ("", Json::Object(members)) => home.extend(coerce::untyped_object(members)),
+    fn unregistered(&mut self, path: &AttrPath, json: Json) -> Result<(), ScimError> {
+        match (path.attribute.as_ref(), json) {
+            ("", Json::Object(members)) => {
+                let object = coerce::untyped_object(members, &path.schema)?;
+                self.within(&path.schema, |home| home.extend(object));
+            }
             ("", _) => {}
             (attribute, json) => {
-                let value = coerce::untyped(json);
+                let value = coerce::untyped(json, path)?;
                 let value = match &path.sub_attribute {
                     None => value,
                     Some(sub) => Value::Complex(Object::from([(sub.to_string(), value)])),
                 };
-                merge(home, attribute, value);
+                self.within(&path.schema, |home| merge(home, attribute, value));
             }
-        });
+        }
+        Ok(())
     }
 
     /// Changes the object in which attributes of this schema stand.
@@ -163,28 +181,48 @@ impl Document {
     /// nothing here.
     fn change_element(
         &mut self,
-        schema: &str,
+        path: &AttrPath,
         attribute: &'static Attribute,
         filter: Option<Filter>,
         change: impl FnOnce(&mut Object),
-    ) {
+    ) -> Result<(), ScimError> {
+        if !attribute.multi_valued {
+            if filter.is_none() {
+                self.within(&path.schema, |home| {
+                    change_complex(home, attribute.name, change);
+                });
+            }
+            return Ok(());
+        }
         let wanted = match &filter {
             None => Some(Object::new()),
-            Some(_) if !attribute.multi_valued => None,
-            Some(filter) => demanded(filter, attribute),
+            Some(filter) => {
+                self.count_filter(attribute)?;
+                demanded(filter, attribute)
+            }
         };
         let Some(wanted) = wanted else {
-            return;
+            return Ok(());
         };
-        self.within(schema, |home| {
-            if attribute.multi_valued {
-                change_in_list(home, attribute.name, wanted, change);
-            } else {
-                change_complex(home, attribute.name, change);
-            }
+        let mut found = Ok(());
+        self.within(&path.schema, |home| {
+            found = change_in_list(home, attribute.name, wanted, change);
         });
+        found
     }
 
+    /// As many filters as a list may have elements reach every element; more
+    /// would only cost time.
+    fn count_filter(&mut self, attribute: &Attribute) -> Result<(), ScimError> {
+        self.filters += 1;
+        if self.filters > coerce::MAX_ELEMENTS {
+            return Err(coerce::too_many_elements(attribute.name));
+        }
+        Ok(())
+    }
+}
+
+impl Document {
     fn check(&self, resource: &ResourceType) -> Result<(), ScimError> {
         for attribute in resource.core.attributes {
             let value = self.attributes.get(attribute.name);
@@ -225,7 +263,12 @@ fn change_complex(home: &mut Object, name: &str, change: impl FnOnce(&mut Object
     home.insert(name.to_owned(), Value::Complex(object));
 }
 
-fn change_in_list(home: &mut Object, name: &str, wanted: Object, change: impl FnOnce(&mut Object)) {
+fn change_in_list(
+    home: &mut Object,
+    name: &str,
+    wanted: Object,
+    change: impl FnOnce(&mut Object),
+) -> Result<(), ScimError> {
     let mut list = match home.remove(name) {
         Some(Value::List(list)) => list,
         _ => Vec::new(),
@@ -235,6 +278,9 @@ fn change_in_list(home: &mut Object, name: &str, wanted: Object, change: impl Fn
         element.is_some_and(|element| wanted.iter().all(|(n, v)| element.get(n) == Some(v)))
     };
     let index = list.iter().position(fits).unwrap_or(list.len());
+    if index == coerce::MAX_ELEMENTS {
+        return Err(coerce::too_many_elements(name));
+    }
     if index == list.len() {
         list.push(Value::Complex(wanted));
     }
@@ -242,6 +288,7 @@ fn change_in_list(home: &mut Object, name: &str, wanted: Object, change: impl Fn
         change(element);
     }
     home.insert(name.to_owned(), Value::List(list));
+    Ok(())
 }
 
 /// Two members may mean one attribute (`name` and `name.givenName`): complex
@@ -290,6 +337,7 @@ mod tests {
                "a b":1,"urn:x:odd":null,"urn:x:odd:y:2.0:U":3"#,
             Ok("{}"),
         );
+        check("\"schemas\":null", Ok("{}"));
         check(
             "\"schemas\":\"x\"",
             Err("schemas must be a list of strings."),
@@ -305,6 +353,60 @@ mod tests {
         check(
             r#""emails[type eq \"work\"].value":"a","emails[type eq \"work\"].primary":"True""#,
             Ok(r#"{"emails":[{"primary":true,"type":"work","value":"a"}]}"#),
+        );
+    }
+
+    #[test]
+    fn lists_and_filters_are_bounded() {
+        let many = |count: usize| {
+            let keys = (0..count).map(|n| format!(r#""ims[type eq a{n}].value":"v""#));
+            format!(
+                "{{\"userName\":\"u\",{}}}",
+                keys.collect::<Vec<_>>().join(",")
+            )
+        };
+        assert!(read_user(&many(coerce::MAX_ELEMENTS)).is_ok());
+        let error = read_user(&many(coerce::MAX_ELEMENTS + 1)).expect_err("too many");
+        assert_eq!(error.detail(), "ims may have at most 1000 elements.");
+        let full = vec![r#"{"value":"v"}"#; coerce::MAX_ELEMENTS].join(",");
+        check(
+            &format!(r#""ims":[{full}],"ims[type eq \"x\"].value":"v""#),
+            Err("ims may have at most 1000 elements."),
+        );
+        check(
+            &format!(r#""ims":[{full},"v"]"#),
+            Err("ims may have at most 1000 elements."),
+        );
+    }
+
+    #[test]
+    fn numbers_that_would_lose_digits_are_refused() {
+        let long = "12345678901234567890123";
+        check(
+            &format!(r#""urn:x:Y:2.0:User":{{"a":[{{"b":{long}}}]}}"#),
+            Err("urn:x:Y:2.0:User:a has a number of more than 64 bits."),
+        );
+        check(
+            r#""urn:x:Y:2.0:User:a":9223372036854775808"#,
+            Err("urn:x:Y:2.0:User:a has a number of more than 64 bits."),
+        );
+        check(
+            &format!(r#""title":{long}"#),
+            Err("title has a number of more than 64 bits."),
+        );
+        check(
+            r#""urn:x:Y:2.0:User":{"a":9223372036854775807,"b":-9223372036854775808,"c":0.5}"#,
+            Ok(
+                r#"{"urn:x:Y:2.0:User":{"a":9223372036854775807,"b":-9223372036854775808,"c":0.5}}"#,
+            ),
+        );
+    }
+
+    #[test]
+    fn empty_names_are_passed_over() {
+        check(
+            r#""urn:x:Y:2.0:User":{"":1,"a":{"":2,"b":3}},"":4"#,
+            Ok(r#"{"urn:x:Y:2.0:User":{"a":{"b":3}}}"#),
         );
     }
 

@@ -6,10 +6,12 @@ use super::{json::Json, urn};
 pub const INTERNAL: &str = "The server met an unexpected condition.";
 /// Sentence of every 503.
 pub const UNAVAILABLE: &str = "The service is busy or restarting; try again.";
+/// Sentence of every 429.
+pub const TOO_MANY_REQUESTS: &str = "There are too many requests; try again later.";
 /// Sentence of every 401, whatever the cause.
 pub const UNAUTHORIZED: &str = "A valid bearer token is required.";
 
-/// Seconds after which a client may retry what met a 503.
+/// Seconds after which a client may retry what met a 429 or 503.
 const RETRY_AFTER_S: u32 = 5;
 
 /// The keyword of RFC 7644 table 9.
@@ -27,6 +29,8 @@ pub enum ScimType {
     Mutability,
     /// The path has no target.
     NoTarget,
+    /// The answer would be larger than the server is willing to give.
+    TooMany,
     /// The value is taken.
     Uniqueness,
 }
@@ -41,6 +45,7 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::Mutability => "mutability",
             Self::NoTarget => "noTarget",
+            Self::TooMany => "tooMany",
             Self::Uniqueness => "uniqueness",
         }
     }
@@ -111,6 +116,11 @@ impl ScimError {
         Self::typed(ScimType::NoTarget, detail)
     }
 
+    /// 400 tooMany
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        Self::typed(ScimType::TooMany, detail)
+    }
+
     /// 401, the same for all causes.
     pub fn unauthorized() -> Self {
         Self::new(401, UNAUTHORIZED)
@@ -124,6 +134,11 @@ impl ScimError {
     /// 413
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(413, detail)
+    }
+
+    /// 429
+    pub fn too_many_requests() -> Self {
+        Self::new(429, TOO_MANY_REQUESTS)
     }
 
     /// 500, with the one sentence that says nothing.
@@ -153,7 +168,7 @@ impl ScimError {
 
     /// After how many seconds a retry makes sense; `None` when it does not.
     pub fn retry_after_s(&self) -> Option<u32> {
-        (self.status == 503).then_some(RETRY_AFTER_S)
+        matches!(self.status, 429 | 503).then_some(RETRY_AFTER_S)
     }
 
     /// The body. `status` is a string there (RFC 7644 section 3.12).

@@ -14,6 +14,9 @@ use super::{
     resource::Resource,
 };
 
+/// Most members that one body may name; the directory takes no more.
+pub const MAX_MEMBERS: usize = 10_000;
+
 /// Name of the attribute that has its own call.
 pub const MEMBERS: &str = "members";
 
@@ -53,9 +56,14 @@ pub fn is_members(path: &AttrPath) -> bool {
 ///
 /// # Errors
 /// `invalidValue` for any other form. It must never pass for "all members".
+/// 413 for more than [`MAX_MEMBERS`].
 pub fn member_ids(json: Json) -> Result<Vec<String>, ScimError> {
     match json {
         Json::Null => Ok(Vec::new()),
+        Json::Array(elements) if elements.len() > MAX_MEMBERS => {
+            let detail = format!("A request may name at most {MAX_MEMBERS} members.");
+            Err(ScimError::too_large(detail))
+        }
         Json::Array(elements) => elements.into_iter().map(member_id).collect(),
         single => Ok(vec![member_id(single)?]),
     }
@@ -119,6 +127,9 @@ mod tests {
         check(r#""string id 1""#, Some(&["string id 1"]));
         check(r#"{"value":"a"}"#, Some(&["a"]));
         check("[]", Some(&[]));
+        let many = format!("[{}]", vec!["\"a\""; MAX_MEMBERS + 1].join(","));
+        let error = member_ids(json::parse(many.as_bytes()).expect("JSON"));
+        assert_eq!(error.map_err(|e| e.status()), Err(413));
         for odd in [
             "[1]",
             "[{}]",

@@ -164,10 +164,12 @@ impl AttrPath {
                     ..self.clone()
                 })
             }
-            Definition::Unregistered if self.sub_attribute.is_none() => Some(Self {
-                sub_attribute: Some(name.to_owned().into()),
-                ..self.clone()
-            }),
+            Definition::Unregistered if self.sub_attribute.is_none() && !name.is_empty() => {
+                Some(Self {
+                    sub_attribute: Some(name.to_owned().into()),
+                    ..self.clone()
+                })
+            }
             _ => None,
         }
     }

@@ -165,7 +165,7 @@ mod tests {
     #[track_caller]
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: &str) {
         let links = Links::new("http://h", "/scim/v2");
-        let projection = Projection::parse(attributes, excluded, &USER);
+        let projection = Projection::parse(attributes, excluded, &USER).expect("few names");
         assert_eq!(user().render(&links, &projection).to_string(), expected);
     }
 

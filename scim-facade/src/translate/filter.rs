@@ -201,7 +201,7 @@ fn value(literal: &Literal, kind: Option<Kind>) -> Option<Wire> {
         Some(Kind::String | Kind::Reference | Kind::Binary) => Some(Wire::StringValue(text)),
         Some(Kind::Boolean) => coerce::boolean(&text).map(Wire::BoolValue),
         Some(Kind::Integer) => text.parse().ok().map(Wire::IntegerValue),
-        Some(Kind::Decimal) => text.parse().ok().map(Wire::DecimalValue),
+        Some(Kind::Decimal) => coerce::finite(&text).map(Wire::DecimalValue),
         Some(Kind::DateTime) => coerce::time(&text).map(Wire::StringValue),
         Some(Kind::Complex) => None,
         None => match literal {

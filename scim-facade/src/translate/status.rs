@@ -12,12 +12,18 @@ use crate::scim::error::{ScimError, ScimType};
 /// What a SCIM client is told. Messages of the directory reach it only with a
 /// reason that says they were written for clients, and never in a 5xx.
 pub fn scim_error(status: &Status) -> ScimError {
-    let info = status.get_details_error_info();
-    let info = info.filter(|info| info.domain == reason::DOMAIN);
-    match info.and_then(|info| reason::parse(&info.reason)) {
+    match reason(status).and_then(|name| reason::parse(&name)) {
         Some(reason) => by_reason(reason, status),
         None => by_code(status.code()),
     }
+}
+
+/// The reason by name, which this build need not know. `None`: the status was
+/// not made by the directory's own code.
+pub fn reason(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info();
+    let info = info.filter(|info| info.domain == reason::DOMAIN);
+    info.map(|info| info.reason)
 }
 
 fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
@@ -52,11 +58,10 @@ fn by_code(code: Code) -> ScimError {
         Code::InvalidArgument | Code::FailedPrecondition => {
             ScimError::invalid_value("The directory refused a value.")
         }
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Aborted
-        | Code::Cancelled => ScimError::unavailable(),
+        Code::ResourceExhausted => ScimError::too_many_requests(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled => {
+            ScimError::unavailable()
+        }
         Code::Ok
         | Code::Unknown
         | Code::OutOfRange
@@ -86,7 +91,8 @@ mod tests {
         let scim_type = error.scim_type().map(ScimType::as_str);
         assert_eq!((error.status(), scim_type), expected, "{reason:?}");
         assert_eq!(error.detail() == "the text", told, "{reason:?}");
-        assert_eq!(error.retry_after_s().is_some(), error.status() == 503);
+        let again = [429, 503].contains(&error.status());
+        assert_eq!(error.retry_after_s().is_some(), again);
     }
 
     #[test]
@@ -133,7 +139,8 @@ mod tests {
     #[test]
     fn without_a_reason_the_code_decides_and_the_text_stays_here() {
         check(Code::Unavailable, None, (503, None), false);
-        check(Code::ResourceExhausted, None, (503, None), false);
+        check(Code::DeadlineExceeded, None, (503, None), false);
+        check(Code::ResourceExhausted, None, (429, None), false);
         check(Code::Unauthenticated, None, (401, None), false);
         check(
             Code::InvalidArgument,

@@ -92,7 +92,8 @@ mod tests {
         };
         let links = Links::new("http://h", "/b");
         let resource = resource(user, &links);
-        let shown = resource.render(&links, &Projection::parse(None, None, &USER));
+        let all = Projection::parse(None, None, &USER).expect("no names");
+        let shown = resource.render(&links, &all);
         let urn = muster_proto::schema::ENTERPRISE_USER;
         assert_eq!(
             shown.to_string(),

@@ -7,7 +7,7 @@ use super::{
         path::{PatchPath, Path, is_ambiguous},
     },
     Error, Filter, Literal, MAX_DEPTH, MAX_NODES, Operator,
-    lexer::{Kind, Token, tokens},
+    lexer::{Kind, Token, is_short, tokens},
 };
 
 /// Reads a filter.
@@ -56,7 +56,9 @@ pub fn parse_path(text: &str) -> Result<PatchPath, Error> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_key(text: &str, value: Option<&Json>) -> Result<PatchPath, Error> {
-    if matches!(value, Some(Json::Object(_))) && is_ambiguous(text) {
+    // An overlong text goes to the parser, which refuses it.
+    let whole = matches!(value, Some(Json::Object(_)));
+    if whole && is_short(text) && is_ambiguous(text) {
         return Ok(PatchPath {
             path: Path::extension(text),
             filter: None,

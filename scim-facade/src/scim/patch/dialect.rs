@@ -51,16 +51,6 @@ pub fn keys_as_paths(Members(members): Members) -> impl Iterator<Item = (PatchPa
         .filter_map(|(key, json)| Some((filter::parse_key(&key, Some(&json)).ok()?, json)))
 }
 
-/// A replace on `emails[type eq "work"]` makes the element when there is none,
-/// where RFC 7644 wants noTarget. Microsoft Entra with and without the flag;
-/// it does not tell add from replace. The directory creates for add.
-pub fn on_element(op: Op) -> Op {
-    match op {
-        Op::Add | Op::Replace => Op::Add,
-        Op::Remove => Op::Remove,
-    }
-}
-
 /// `null`, `""` and `{"value":""}` clear an attribute. Microsoft's validation
 /// sends each of them with replace, the last for managers. An object that
 /// names nothing clears nothing.

@@ -23,7 +23,8 @@ use super::{
     path::{AttrPath, Definition, Path},
 };
 
-/// Most operations of one request.
+/// Most operations of one request, also counted one for each attribute that a
+/// value names.
 pub const MAX_OPERATIONS: usize = 1000;
 
 /// What an edit does.
@@ -82,11 +83,11 @@ pub enum GroupEdit {
 /// `invalidSyntax` for a body that is no PATCH, `invalidPath`, `mutability`,
 /// `noTarget` and `invalidValue` by RFC 7644, 413 for too many operations.
 pub fn user_edits(body: Members) -> Result<Vec<Edit>, ScimError> {
-    let mut edits = Vec::new();
+    let mut edits = AtMost::default();
     for target in targets(body, &USER)? {
         target.edits(&mut edits)?;
     }
-    Ok(edits)
+    Ok(edits.0)
 }
 
 /// Edits of a group; see [`user_edits`].
@@ -94,21 +95,50 @@ pub fn user_edits(body: Members) -> Result<Vec<Edit>, ScimError> {
 /// # Errors
 /// As [`user_edits`].
 pub fn group_edits(body: Members) -> Result<Vec<GroupEdit>, ScimError> {
-    let mut edits = Vec::new();
+    let mut edits = AtMost::default();
     for target in targets(body, &GROUP)? {
         if group::is_members(&target.path) {
-            edits.extend(members::edit(target)?);
+            edits.extend(members::edit(target)?)?;
         } else {
-            let mut attributes = Vec::new();
+            let mut attributes = AtMost::default();
             target.edits(&mut attributes)?;
-            edits.extend(attributes.into_iter().map(GroupEdit::Attribute));
+            edits.extend(attributes.0.into_iter().map(GroupEdit::Attribute))?;
         }
     }
-    Ok(edits)
+    Ok(edits.0)
+}
+
+/// A list of no more than [`MAX_OPERATIONS`]: one value can name more
+/// attributes than a request may change.
+struct AtMost<T>(Vec<T>);
+
+impl<T> Default for AtMost<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> AtMost<T> {
+    fn push(&mut self, item: T) -> Result<(), ScimError> {
+        if self.0.len() == MAX_OPERATIONS {
+            return Err(too_many());
+        }
+        self.0.push(item);
+        Ok(())
+    }
+
+    fn extend(&mut self, items: impl IntoIterator<Item = T>) -> Result<(), ScimError> {
+        items.into_iter().try_for_each(|item| self.push(item))
+    }
+}
+
+fn too_many() -> ScimError {
+    let detail = format!("A request may have at most {MAX_OPERATIONS} operations.");
+    ScimError::too_large(detail)
 }
 
 impl Target {
-    fn edits(self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+    fn edits(self, edits: &mut AtMost<Edit>) -> Result<(), ScimError> {
         match self.path.definition {
             Definition::Extension(_) => self.extension(edits),
             Definition::Unregistered => self.unregistered(edits),
@@ -127,17 +157,13 @@ impl Target {
 
     /// A whole extension: its attributes one by one, so that each gets its
     /// type and can be cleared alone.
-    fn extension(mut self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+    fn extension(mut self, edits: &mut AtMost<Edit>) -> Result<(), ScimError> {
         if self.op == Op::Remove {
-            edits.push(self.removal());
-            return Ok(());
+            return edits.push(self.removal());
         }
         let members = match self.take_value()? {
             Json::Object(members) => members,
-            Json::Null => {
-                edits.push(self.removal());
-                return Ok(());
-            }
+            Json::Null => return edits.push(self.removal()),
             other => {
                 let found = other.type_name();
                 let detail = format!("{} must be an object, not {found}.", self.path);
@@ -159,10 +185,11 @@ impl Target {
         Ok(())
     }
 
-    /// The attribute of this extension that a key in its value names.
+    /// The attribute of this extension that a key in its value names. An empty
+    /// key names none; as a path it would be the whole extension.
     fn inside(&self, key: &str) -> Option<AttrPath> {
         let Definition::Extension(schema) = self.path.definition else {
-            return Some(AttrPath {
+            return (!key.is_empty()).then(|| AttrPath {
                 attribute: key.to_owned().into(),
                 ..self.path.clone()
             });
@@ -174,7 +201,7 @@ impl Target {
     }
 
     /// Something in an extension that no schema describes.
-    fn unregistered(mut self, edits: &mut Vec<Edit>) -> Result<(), ScimError> {
+    fn unregistered(mut self, edits: &mut AtMost<Edit>) -> Result<(), ScimError> {
         if self.filter.is_some() {
             return Err(no_elements(&self.path));
         }
@@ -183,83 +210,79 @@ impl Target {
         }
         let value = match self.op {
             Op::Remove => Value::Null,
-            Op::Add | Op::Replace => coerce::untyped(self.take_value()?),
+            Op::Add | Op::Replace => coerce::untyped(self.take_value()?, &self.path)?,
         };
-        self.set(value, edits);
-        Ok(())
+        self.set(value, edits)
     }
 
     fn attribute(
         mut self,
         attribute: &'static Attribute,
-        edits: &mut Vec<Edit>,
+        edits: &mut AtMost<Edit>,
     ) -> Result<(), ScimError> {
         if self.op == Op::Remove {
             return self.remove(attribute, edits);
         }
         let value = coerce::attribute(self.take_value()?, attribute, &self.path.to_string())?;
         match &value {
-            Value::List(elements) if elements.is_empty() && self.op == Op::Add => {}
+            Value::List(elements) if elements.is_empty() && self.op == Op::Add => Ok(()),
             _ => self.set(value, edits),
         }
-        Ok(())
     }
 
     /// Removal of a whole attribute. A value says which elements go, or what
-    /// must be there; of simple attributes it is not looked at.
+    /// must be there; of simple attributes it is not looked at. Only null is
+    /// the same as no value: one that names no element removes none.
     fn remove(
         mut self,
         attribute: &'static Attribute,
-        edits: &mut Vec<Edit>,
+        edits: &mut AtMost<Edit>,
     ) -> Result<(), ScimError> {
-        let complex = !attribute.sub_attributes.is_empty();
-        let value = match self.value.take() {
-            Some(json) if complex => {
-                let value = coerce::attribute(json, attribute, &self.path.to_string())?;
-                if matches!(&value, Value::List(elements) if elements.is_empty()) {
+        let given = self.value.take().filter(|json| *json != Json::Null);
+        let looked_at = attribute.multi_valued || !attribute.sub_attributes.is_empty();
+        let value = match given.filter(|_| looked_at) {
+            Some(json) => {
+                let value = coerce::attribute(json, attribute, &self.path.to_string())?.pruned();
+                if value.is_none() && attribute.multi_valued {
                     return Ok(());
                 }
-                value.pruned()
+                value
             }
-            _ => None,
+            None => None,
         };
         edits.push(Edit {
             value,
             ..self.removal()
-        });
-        Ok(())
+        })
     }
 
     /// `emails[type eq "work"]`
     fn element(
         mut self,
         attribute: &'static Attribute,
-        edits: &mut Vec<Edit>,
+        edits: &mut AtMost<Edit>,
     ) -> Result<(), ScimError> {
         if !attribute.multi_valued {
             let filter = self.filter.take().filter(|_| self.op == Op::Remove);
             let value = filter.and_then(|f| dialect::filter_as_value(&f, attribute));
             let value = value.ok_or_else(|| no_elements(&self.path))?;
-            edits.push(Edit {
+            return edits.push(Edit {
                 value: Some(value),
                 ..self.removal()
             });
-            return Ok(());
         }
         if self.op == Op::Remove {
-            edits.push(self.removal());
-            return Ok(());
+            return edits.push(self.removal());
         }
         let json = dialect::single(self.take_value()?);
         let value = coerce::element(json, attribute, &self.path.to_string())?;
-        self.set(value, edits);
-        Ok(())
+        self.set(value, edits)
     }
 
     fn sub_attribute(
         mut self,
         sub: &'static Attribute,
-        edits: &mut Vec<Edit>,
+        edits: &mut AtMost<Edit>,
     ) -> Result<(), ScimError> {
         let value = match self.op {
             // A value beside a removal was once assigned by a server.
@@ -268,35 +291,33 @@ impl Target {
                 coerce::element(self.take_value()?, sub, &self.path.to_string())?
             }
         };
-        self.set(value, edits);
-        Ok(())
+        self.set(value, edits)
     }
 
     /// Sets the value, or clears what it leaves unassigned.
-    fn set(self, value: Value, edits: &mut Vec<Edit>) {
+    fn set(self, value: Value, edits: &mut AtMost<Edit>) -> Result<(), ScimError> {
         if dialect::clears(&value) {
-            edits.push(self.removal());
-            return;
+            return edits.push(self.removal());
         }
-        let cleared = dialect::cleared_parts(&value);
+        // An element that is replaced keeps no parts that had to be cleared.
+        let cleared = if self.op == Op::Replace && self.filter.is_some() {
+            Vec::new()
+        } else {
+            dialect::cleared_parts(&value)
+        };
         if let Some(value) = value.pruned() {
-            let op = match &self.filter {
-                Some(_) => dialect::on_element(self.op),
-                None => self.op,
-            };
             edits.push(Edit {
-                op,
+                op: self.op,
                 value: Some(value),
                 ..self.removal()
-            });
+            })?;
         }
         // Behind the setting, which makes the element they are parts of.
-        for path in cleared.iter().filter_map(|part| self.path.with_sub(part)) {
-            edits.push(Edit {
-                path,
-                ..self.removal()
-            });
-        }
+        let paths = cleared.iter().filter_map(|part| self.path.with_sub(part));
+        edits.extend(paths.map(|path| Edit {
+            path,
+            ..self.removal()
+        }))
     }
 
     fn removal(&self) -> Edit {

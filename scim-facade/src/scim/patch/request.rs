@@ -2,7 +2,7 @@
 
 use muster_proto::schema::ResourceType;
 
-use super::{MAX_OPERATIONS, Op, dialect};
+use super::{AtMost, MAX_OPERATIONS, Op, dialect, too_many};
 use crate::scim::{
     document,
     error::ScimError,
@@ -31,20 +31,19 @@ pub(super) fn targets(
         return Err(ScimError::invalid_syntax("Operations must be a list."));
     };
     if operations.len() > MAX_OPERATIONS {
-        let detail = format!("A request may have at most {MAX_OPERATIONS} operations.");
-        return Err(ScimError::too_large(detail));
+        return Err(too_many());
     }
-    let mut targets = Vec::with_capacity(operations.len());
+    let mut targets = AtMost::default();
     for operation in operations {
         operation_targets(operation, resource, &mut targets)?;
     }
-    Ok(targets)
+    Ok(targets.0)
 }
 
 fn operation_targets(
     operation: Json,
     resource: &'static ResourceType,
-    targets: &mut Vec<Target>,
+    targets: &mut AtMost<Target>,
 ) -> Result<(), ScimError> {
     let Json::Object(mut operation) = operation else {
         return Err(ScimError::invalid_syntax("An operation must be an object."));
@@ -58,8 +57,8 @@ fn operation_targets(
         None | Some(Json::Null) => without_path(op, value, resource, targets),
         Some(Json::String(path)) if path.is_empty() => without_path(op, value, resource, targets),
         Some(Json::String(path)) => {
-            targets.extend(with_path(op, &path, value, resource)?);
-            Ok(())
+            let target = with_path(op, &path, value, resource)?;
+            target.map_or(Ok(()), |target| targets.push(target))
         }
         Some(_) => Err(ScimError::invalid_syntax("path must be a string.")),
     }
@@ -97,7 +96,7 @@ fn without_path(
     op: Op,
     value: Option<Json>,
     resource: &'static ResourceType,
-    targets: &mut Vec<Target>,
+    targets: &mut AtMost<Target>,
 ) -> Result<(), ScimError> {
     if op == Op::Remove {
         return Err(ScimError::no_target("A remove operation needs a path."));
@@ -114,7 +113,7 @@ fn without_path(
                 path,
                 filter: parsed.filter,
                 value: Some(json),
-            });
+            })?;
         }
     }
     Ok(())

@@ -115,24 +115,21 @@ fn keys_are_paths_without_a_path() {
 }
 
 #[test]
-fn elements_that_may_be_missing() {
+fn elements_are_chosen_by_a_filter() {
     user(
         r#""op":"Replace","path":"emails[type eq \"work\"].value","value":"a@b""#,
-        Ok(&[r#"Add emails.value[type eq "work"] "a@b""#]),
+        Ok(&[r#"Replace emails.value[type eq "work"] "a@b""#]),
     );
     user(
         r#""op":"replace","path":"emails[type eq \"work\"]","value":"a@b""#,
-        Ok(&[r#"Add emails[type eq "work"] {"value":"a@b"}"#]),
+        Ok(&[r#"Replace emails[type eq "work"] {"value":"a@b"}"#]),
     );
     user(
         r#""op":"replace","path":"emails[type eq \"work\"]","value":[{"value":"a","display":null}]"#,
-        Ok(&[
-            r#"Add emails[type eq "work"] {"value":"a"}"#,
-            r#"Remove emails.display[type eq "work"]"#,
-        ]),
+        Ok(&[r#"Replace emails[type eq "work"] {"value":"a"}"#]),
     );
     user(
-        r#""op":"replace","path":"addresses[type eq \"work\"]","value":{"country":"EE","region":null}"#,
+        r#""op":"add","path":"addresses[type eq \"work\"]","value":{"country":"EE","region":null}"#,
         Ok(&[
             r#"Add addresses[type eq "work"] {"country":"EE"}"#,
             r#"Remove addresses.region[type eq "work"]"#,
@@ -144,7 +141,7 @@ fn elements_that_may_be_missing() {
     );
     user(
         r#""op":"replace","path":"emails[type eq \"work\"].primary","value":"true""#,
-        Ok(&[r#"Add emails.primary[type eq "work"] true"#]),
+        Ok(&[r#"Replace emails.primary[type eq "work"] true"#]),
     );
 }
 
@@ -249,7 +246,19 @@ fn values_beside_remove() {
         r#""op":"remove","path":"emails","value":null"#,
         Ok(&["Remove emails"]),
     );
-    user(r#""op":"remove","path":"emails","value":[]"#, Ok(&[]));
+    for nothing in [
+        "[]",
+        "\"\"",
+        "{}",
+        "[{\"value\":\"\"}]",
+        "[null]",
+        "{\"value\":null}",
+    ] {
+        user(
+            &format!(r#""op":"remove","path":"emails","value":{nothing}"#),
+            Ok(&[]),
+        );
+    }
     user(
         r#""op":"remove","path":"emails","value":[[]]"#,
         Err("invalidValue"),
@@ -307,6 +316,18 @@ fn extensions() {
         Ok(&["Replace C:a 1", "Remove C:b"]),
     );
     user(
+        &format!(r#""op":"replace","path":"{CUSTOM}","value":{{"a":1,"":null}}"#),
+        Ok(&["Replace C:a 1"]),
+    );
+    user(
+        r#""op":"replace","path":"C:a","value":{"b":1,"":null}"#,
+        Ok(&[r#"Replace C:a {"b":1}"#]),
+    );
+    user(
+        r#""op":"add","path":"C:a","value":18446744073709551616"#,
+        Err("invalidValue"),
+    );
+    user(
         r#""op":"Replace","path":"urn:ietf:params:scim:schemas:core:2.0:User:userName","value":"u""#,
         Ok(&["Replace userName \"u\""]),
     );
@@ -353,9 +374,57 @@ fn bodies() {
         let error = parse(broken).expect_err(broken);
         assert_eq!(error.status(), 400);
     }
-    let many = vec!["{\"op\":\"remove\",\"path\":\"title\"}"; MAX_OPERATIONS + 1].join(",");
-    let error = parse(&format!("{{\"Operations\":[{many}]}}")).expect_err("too many");
-    assert_eq!(error.status(), 413);
+    assert_eq!(parse(r#"{"schemas":null,"Operations":[]}"#), Ok(vec![]));
+}
+
+#[test]
+fn operations_are_counted_when_they_are_taken_apart() {
+    let status = |operations: &str| {
+        let text = format!(r#"{{"Operations":[{operations}]}}"#);
+        let body = json::parse_object(text.as_bytes()).expect("JSON");
+        user_edits(body)
+            .map(|edits| edits.len())
+            .map_err(|e| e.status())
+    };
+    let keys = |count: usize, key: &dyn Fn(usize) -> String| {
+        let keys: Vec<_> = (0..count).map(key).collect();
+        format!("{{{}}}", keys.join(","))
+    };
+    for count in [MAX_OPERATIONS, MAX_OPERATIONS + 1] {
+        let expected = match count {
+            MAX_OPERATIONS => Ok(count),
+            _ => Err(413),
+        };
+        let single = vec![r#"{"op":"remove","path":"title"}"#; count].join(",");
+        assert_eq!(status(&single), expected);
+        let path_less = keys(count, &|n| format!(r#""{CUSTOM}:a{n}":1"#));
+        let path_less = format!(r#"{{"op":"add","value":{path_less}}}"#);
+        assert_eq!(status(&path_less), expected);
+        let whole = keys(count, &|n| format!(r#""a{n}":1"#));
+        let whole = format!(r#"{{"op":"add","path":"{CUSTOM}","value":{whole}}}"#);
+        assert_eq!(status(&whole), expected);
+        let cleared = keys(count, &|n| format!(r#""a{n}":null"#));
+        let cleared = cleared.replacen("null", "1", 1);
+        let cleared = format!(r#"{{"op":"add","path":"{CUSTOM}:c","value":{cleared}}}"#);
+        assert_eq!(status(&cleared), expected);
+    }
+}
+
+#[test]
+fn overlong_paths_are_no_extensions() {
+    let long = format!("urn:x:{}", "y".repeat(2048));
+    user(
+        &format!(r#""op":"add","path":"{long}","value":{{"a":1}}"#),
+        Err("invalidPath"),
+    );
+    user(
+        &format!(r#""op":"add","value":{{"{long}":{{"a":1}}}}"#),
+        Ok(&[]),
+    );
+    user(
+        r#""op":"add","path":"urn:x:short","value":{"a":1}"#,
+        Ok(&["Add urn:x:short:a 1"]),
+    );
 }
 
 #[test]
