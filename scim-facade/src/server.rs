@@ -1,16 +1,19 @@
 //! The listener and its life: bind, serve, finish what is in flight.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    ServiceExt as _,
-    extract::Request,
-    serve::{ListenerExt as _, TapIo},
-};
-use tokio::net::{TcpListener, TcpStream};
+use axum::{ServiceExt as _, body::Body, extract::Request};
+use axum_server::{Handle, accept::NoDelayAcceptor};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
 use tower::util::MapRequest;
 
-use crate::{client::DirectoryClient, config::Config, http};
+use crate::{client::DirectoryClient, config::Config, http as facade};
+
+/// How long a connection may take to send the head of a request. Without a
+/// limit, connections that say nothing would pile up.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A facade that listens.
 pub struct Server {
@@ -33,7 +36,7 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let address = listener.local_addr()?;
-        let router = http::router(http::Facade {
+        let router = facade::router(facade::Facade {
             config,
             directory,
             metrics,
@@ -57,17 +60,35 @@ impl Server {
     /// When the listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         // Before routing, which sees the path as it is then.
-        let service = MapRequest::new(self.router, http::normalize as fn(Request) -> Request);
-        let listener: TapIo<TcpListener, fn(&mut TcpStream)> = self.listener.tap_io(no_delay);
-        axum::serve(listener, service.into_make_service())
-            .with_graceful_shutdown(shutdown)
-            .await
+        let service = MapRequest::new(
+            self.router,
+            arrived as fn(http::Request<Incoming>) -> Request,
+        );
+        let handle = Handle::new();
+        let stopping = handle.clone();
+        let stop = tokio::spawn(async move {
+            shutdown.await;
+            stopping.graceful_shutdown(None);
+        });
+        // Answers are small and written at once; waiting for more costs 40 ms.
+        let mut server = axum_server::from_tcp(self.listener.into_std()?)?
+            .acceptor(NoDelayAcceptor::new())
+            .handle(handle);
+        let builder = server.http_builder();
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(HEAD_TIMEOUT);
+        let served = server.serve(service.into_make_service()).await;
+        stop.abort();
+        served
     }
 }
 
-/// Answers are small and written at once; waiting for more costs 40 ms.
-fn no_delay(stream: &mut TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection kept its delay");
-    }
+fn arrived(request: http::Request<Incoming>) -> Request {
+    facade::normalize(request.map(Body::new))
 }

@@ -19,6 +19,9 @@ pub const TEXT_LIMIT: usize = 65_536;
 /// Longest list.
 pub const LIST_LIMIT: usize = 1_000;
 
+/// Longest URN of an extension, in bytes.
+const NAME_LIMIT: usize = 1_024;
+
 /// Deepest nesting in an extension that no schema describes.
 const DEPTH_LIMIT: usize = 16;
 
@@ -41,10 +44,26 @@ pub fn conform(resource: &ResourceType, attributes: Object) -> Result<Object> {
             }
         };
         if let Some(value) = value {
+            // Names compare without case, so these would be one attribute.
+            if conformed
+                .keys()
+                .any(|known| known.eq_ignore_ascii_case(key))
+            {
+                report.note(key, "is given twice");
+            }
             conformed.insert(key.to_owned(), value);
         }
     }
     report.finish(conformed)
+}
+
+/// Whether a text may name an extension: what RFC 8141 allows in URNs has no
+/// blanks, quotes or control characters.
+pub fn may_name_extension(urn: &str) -> bool {
+    urn.len() <= NAME_LIMIT
+        && urn
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"\\<>".contains(&b))
 }
 
 /// One value for this attribute, conformed; `None` when it is unassigned.
@@ -211,6 +230,7 @@ impl Report {
     fn unregistered(&mut self, urn: &str, value: Value) -> Option<Value> {
         match value {
             Value::Null => None,
+            Value::Complex(_) if !may_name_extension(urn) => self.refuse(urn, "is no URN"),
             Value::Complex(_) => {
                 self.anything(urn, &value, DEPTH_LIMIT);
                 value.pruned()

@@ -61,6 +61,8 @@ pub enum Field {
         /// The sub-attribute.
         sub: Option<String>,
     },
+    /// A whole extension, by its URN; only its presence can be asked for.
+    Extension(String),
     /// In brackets: a sub-attribute of the element.
     Element(&'static Attribute),
 }
@@ -128,7 +130,11 @@ impl Field {
                     sub: (!sub.is_empty()).then(|| sub.to_owned()),
                 })
             }
-            Target::WholeExtension(_) | Target::WholeUnregistered(_) => Err(unknown()),
+            Target::WholeExtension(schema) => Ok(Self::Extension(schema.urn.to_owned())),
+            Target::WholeUnregistered(urn) => {
+                check_name(urn)?;
+                Ok(Self::Extension(fold(urn)))
+            }
         }
     }
 
@@ -173,7 +179,7 @@ impl Field {
             } => Some(attribute),
             Self::Attribute { sub, .. } => *sub,
             Self::Element(attribute) => Some(attribute),
-            Self::Unregistered { .. } => None,
+            Self::Unregistered { .. } | Self::Extension(_) => None,
         }
     }
 
@@ -181,6 +187,7 @@ impl Field {
         match self {
             Self::Attribute { attribute, .. } | Self::Element(attribute) => attribute.name,
             Self::Unregistered { attribute, .. } => attribute,
+            Self::Extension(urn) => urn,
         }
     }
 }

@@ -80,7 +80,7 @@ impl Compiler<'_> {
                     compare_any(value, operator, literal),
                 ])
             }),
-            Field::Element(_) => never(),
+            Field::Extension(_) | Field::Element(_) => never(),
         }
     }
 
@@ -113,6 +113,7 @@ impl Compiler<'_> {
                 });
                 any([whole.text(" IS NOT NULL"), parts])
             }
+            Field::Extension(urn) => dialect::json_type("r.search", &[urn]).text(" IS NOT NULL"),
             Field::Element(_) => never(),
         }
     }

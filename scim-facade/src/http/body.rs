@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes},
     http::{
-        HeaderMap,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        HeaderMap, HeaderValue,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -19,7 +19,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads the body.
 ///
 /// # Errors
-/// 415 for a media type that is not JSON, 413 for a body that is too long,
+/// 415 for a media type that is not JSON or a body that is encoded, 413 for a body that is too long,
 /// 408 for one that does not come, 400 for one that breaks off.
 pub(super) async fn read(
     headers: &HeaderMap,
@@ -29,6 +29,9 @@ pub(super) async fn read(
     if !is_json(headers) {
         let detail = "The body must be application/scim+json or application/json.";
         return Err(ScimError::new(415, detail));
+    }
+    if is_encoded(headers) {
+        return Err(ScimError::new(415, "The body must not be encoded."));
     }
     let too_large = || ScimError::too_large(format!("The body may have at most {limit} bytes."));
     // Before the first byte is taken, and before `100 Continue`.
@@ -48,6 +51,13 @@ pub(super) async fn read(
 fn announced(headers: &HeaderMap) -> Option<usize> {
     let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     length.parse().ok()
+}
+
+/// Compressed bodies could unpack to any size, and no client sends them.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    encodings.filter(|value| !identity(value)).count() > 0
 }
 
 /// Parameters of the media type, such as a charset, are not looked at: JSON is

@@ -235,6 +235,8 @@ pub(super) fn links(parts: &Parts, app: &App, connection: Option<&str>) -> Links
 fn host(parts: &Parts) -> String {
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let named = parts.uri.authority().map(Authority::as_str).or(header);
-    let valid = named.filter(|host| host.parse::<Authority>().is_ok());
+    // A user name in front of the host would end up in links.
+    let is_host = |host: &&str| !host.contains('@') && host.parse::<Authority>().is_ok();
+    let valid = named.filter(is_host);
     valid.unwrap_or("localhost").to_owned()
 }

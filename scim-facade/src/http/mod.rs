@@ -81,7 +81,7 @@ fn scim_routes(base: &str) -> Router<App> {
     router
 }
 
-fn table() -> [(&'static str, MethodRouter<App>); 12] {
+fn table() -> [(&'static str, MethodRouter<App>); 14] {
     let absent = || any(endpoint(not_implemented));
     [
         (
@@ -120,6 +120,8 @@ fn table() -> [(&'static str, MethodRouter<App>); 12] {
         ("/Bulk", absent()),
         ("/Me", absent()),
         ("/.search", absent()),
+        ("/Users/.search", absent()),
+        ("/Groups/.search", absent()),
     ]
 }
 

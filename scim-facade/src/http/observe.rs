@@ -72,7 +72,9 @@ fn request_id(request: &Request) -> String {
         .get(HEADER)
         .and_then(|id| id.to_str().ok());
     let is_sane = |id: &&str| {
-        (1..=MAX_ID_LENGTH).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+        // An id, and nothing that could be somebody's address.
+        let in_id = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        (1..=MAX_ID_LENGTH).contains(&id.len()) && id.bytes().all(in_id)
     };
     match given.filter(is_sane) {
         Some(id) => id.to_owned(),

@@ -18,7 +18,7 @@ use muster_proto::{
     value::{Object, Value},
 };
 
-use super::{Resource, filter::Filter, resource::ResourceKind};
+use super::{Resource, conform, filter::Filter, resource::ResourceKind};
 use crate::error::{Error, Result};
 
 /// Most operations in one request.
@@ -83,6 +83,9 @@ impl Path {
     /// it names what only the server writes.
     pub fn find(kind: ResourceKind, schema: &str, name: &str, sub: &str) -> Result<Self> {
         let unknown = || Error::PathInvalid([schema, name, sub].join(" ").trim().to_owned());
+        if !conform::may_name_extension(schema) {
+            return Err(unknown());
+        }
         let target = kind.schema().find(schema, name).ok_or_else(unknown)?;
         let (schema, attribute) = match target {
             Target::Core(attribute) => (None, attribute),

@@ -54,9 +54,23 @@ fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
         (Op::Remove, Some(members)) => Ok(GroupEdit::RemoveMembers(members)),
         (Op::Remove, None) => Ok(GroupEdit::RemoveMatching(filter)),
         (Op::Add | Op::Replace, Some(members)) if target.path.sub_attribute.is_none() => {
-            Ok(GroupEdit::AddMembers(members))
+            same_members(target, members)
         }
         (Op::Add | Op::Replace, _) => Err(immutable(&target)),
+    }
+}
+
+/// A value beside the filter may repeat who is meant. Somebody else's id would
+/// change a member's `value`, which is immutable.
+fn same_members(mut target: Target, members: Vec<String>) -> Result<GroupEdit, ScimError> {
+    let given = match target.value.take() {
+        None | Some(Json::Null) => Vec::new(),
+        Some(json) => group::member_ids(json)?,
+    };
+    if given.iter().all(|member| members.contains(member)) {
+        Ok(GroupEdit::AddMembers(members))
+    } else {
+        Err(immutable(&target))
     }
 }
 
