@@ -12,6 +12,18 @@ use subtle::ConstantTimeEq as _;
 
 use super::history::hex;
 
+/// Whose word is taken for a client, and what it must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Federation {
+    /// URL of the issuer: `iss`. Its keys are found below it (OpenID Connect
+    /// Discovery).
+    pub issuer: String,
+    /// Whom the issuer must name: `sub`.
+    pub subject: String,
+    /// For whom the assertion must be meant: `aud`.
+    pub audience: String,
+}
+
 /// Random bytes that one secret takes.
 pub const RANDOM_BYTES: usize = KEY_BYTES + SECRET_BYTES;
 
