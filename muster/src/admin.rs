@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use muster_directory::{
     clock::{Source as _, System},
+    domain::credential::Wanted,
     service::Directory,
     storage::Store,
 };
@@ -111,7 +112,7 @@ async fn credential(
             let connection = directory.find_connection(&tenant.id, &connection).await?;
             let expires_at = expires_in.map(expiry).transpose()?;
             let issued = directory
-                .create_credential(&connection, &name, expires_at)
+                .create_credential(&connection, Wanted::Bearer, &name, expires_at)
                 .await?;
             let url = tenant_url(directory, settings).await?;
             output::one(&output::issued(&issued, &url), json)?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use muster_directory::{
+    domain::credential::Secret,
     service::IssuedCredential,
     storage::{
         MigrationStatus,
@@ -53,7 +54,7 @@ pub(crate) fn issued(issued: &IssuedCredential, tenant_url: &str) -> Value {
         "id": issued.credential.id,
         "name": issued.credential.name,
         "connection_id": issued.credential.connection_id,
-        "secret": issued.secret.expose(),
+        "secret": issued.secret.as_ref().map(Secret::expose),
         "tenant_url": tenant_url,
         "expires_at": instant(issued.credential.expires_at),
     })

@@ -152,10 +152,11 @@ async fn announce(
                 connection = connection.name,
                 "first start"
             );
+            let secret = issued.secret.context("a bearer has a secret")?;
             if let Some(tenant_url) = tenant_url {
                 say(&format!("Tenant URL:   {tenant_url}"))?;
             }
-            say(&format!("Secret Token: {}", issued.secret.expose()))?;
+            say(&format!("Secret Token: {}", secret.expose()))?;
         }
         None => tracing::info!("the database has tenants; nothing to bootstrap"),
     }

@@ -5,10 +5,11 @@ use crate::{
     auth::Caller,
     domain::{
         Kind,
-        credential::{RANDOM_BYTES, Secret},
+        credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
         history::{Actor, AuditEntry, Change, ChangeKind, ResourceType},
     },
-    error::{Error, Result},
+    error::{Error, Result, Violation},
+    issuers::key_url,
     storage::{
         Tx,
         credentials::{self, Credential},
@@ -20,13 +21,16 @@ use crate::{
 /// Longest name of a tenant, connection or credential, in characters.
 const NAME_LIMIT: usize = 200;
 
+/// Longest subject or audience of a federated client, in bytes.
+const CLAIM_LIMIT: usize = 500;
+
 /// A new credential. The secret exists here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct IssuedCredential {
     /// What is kept.
     pub credential: Credential,
-    /// What the client gets.
-    pub secret: Secret,
+    /// What the client gets; `None` when its own issuer vouches for it.
+    pub secret: Option<Secret>,
 }
 
 /// What a first start made.
@@ -146,10 +150,11 @@ impl Directory {
     pub async fn create_credential(
         &self,
         connection: &Connection,
+        wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
     ) -> Result<IssuedCredential> {
-        let issued = self.new_credential(connection, name, expires_at)?;
+        let issued = self.new_credential(connection, wanted, name, expires_at)?;
         let credential = &issued.credential;
         self.store
             .transact("create_credential", |tx| async move {
@@ -162,14 +167,17 @@ impl Directory {
     fn new_credential(
         &self,
         connection: &Connection,
+        wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
     ) -> Result<IssuedCredential> {
-        let mut random = [0; RANDOM_BYTES];
-        self.source
-            .fill_random(&mut random)
-            .map_err(|e| Error::Internal(e.into()))?;
-        let secret = Secret::new(&random);
+        let (proof, secret) = match wanted {
+            Wanted::Bearer => self.new_secret(Purpose::Bearer)?,
+            Wanted::OauthClient => self.new_secret(Purpose::Client)?,
+            Wanted::Federated(federation) => {
+                (Proof::Federated(checked_federation(federation)?), None)
+            }
+        };
         let now = self.source.now_ms();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(Error::invalid("expires_at", "must be in the future"));
@@ -179,13 +187,26 @@ impl Directory {
             tenant_id: connection.tenant_id.clone(),
             connection_id: connection.id.clone(),
             name: checked_name(name)?,
-            key_id: secret.key_id().to_owned(),
-            secret_hash: secret.hash(),
+            proof,
             created_at: now,
             expires_at,
             revoked_at: None,
         };
         Ok(IssuedCredential { credential, secret })
+    }
+
+    fn new_secret(&self, purpose: Purpose) -> Result<(Proof, Option<Secret>)> {
+        let mut random = [0; RANDOM_BYTES];
+        self.source
+            .fill_random(&mut random)
+            .map_err(|e| Error::Internal(e.into()))?;
+        let secret = Secret::new(purpose, &random);
+        let kept = KeptSecret {
+            purpose,
+            key_id: secret.key_id().to_owned(),
+            hash: secret.hash(),
+        };
+        Ok((Proof::Secret(kept), Some(secret)))
     }
 
     /// The connection's credentials.
@@ -233,7 +254,7 @@ impl Directory {
     pub async fn bootstrap(&self) -> Result<Option<Bootstrap>> {
         let tenant = self.new_tenant("default")?;
         let connection = self.new_connection(&tenant.id, "entra")?;
-        let issued = self.new_credential(&connection, "bootstrap", None)?;
+        let issued = self.new_credential(&connection, Wanted::Bearer, "bootstrap", None)?;
         let made = Bootstrap {
             tenant,
             connection,
@@ -295,6 +316,27 @@ fn checked_name(name: &str) -> Result<String> {
         return Err(Error::invalid("name", rule));
     }
     Ok(name.to_owned())
+}
+
+fn checked_federation(federation: Federation) -> Result<Federation> {
+    let rules = [
+        ("issuer", key_url(&federation.issuer).err()),
+        ("subject", claim_rule(&federation.subject)),
+        ("audience", claim_rule(&federation.audience)),
+    ];
+    let broken = rules.into_iter();
+    let broken = broken.filter_map(|(field, rule)| Some(Violation::new(field, rule?)));
+    let broken: Vec<_> = broken.collect();
+    if broken.is_empty() {
+        return Ok(federation);
+    }
+    Err(Error::Invalid(broken))
+}
+
+fn claim_rule(text: &str) -> Option<&'static str> {
+    let fits = (1..=CLAIM_LIMIT).contains(&text.len());
+    let printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    (!fits || !printable).then_some("must have 1 to 500 bytes, without spaces")
 }
 
 async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {

@@ -12,6 +12,7 @@ use muster_proto::{
     reason,
     v1::{
         self, ErrorReason,
+        issue_connection_token_request::Proof,
         provisioning_service_server::{ProvisioningService, ProvisioningServiceServer},
     },
 };
@@ -19,7 +20,7 @@ use tower::{ServiceExt as _, util::MapRequest};
 
 use super::*;
 
-/// Knows one credential and nothing else.
+/// Knows one credential and one client, and nothing else.
 struct Doorkeeper;
 
 #[tonic::async_trait]
@@ -36,12 +37,39 @@ impl ProvisioningService for Doorkeeper {
         if known && connection.is_none_or(|id| id == "c1") {
             return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
         }
-        let reason = reason::name(ErrorReason::CredentialInvalid);
-        let details =
-            tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
-        let code = tonic::Code::Unauthenticated;
-        Err(<tonic::Status as tonic_types::StatusExt>::with_error_details(code, "who?", details))
+        Err(who())
     }
+
+    async fn issue_connection_token(
+        &self,
+        request: tonic::Request<v1::IssueConnectionTokenRequest>,
+    ) -> Result<tonic::Response<v1::IssueConnectionTokenResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let proof = (request.client_id.as_str(), request.proof);
+        let ("c", Some(Proof::ClientSecret(secret))) = proof else {
+            return Err(who());
+        };
+        match secret.as_str() {
+            "good" => Ok(tonic::Response::new(v1::IssueConnectionTokenResponse {
+                access_token: "t".to_owned(),
+                expires_in: Some(prost_types::Duration {
+                    seconds: 3600,
+                    nanos: 0,
+                }),
+            })),
+            "down" => Err(tonic::Status::unavailable("gone")),
+            "broken" => Err(tonic::Status::internal("broken")),
+            _ => Err(who()),
+        }
+    }
+}
+
+fn who() -> tonic::Status {
+    let reason = reason::name(ErrorReason::CredentialInvalid);
+    let details =
+        tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+    let code = tonic::Code::Unauthenticated;
+    <tonic::Status as tonic_types::StatusExt>::with_error_details(code, "who?", details)
 }
 
 struct Reply {
@@ -59,7 +87,7 @@ async fn send(request: Request<Body>) -> Reply {
             "/scim/".to_owned(),
             "/scim".to_owned(),
         ],
-        body_limit: 64,
+        body_limit: 128,
         ..Config::default()
     };
     let router = router(Facade {
@@ -125,7 +153,7 @@ fn faults_of_requests() {
         "invalidSyntax",
     );
     check("POST", "/scim/v2/Users", "{}", 400, "invalidValue");
-    check("POST", "/scim/v2/Users", &" ".repeat(65), 413, "");
+    check("POST", "/scim/v2/Users", &" ".repeat(129), 413, "");
     check("GET", "/scim/v2/Users?filter=x", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=%ff", "", 400, "invalidSyntax");
