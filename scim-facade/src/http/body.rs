@@ -27,6 +27,14 @@ pub(super) async fn read(
         let detail = "The body must be application/scim+json or application/json.";
         return Err(ScimError::new(415, detail));
     }
+    read_bounded(body, limit).await
+}
+
+/// Reads a body of any media type.
+///
+/// # Errors
+/// As [`read`], but for 415.
+pub(super) async fn read_bounded(body: Body, limit: usize) -> Result<Bytes, ScimError> {
     let reading = Limited::new(body, limit).collect();
     match tokio::time::timeout(READ_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

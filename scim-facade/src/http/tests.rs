@@ -20,6 +20,8 @@ use tower::{ServiceExt as _, util::MapRequest};
 
 use super::*;
 
+mod token;
+
 /// Knows one credential and one client, and nothing else.
 struct Doorkeeper;
 
