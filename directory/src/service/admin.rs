@@ -33,6 +33,15 @@ pub struct IssuedCredential {
     pub secret: Option<Secret>,
 }
 
+/// URLs that are given to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Of the SCIM endpoint.
+    pub tenant_url: String,
+    /// Where OAuth clients get access tokens.
+    pub token_endpoint: String,
+}
+
 /// What a first start made.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
@@ -276,28 +285,41 @@ impl Directory {
         Ok(empty.then_some(made))
     }
 
-    /// Remembers the URL under which clients reach this server, for commands
-    /// that print it.
+    /// Remembers the URLs under which clients reach this server, for commands
+    /// that print them.
     ///
     /// # Errors
     /// The database's.
-    pub async fn announce(&self, tenant_url: &str) -> Result<()> {
+    pub async fn announce(&self, urls: &Announcement) -> Result<()> {
+        let urls = [
+            (settings::TENANT_URL, &urls.tenant_url),
+            (settings::TOKEN_ENDPOINT, &urls.token_endpoint),
+        ];
         self.store
             .transact("announce", |tx| async move {
-                if keep(&tx, settings::TENANT_URL, tenant_url.to_owned()).await? != tenant_url {
-                    settings::save(&tx, settings::TENANT_URL, tenant_url.to_owned()).await?;
+                for (name, url) in urls {
+                    if keep(&tx, name, url.clone()).await? != *url {
+                        settings::save(&tx, name, url.clone()).await?;
+                    }
                 }
                 Ok(())
             })
             .await
     }
 
-    /// The URL that the server that last ran announced.
+    /// The URLs that the server that last ran announced.
     ///
     /// # Errors
     /// The database's.
-    pub async fn announced(&self) -> Result<Option<String>> {
-        settings::load(&self.store.single(), settings::TENANT_URL).await
+    pub async fn announced(&self) -> Result<Option<Announcement>> {
+        let tx = self.store.snapshot().await?;
+        let tenant_url = settings::load(&tx, settings::TENANT_URL).await?;
+        let token_endpoint = settings::load(&tx, settings::TOKEN_ENDPOINT).await?;
+        let urls = tenant_url.zip(token_endpoint);
+        Ok(urls.map(|(tenant_url, token_endpoint)| Announcement {
+            tenant_url,
+            token_endpoint,
+        }))
     }
 }
 

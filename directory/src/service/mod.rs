@@ -14,7 +14,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub use crate::storage::relations::Wants;
-pub use admin::{Bootstrap, IssuedCredential};
+pub use admin::{Announcement, Bootstrap, IssuedCredential};
 pub use auth::{AccessToken, ClientProof};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
 pub use resources::Written;
