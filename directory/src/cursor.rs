@@ -1,8 +1,9 @@
-//! Opaque texts handed to callers: revisions and page tokens.
+//! Opaque texts handed to callers: revisions, page tokens, access tokens.
 //!
 //! A cursor is its payload with a MAC under a key of the store, so that a
 //! caller can neither make nor change one, and one kind never passes for
-//! another. It carries no rights.
+//! another. Only an access token opens anything, and that only as long as the
+//! credential behind it is good.
 
 use std::fmt;
 
@@ -20,6 +21,9 @@ pub const KEY_BYTES: usize = 32;
 
 /// Bytes of the MAC that are kept; 128 bits.
 const MAC_BYTES: usize = 16;
+
+/// Makes leaked access tokens findable, as the prefixes of secrets do.
+pub const ACCESS_PREFIX: &str = "musa_";
 
 /// Makes and reads cursors.
 #[derive(Clone)]
@@ -71,6 +75,21 @@ impl Cursors {
         }
     }
 
+    /// An access token for this credential, good until `expires_ms`
+    /// (milliseconds since the Unix epoch).
+    pub fn access(&self, credential_id: &str, expires_ms: i64) -> String {
+        let sealed = self.seal("access", &format!("{credential_id}/{expires_ms}"));
+        format!("{ACCESS_PREFIX}{sealed}")
+    }
+
+    /// The credential's id, and until when the token is good; `None` for what
+    /// was not made here. Whether both are still good is the caller's to ask.
+    pub fn open_access(&self, token: &str) -> Option<(String, i64)> {
+        let payload = self.open("access", token.strip_prefix(ACCESS_PREFIX)?)?;
+        let (credential_id, expires_ms) = payload.rsplit_once('/')?;
+        Some((credential_id.to_owned(), expires_ms.parse().ok()?))
+    }
+
     fn seal(&self, kind: &str, payload: &str) -> String {
         let mut bytes = payload.as_bytes().to_vec();
         bytes.extend_from_slice(
@@ -119,6 +138,30 @@ mod tests {
             Some("id-7")
         );
         assert_eq!(cursors(1).open_page(b"users", "").unwrap(), None);
+    }
+
+    #[test]
+    fn an_access_token_tells_its_credential_to_its_own_store_only() {
+        let token = cursors(1).access("id-7", 1_700_000_000_000);
+        let opened = Some(("id-7".to_owned(), 1_700_000_000_000));
+        assert_eq!(cursors(1).open_access(&token), opened);
+        assert_eq!(cursors(2).open_access(&token), None);
+        let sealed = &token[ACCESS_PREFIX.len()..];
+        let mut later = URL_SAFE_NO_PAD.decode(sealed).unwrap();
+        later["id-7/".len()] = b'2';
+        let later = URL_SAFE_NO_PAD.encode(later);
+        for wrong in [
+            "",
+            ACCESS_PREFIX,
+            sealed,
+            &format!("{ACCESS_PREFIX}{later}"),
+            &format!("{ACCESS_PREFIX}{}", cursors(1).page(b"users", "id-7/9")),
+            &format!("{ACCESS_PREFIX}{}", cursors(1).revision("id-7", 9)),
+            &token[..token.len() - 1],
+        ] {
+            assert_eq!(cursors(1).open_access(wrong), None, "{wrong}");
+        }
+        assert!(cursors(1).open_page(b"users", sealed).is_err());
     }
 
     #[test]

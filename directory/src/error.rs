@@ -74,6 +74,9 @@ pub enum Error {
     /// The database does not answer.
     #[error("the database does not answer")]
     Unavailable(#[source] Cause),
+    /// The issuer of a client assertion does not give its keys.
+    #[error("the issuer of the assertion does not answer")]
+    IssuerUnavailable(#[source] Cause),
     /// A fault of ours.
     #[error("internal error")]
     Internal(#[source] Cause),

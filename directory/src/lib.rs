@@ -10,6 +10,8 @@
 //! * [`service`]: use cases.
 //! * [`storage`]: the database; the only user of sea-orm.
 //! * [`grpc`], [`server`]: the wire; the only users of tonic.
+//! * [`signing`], [`issuers`]: assertions of other issuers, and their keys; the
+//!   only users of jsonwebtoken and of an HTTP client.
 //! * [`auth`], [`clock`], [`cursor`], [`error`]: what they share.
 #![cfg_attr(
     test,
@@ -26,6 +28,8 @@ pub mod cursor;
 pub mod domain;
 pub mod error;
 pub mod grpc;
+pub mod issuers;
 pub mod server;
 pub mod service;
+pub mod signing;
 pub mod storage;

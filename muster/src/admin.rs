@@ -5,12 +5,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use muster_directory::{
     clock::{Source as _, System},
-    service::Directory,
+    domain::credential::{Federation, Wanted},
+    service::{Announcement, Directory},
     storage::Store,
 };
 
 use crate::{
-    arguments::{Admin, Connection, Credential, Migrate, Tenant},
+    arguments::{
+        Admin, Connection, Credential, CredentialKind, FederationArguments, Migrate, Tenant,
+    },
     output,
     serve::open_directory,
     settings::Settings,
@@ -65,7 +68,7 @@ async fn connection(
     directory: &Directory,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let url = tenant_url(directory, settings).await?;
+    let url = urls(directory, settings).await?.tenant_url;
     match command {
         Connection::Create { tenant, name, json } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
@@ -103,6 +106,8 @@ async fn credential(
         Credential::Create {
             connection,
             tenant,
+            kind,
+            federation,
             name,
             expires_in,
             json,
@@ -111,10 +116,10 @@ async fn credential(
             let connection = directory.find_connection(&tenant.id, &connection).await?;
             let expires_at = expires_in.map(expiry).transpose()?;
             let issued = directory
-                .create_credential(&connection, &name, expires_at)
+                .create_credential(&connection, wanted(kind, federation), &name, expires_at)
                 .await?;
-            let url = tenant_url(directory, settings).await?;
-            output::one(&output::issued(&issued, &url), json)?;
+            let urls = urls(directory, settings).await?;
+            output::one(&output::issued(&issued, &urls), json)?;
         }
         Credential::List {
             connection,
@@ -145,16 +150,29 @@ fn expiry(after: Duration) -> anyhow::Result<i64> {
         .context("--expires-in lies too far in the future")
 }
 
-/// The URL to give to clients: the configured one, else the one that the
+/// What the arguments ask for; they have been checked to fit together.
+fn wanted(kind: CredentialKind, federation: FederationArguments) -> Wanted {
+    match kind {
+        CredentialKind::Bearer => Wanted::Bearer,
+        CredentialKind::OauthClient => Wanted::OauthClient,
+        CredentialKind::Federated => Wanted::Federated(Federation {
+            issuer: federation.issuer.unwrap_or_default(),
+            subject: federation.subject.unwrap_or_default(),
+            audience: federation.audience.unwrap_or_default(),
+        }),
+    }
+}
+
+/// The URLs to give to clients: the configured ones, else those that the
 /// server which last ran on this database announced.
-async fn tenant_url(directory: &Directory, settings: &Settings) -> anyhow::Result<String> {
+async fn urls(directory: &Directory, settings: &Settings) -> anyhow::Result<Announcement> {
     if settings.public_url.is_none()
         && let Some(announced) = directory.announced().await?
     {
         return Ok(announced);
     }
-    let url = settings.tenant_url(Some(settings.http_listen));
-    Ok(url.unwrap_or_default())
+    let urls = settings.urls(Some(settings.http_listen));
+    urls.context("no public URL is known")
 }
 
 async fn migrate(command: Migrate, settings: &Settings) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// Identity directory: users, groups and credentials of many tenants over
@@ -223,10 +223,68 @@ pub(crate) enum Connection {
     },
 }
 
+/// How a provisioning client proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CredentialKind {
+    /// A secret token that is sent with every request
+    Bearer,
+    /// Id and secret, traded for access tokens (OAuth 2.0 client credentials)
+    OauthClient,
+    /// An assertion of the client's own issuer, traded for access tokens
+    /// (workload identity federation)
+    Federated,
+}
+
+/// Whose word is taken for a federated client, and what it must say.
+#[derive(Debug, Args)]
+pub(crate) struct FederationArguments {
+    /// With `--kind federated`: URL of the issuer of its assertions (`iss`)
+    #[arg(long, value_name = "URL", required_if_eq("kind", "federated"))]
+    pub(crate) issuer: Option<String>,
+    /// With `--kind federated`: whom the assertions must name (`sub`)
+    #[arg(long, required_if_eq("kind", "federated"))]
+    pub(crate) subject: Option<String>,
+    /// With `--kind federated`: for whom they must be meant (`aud`)
+    #[arg(long, required_if_eq("kind", "federated"))]
+    pub(crate) audience: Option<String>,
+}
+
+impl Arguments {
+    /// Reads the command line; ends the process when it makes no sense.
+    pub(crate) fn read() -> Self {
+        let arguments = Self::parse();
+        match arguments.check() {
+            Ok(()) => arguments,
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// What clap cannot express: options that belong to one value of another.
+    fn check(&self) -> Result<(), clap::Error> {
+        let Command::Admin(Admin::Credential(Credential::Create {
+            kind, federation, ..
+        })) = &self.command
+        else {
+            return Ok(());
+        };
+        let FederationArguments {
+            issuer,
+            subject,
+            audience,
+        } = federation;
+        let given = [issuer, subject, audience].into_iter().any(Option::is_some);
+        if given && *kind != CredentialKind::Federated {
+            let text = "--issuer, --subject and --audience belong to --kind federated";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        Ok(())
+    }
+}
+
 /// Commands on credentials.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Credential {
-    /// Create a credential and print its secret, once
+    /// Create a credential and print its secret, if it has one, once
     Create {
         /// Id or name of the connection
         #[arg(long)]
@@ -234,6 +292,12 @@ pub(crate) enum Credential {
         /// Whose.
         #[command(flatten)]
         tenant: InTenant,
+        /// How the client proves itself
+        #[arg(long, value_enum, default_value_t = CredentialKind::Bearer)]
+        kind: CredentialKind,
+        /// Whose word is taken for it.
+        #[command(flatten)]
+        federation: FederationArguments,
         /// What to call it
         #[arg(long, default_value = "credential")]
         name: String,
@@ -298,12 +362,27 @@ pub(crate) enum Migrate {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_a_federated_client_come_together_and_alone() {
+        let fits = |options: &str| {
+            let line = format!("muster credential create --connection c {options}");
+            let read = Arguments::try_parse_from(line.split_whitespace());
+            read.and_then(|arguments| arguments.check()).is_ok()
+        };
+        let all = "--issuer https://i --subject s --audience a";
+        assert!(fits("") && fits("--kind bearer") && fits("--kind oauth-client"));
+        assert!(fits(&format!("--kind federated {all}")));
+        assert!(!fits("--kind federated"));
+        assert!(!fits("--kind federated --issuer https://i --subject s"));
+        assert!(!fits(all));
+        assert!(!fits("--kind oauth-client --issuer https://i"));
+        assert!(!fits("--kind other"));
     }
 }

@@ -5,8 +5,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 mod admin;
 mod arguments;
 mod output;
@@ -19,7 +17,7 @@ use arguments::{Arguments, Command};
 use settings::Settings;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let settings = match Settings::load(&arguments) {
         Ok(settings) => settings,
         Err(error) => {

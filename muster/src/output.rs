@@ -3,7 +3,8 @@
 use std::io::{self, Write as _};
 
 use muster_directory::{
-    service::IssuedCredential,
+    domain::credential::Proof,
+    service::{Announcement, IssuedCredential},
     storage::{
         MigrationStatus,
         credentials::Credential,
@@ -37,26 +38,43 @@ pub(crate) fn connection(connection: &Connection, tenant_url: &str) -> Value {
 
 /// A credential without its secret.
 pub(crate) fn credential(credential: &Credential) -> Value {
-    json!({
+    let mut shown = json!({
         "id": credential.id,
         "name": credential.name,
+        "kind": credential.proof.kind(),
         "connection_id": credential.connection_id,
         "created_at": instant(Some(credential.created_at)),
         "expires_at": instant(credential.expires_at),
         "revoked_at": instant(credential.revoked_at),
-    })
+    });
+    if let Proof::Federated(federation) = &credential.proof {
+        shown["issuer"] = federation.issuer.as_str().into();
+        shown["subject"] = federation.subject.as_str().into();
+        shown["audience"] = federation.audience.as_str().into();
+    }
+    shown
 }
 
-/// A new credential with its secret.
-pub(crate) fn issued(issued: &IssuedCredential, tenant_url: &str) -> Value {
-    json!({
-        "id": issued.credential.id,
-        "name": issued.credential.name,
-        "connection_id": issued.credential.connection_id,
-        "secret": issued.secret.expose(),
-        "tenant_url": tenant_url,
-        "expires_at": instant(issued.credential.expires_at),
-    })
+/// A new credential with what its client needs: a secret unless its own issuer
+/// vouches for it, and the token endpoint if it is for one.
+pub(crate) fn issued(issued: &IssuedCredential, urls: &Announcement) -> Value {
+    let credential = &issued.credential;
+    let mut shown = json!({
+        "id": credential.id,
+        "name": credential.name,
+        "kind": credential.proof.kind(),
+        "connection_id": credential.connection_id,
+        "tenant_url": urls.tenant_url,
+        "expires_at": instant(credential.expires_at),
+    });
+    if credential.proof.is_oauth() {
+        shown["client_id"] = credential.id.as_str().into();
+        shown["token_endpoint"] = urls.token_endpoint.as_str().into();
+    }
+    if let Some(secret) = &issued.secret {
+        shown["secret"] = secret.expose().into();
+    }
+    shown
 }
 
 /// A migration.

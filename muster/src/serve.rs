@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use muster_directory::{
     clock::System,
     server::{Server as GrpcServer, Services},
-    service::{Bootstrap, Directory},
+    service::{Announcement, Bootstrap, Directory},
     storage::Store,
 };
 use scim_facade::{Config, DirectoryClient, Server as HttpServer};
@@ -78,8 +78,8 @@ async fn with_directory(
     };
 
     let http_address = http.as_ref().map(HttpServer::local_addr);
-    let tenant_url = settings.tenant_url(http_address);
-    announce(settings, &directory, tenant_url.as_deref()).await?;
+    let urls = settings.urls(http_address);
+    announce(settings, &directory, urls.as_ref()).await?;
     say(&format!("gRPC listening on {}", grpc.local_addr()))?;
     warn_if_public("gRPC", grpc.local_addr());
     if let Some(address) = http_address {
@@ -129,14 +129,14 @@ fn warn_if_public(what: &str, address: SocketAddr) {
 }
 
 /// Tells admin commands, and on a first start the operator, how clients reach
-/// this server; `tenant_url` is unknown where HTTP runs elsewhere.
+/// this server; `urls` are unknown where HTTP runs elsewhere.
 async fn announce(
     settings: &Settings,
     directory: &Directory,
-    tenant_url: Option<&str>,
+    urls: Option<&Announcement>,
 ) -> anyhow::Result<()> {
-    if let Some(tenant_url) = tenant_url {
-        directory.announce(tenant_url).await?;
+    if let Some(urls) = urls {
+        directory.announce(urls).await?;
     }
     if !settings.bootstrap {
         return Ok(());
@@ -152,10 +152,11 @@ async fn announce(
                 connection = connection.name,
                 "first start"
             );
-            if let Some(tenant_url) = tenant_url {
-                say(&format!("Tenant URL:   {tenant_url}"))?;
+            let secret = issued.secret.context("a bearer has a secret")?;
+            if let Some(urls) = urls {
+                say(&format!("Tenant URL:   {}", urls.tenant_url))?;
             }
-            say(&format!("Secret Token: {}", issued.secret.expose()))?;
+            say(&format!("Secret Token: {}", secret.expose()))?;
         }
         None => tracing::info!("the database has tenants; nothing to bootstrap"),
     }

@@ -10,6 +10,8 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
+use muster_directory::service::Announcement;
+use scim_facade::TOKEN_PATH;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::{Arguments, Command, LogFormat, Role};
@@ -154,9 +156,9 @@ impl Settings {
         Ok(self)
     }
 
-    /// The URL that a provisioning client is given: below the public URL, else
+    /// The URLs that a provisioning client is given: below the public URL, else
     /// below where HTTP listens. `None` when neither is known.
-    pub(crate) fn tenant_url(&self, http: Option<SocketAddr>) -> Option<String> {
+    pub(crate) fn urls(&self, http: Option<SocketAddr>) -> Option<Announcement> {
         let listening = |http: SocketAddr| {
             let ip = match http.ip() {
                 ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -166,7 +168,10 @@ impl Settings {
         };
         let origin = self.public_url.clone().or(http.map(listening))?;
         let path = self.base_paths.first().map_or("", String::as_str);
-        Some(format!("{origin}{path}"))
+        Some(Announcement {
+            tenant_url: format!("{origin}{path}"),
+            token_endpoint: format!("{origin}{TOKEN_PATH}"),
+        })
     }
 
     /// How long requests in flight may take after a signal to stop.
@@ -192,8 +197,9 @@ mod tests {
             ..Settings::default()
         };
         let settings = settings.checked().expect("it is sound");
-        let url = settings.tenant_url(None);
-        assert_eq!(url.as_deref(), Some("https://id.example.test/api/scim/v2"));
+        let urls = settings.urls(None).expect("it has a public URL");
+        assert_eq!(urls.tenant_url, "https://id.example.test/api/scim/v2");
+        assert_eq!(urls.token_endpoint, "https://id.example.test/oauth2/token");
     }
 
     #[test]

@@ -104,6 +104,17 @@ impl DirectoryClient {
         self.get_connection(caller, request).await.map(drop)
     }
 
+    /// An access token for a client that brings its own proof.
+    pub(crate) async fn issue_token(
+        &self,
+        request_id: &str,
+        message: v1::IssueConnectionTokenRequest,
+    ) -> Result<v1::IssueConnectionTokenResponse, Refusal> {
+        let mut client = self.provisioning();
+        let call = client.issue_connection_token(request(message, request_id));
+        answer("issue_connection_token", request_id, call).await
+    }
+
     /// Whether the directory says that it serves.
     pub(crate) async fn is_ready(&self) -> bool {
         let mut client = HealthClient::new(self.channel.clone());
@@ -138,7 +149,7 @@ macro_rules! calls {
                 ) -> Result<v1::$response, Refusal> {
                     let mut client = self.$service();
                     let call = client.$method(caller.request(message));
-                    caller.answer(stringify!($method), call).await
+                    answer(stringify!($method), &caller.request_id, call).await
                 }
             )*
         }
@@ -184,68 +195,73 @@ impl Caller {
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
-        request.set_timeout(DEADLINE);
+        let mut request = request(message, &self.request_id);
         let metadata: &mut MetadataMap = request.metadata_mut();
         metadata.insert("authorization", self.authorization.clone());
         if let Some(connection) = &self.connection {
             metadata.insert(CONNECTION_METADATA, connection.clone());
         }
-        if let Ok(id) = self.request_id.parse() {
-            metadata.insert("x-request-id", id);
-        }
         request
     }
+}
 
-    async fn answer<T>(
-        &self,
-        rpc: &'static str,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Refusal> {
-        // In process nobody else keeps the deadline.
-        let answer = tokio::time::timeout(DEADLINE, call).await;
-        let status = match answer {
-            Ok(Ok(response)) => return Ok(response.into_inner()),
-            Ok(Err(status)) => status,
-            Err(_) => Status::deadline_exceeded("no answer in time"),
-        };
-        let error = scim_error(&status);
-        self.log(rpc, &status, &error);
-        Err(Refusal(error))
+fn request<M>(message: M, request_id: &str) -> Request<M> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    if let Ok(id) = request_id.parse() {
+        request.metadata_mut().insert("x-request-id", id);
     }
+    request
+}
 
-    /// A fault with a reason was logged by the directory, with its cause and
-    /// under the same request id; but for a deadline, which has no cause. The
-    /// others are seen by nobody else.
-    fn log(&self, rpc: &'static str, status: &Status, error: &ScimError) {
-        let reason = reason(status);
-        let (code, id) = (status.code(), &self.request_id);
-        let is_logged = reason.is_some() && code != Code::DeadlineExceeded;
-        match error.status() {
-            status if status < 500 || is_logged => tracing::debug!(
-                rpc.method = rpc,
-                rpc.code = ?code,
-                rpc.reason = reason,
-                http.status = status,
-                request.id = id,
-                "the directory answered with an error"
-            ),
-            503 => tracing::warn!(
-                rpc.method = rpc,
-                rpc.code = ?code,
-                rpc.reason = reason,
-                error = chain(status),
-                request.id = id,
-                "the directory did not answer"
-            ),
-            _ => tracing::error!(
-                rpc.method = rpc,
-                rpc.code = ?code,
-                error = chain(status),
-                request.id = id,
-                "the directory's answer could not be used"
-            ),
-        }
+async fn answer<T>(
+    rpc: &'static str,
+    request_id: &str,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Refusal> {
+    // In process nobody else keeps the deadline.
+    let answer = tokio::time::timeout(DEADLINE, call).await;
+    let status = match answer {
+        Ok(Ok(response)) => return Ok(response.into_inner()),
+        Ok(Err(status)) => status,
+        Err(_) => Status::deadline_exceeded("no answer in time"),
+    };
+    let error = scim_error(&status);
+    log(rpc, request_id, &status, &error);
+    Err(Refusal(error))
+}
+
+/// A fault with a reason was logged by the directory, with its cause and under
+/// the same request id; but for a deadline, which has no cause. The others are
+/// seen by nobody else.
+fn log(rpc: &'static str, request_id: &str, status: &Status, error: &ScimError) {
+    let reason = reason(status);
+    let code = status.code();
+    let is_logged = reason.is_some() && code != Code::DeadlineExceeded;
+    match error.status() {
+        status if status < 500 || is_logged => tracing::debug!(
+            rpc.method = rpc,
+            rpc.code = ?code,
+            rpc.reason = reason,
+            http.status = status,
+            request.id = request_id,
+            "the directory answered with an error"
+        ),
+        503 => tracing::warn!(
+            rpc.method = rpc,
+            rpc.code = ?code,
+            rpc.reason = reason,
+            error = chain(status),
+            request.id = request_id,
+            "the directory did not answer"
+        ),
+        _ => tracing::error!(
+            rpc.method = rpc,
+            rpc.code = ?code,
+            error = chain(status),
+            request.id = request_id,
+            "the directory's answer could not be used"
+        ),
     }
 }
 

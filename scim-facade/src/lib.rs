@@ -7,7 +7,10 @@
 //! sends that with the caller's own bearer token, and the answer comes back
 //! the same way. The directory decides who may do what.
 //!
-//! `scim` is pure. Only `translate` and the client know gRPC, only `http` and
+//! OAuth clients get their access tokens on the same way, with [`oauth`] in
+//! the place of `scim`.
+//!
+//! `scim` and `oauth` are pure. Only `translate` and the client know gRPC, only `http` and
 //! the server know axum.
 
 #![cfg_attr(
@@ -22,10 +25,12 @@
 mod client;
 mod config;
 mod http;
+pub mod oauth;
 pub mod scim;
 mod server;
 pub mod translate;
 
 pub use client::DirectoryClient;
 pub use config::Config;
+pub use http::TOKEN_PATH;
 pub use server::Server;

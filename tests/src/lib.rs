@@ -11,6 +11,7 @@
 //! * [`scim`]: a SCIM client that needs a URL and a token only.
 //! * [`raw`]: bytes over TCP, for requests that no HTTP library would send.
 //! * [`grpc`]: the generated clients with a bearer.
+//! * [`oauth`], [`issuer`]: OAuth clients, and who vouches for some of them.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
 //! Assertions panic at the line of the test that called them.
@@ -25,6 +26,8 @@ pub mod binary;
 pub mod cli;
 pub mod fixture;
 pub mod grpc;
+pub mod issuer;
+pub mod oauth;
 pub mod path;
 pub mod raw;
 pub mod replay;

@@ -21,11 +21,7 @@ use crate::{
 };
 
 /// Cases that are not replayed, by file stem, each with its reason.
-pub const EXCLUDED: &[(&str, &str)] = &[
-    ("l15-oauth-token-body", "needs the OAuth token endpoint"),
-    ("l16-oauth-token-basic", "needs the OAuth token endpoint"),
-    ("l17-oauth-token-wif", "needs the OAuth token endpoint"),
-];
+pub const EXCLUDED: &[(&str, &str)] = &[];
 
 /// How many cases are under way at once.
 const WORKERS: usize = 4;
@@ -47,14 +43,14 @@ pub struct Summary {
 }
 
 /// Replays all cases of a folder, each in a fresh tenant of the server;
-/// `offered` fills further placeholders for that tenant.
+/// `offered` fills further placeholders for that tenant and case.
 ///
 /// # Errors
 /// The folder is missing or empty, or a file in it is no case.
 pub fn folder(
     server: &Server,
     folder: &Path,
-    offered: &(dyn Fn(&Tenant) -> Placeholders + Sync),
+    offered: &(dyn Fn(&Tenant, &Case) -> Placeholders + Sync),
 ) -> Result<Summary, String> {
     let (mut excluded, mut cases) = (Vec::new(), Vec::new());
     for (stem, case) in fixture::load(folder)? {
@@ -70,7 +66,7 @@ pub fn folder(
             scope.spawn(|| {
                 while let Some((stem, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let tenant = Tenant::create(server);
-                    if let Err(what) = one(&tenant, case, offered(&tenant)) {
+                    if let Err(what) = one(&tenant, case, offered(&tenant, case)) {
                         let mut failures = failures.lock().expect("no worker panics");
                         failures.push(format!("{stem} ({}): {what}", case.name));
                     }

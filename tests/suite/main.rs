@@ -1,8 +1,8 @@
 //! Everything that muster promises at its edges, against the real binary.
 //!
 //! By capability: [`users`], [`groups`], [`membership`], [`filter`],
-//! [`patch`], [`paging`], [`versions`], [`discovery`], [`grpc`]. By property:
-//! [`auth`], [`tenancy`], [`errors`], [`concurrency`], [`secrets`],
+//! [`patch`], [`paging`], [`versions`], [`discovery`], [`grpc`], [`oauth`]. By
+//! property: [`auth`], [`tenancy`], [`errors`], [`concurrency`], [`secrets`],
 //! [`binary`]. From outside: [`replay`]. About the sources: [`tidy`],
 //! [`supply`].
 //!
@@ -23,6 +23,7 @@ mod filter;
 mod groups;
 mod grpc;
 mod membership;
+mod oauth;
 mod paging;
 mod patch;
 mod replay;

@@ -7,6 +7,8 @@ use std::{
 
 use muster_tests::{
     binary::workspace,
+    fixture::Case,
+    oauth,
     replay::{self, Placeholders},
     server::Server,
     tenant::Tenant,
@@ -62,9 +64,9 @@ fn replay_folder(folder: &Path) {
     );
 }
 
-/// What this server offers beyond a bearer: nothing yet.
-fn offered(_: &Tenant) -> Placeholders {
-    Placeholders::new()
+/// What this server offers beyond a bearer.
+fn offered(tenant: &Tenant, case: &Case) -> Placeholders {
+    oauth::placeholders(Server::shared(), tenant, case)
 }
 
 /// Past the test runner's capture, so that a green run shows it too.

@@ -56,6 +56,7 @@ const TWICE: &[(&str, &str)] = &[
         "syn",
         "derive macros move from 2 to 3 one by one, at build time",
     ),
+    ("untrusted", "aws-lc-rs uses 0.7, rustls-webpki 0.9"),
 ];
 
 #[derive(Deserialize)]

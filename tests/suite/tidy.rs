@@ -145,6 +145,20 @@ fn tonic_stays_where_grpc_is_spoken() {
 }
 
 #[test]
+fn other_issuers_are_met_in_one_place() {
+    assert_absent(
+        "directory/src",
+        &["jsonwebtoken"],
+        &["directory/src/signing"],
+    );
+    let client = ["hyper", "hyper_util", "hyper_rustls", "rustls"];
+    assert_absent("directory/src", &client, &["directory/src/issuers"]);
+    for folder in ["scim-facade/src", "muster/src", "proto/src"] {
+        assert_absent(folder, &["jsonwebtoken", "hyper_util", "rustls"], &[]);
+    }
+}
+
+#[test]
 fn axum_stays_where_http_is_spoken() {
     assert_absent(
         "scim-facade/src",

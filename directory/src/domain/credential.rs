@@ -1,6 +1,7 @@
-//! Secrets of provisioning clients: `musc_<key id>_<secret><checksum>`.
+//! What proves a provisioning client: a secret, or another issuer's word.
 //!
-//! The prefix and the checksum make leaked secrets findable without false
+//! Secrets read `musc_<key id>_<secret><checksum>`. The prefix tells what the
+//! secret is for, so that one kind never passes for another. The prefix and the checksum make leaked secrets findable without false
 //! alarms, and let a mistyped one be refused without a look at the database.
 //! The key id (64 bits) finds the record, the secret (256 bits) proves it; only
 //! the SHA-256 of the whole is kept. No slow hash: the secret is random.
@@ -12,10 +13,95 @@ use subtle::ConstantTimeEq as _;
 
 use super::history::hex;
 
+/// How the holder of a credential proves to be its holder. Nothing in it is
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// By a secret.
+    Secret(KeptSecret),
+    /// By an assertion of its own issuer (RFC 7523).
+    Federated(Federation),
+}
+
+impl Proof {
+    /// The kind of the credential, as operators and the database spell it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Secret(kept) => match kept.purpose {
+                Purpose::Bearer => "bearer",
+                Purpose::Client => "oauth-client",
+            },
+            Self::Federated(_) => "federated",
+        }
+    }
+
+    /// Whether the holder trades it for access tokens (RFC 6749 section 4.4)
+    /// and sends those, never the credential itself.
+    pub fn is_oauth(&self) -> bool {
+        match self {
+            Self::Secret(kept) => kept.purpose == Purpose::Client,
+            Self::Federated(_) => true,
+        }
+    }
+}
+
+/// What is kept of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The part of the secret that finds it.
+    pub key_id: String,
+    /// SHA-256 of the secret, in hexadecimal.
+    pub hash: String,
+}
+
+/// What kind of credential is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A secret that is sent with every request.
+    Bearer,
+    /// A secret that is traded for access tokens.
+    OauthClient,
+    /// An assertion of another issuer that is traded for access tokens.
+    Federated(Federation),
+}
+
+/// Whose word is taken for a client, and what it must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Federation {
+    /// URL of the issuer: `iss`. Its keys are found below it (OpenID Connect
+    /// Discovery).
+    pub issuer: String,
+    /// Whom the issuer must name: `sub`.
+    pub subject: String,
+    /// For whom the assertion must be meant: `aud`.
+    pub audience: String,
+}
+
+/// What a secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Sent with every request.
+    Bearer,
+    /// Sent to the token endpoint alone.
+    Client,
+}
+
+impl Purpose {
+    /// Of equal length, so that a secret's parts stand at fixed places.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Bearer => "musc_",
+            Self::Client => "muss_",
+        }
+    }
+}
+
 /// Random bytes that one secret takes.
 pub const RANDOM_BYTES: usize = KEY_BYTES + SECRET_BYTES;
 
-const PREFIX: &str = "musc_";
+const PREFIX_LENGTH: usize = 5;
 const KEY_BYTES: usize = 8;
 const KEY_DIGITS: usize = 11;
 const SECRET_BYTES: usize = 32;
@@ -29,19 +115,21 @@ pub struct Secret(String);
 
 impl Secret {
     /// Makes a secret of these random bytes.
-    pub fn new(random: &[u8; RANDOM_BYTES]) -> Self {
+    pub fn new(purpose: Purpose, random: &[u8; RANDOM_BYTES]) -> Self {
         let (key, secret) = random.split_at(KEY_BYTES);
         let key_id = base62(key, KEY_DIGITS);
-        let body = format!("{PREFIX}{key_id}_{}", base62(secret, SECRET_DIGITS));
+        let body = base62(secret, SECRET_DIGITS);
+        let body = format!("{}{key_id}_{body}", purpose.prefix());
         let checksum = checksum(&body);
         Self(body + &checksum)
     }
 
-    /// Recognises a secret; `None` for what cannot be one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let length = PREFIX.len() + KEY_DIGITS + 1 + SECRET_DIGITS + CHECKSUM_DIGITS;
-        let shaped = text.len() == length && text.is_ascii() && text.starts_with(PREFIX);
-        if !shaped || text.as_bytes()[PREFIX.len() + KEY_DIGITS] != b'_' {
+    /// Recognises a secret for this purpose; `None` for what cannot be one.
+    pub fn parse(purpose: Purpose, text: &str) -> Option<Self> {
+        let length = PREFIX_LENGTH + KEY_DIGITS + 1 + SECRET_DIGITS + CHECKSUM_DIGITS;
+        let prefixed = text.starts_with(purpose.prefix());
+        let shaped = prefixed && text.len() == length && text.is_ascii();
+        if !shaped || text.as_bytes()[PREFIX_LENGTH + KEY_DIGITS] != b'_' {
             return None;
         }
         let (body, given) = text.split_at(length - CHECKSUM_DIGITS);
@@ -50,7 +138,7 @@ impl Secret {
 
     /// By which the record is found.
     pub fn key_id(&self) -> &str {
-        &self.0[PREFIX.len()..PREFIX.len() + KEY_DIGITS]
+        &self.0[PREFIX_LENGTH..PREFIX_LENGTH + KEY_DIGITS]
     }
 
     /// What is kept of it: SHA-256, in hexadecimal.
@@ -106,16 +194,33 @@ mod tests {
 
     #[test]
     fn a_secret_is_recognised_and_matched() {
-        let secret = Secret::new(&[7; RANDOM_BYTES]);
-        let again = Secret::parse(secret.expose()).expect("it is one");
+        let secret = Secret::new(Purpose::Bearer, &[7; RANDOM_BYTES]);
+        let again = Secret::parse(Purpose::Bearer, secret.expose()).expect("it is one");
         assert_eq!(again, secret);
         assert!(again.matches(&secret.hash()));
-        assert!(!Secret::new(&[8; RANDOM_BYTES]).matches(&secret.hash()));
+        let other = Secret::new(Purpose::Bearer, &[8; RANDOM_BYTES]);
+        assert!(!other.matches(&secret.hash()));
+    }
+
+    #[test]
+    fn a_secret_serves_its_own_purpose_only() {
+        for (purpose, other) in [
+            (Purpose::Bearer, Purpose::Client),
+            (Purpose::Client, Purpose::Bearer),
+        ] {
+            let secret = Secret::new(purpose, &[7; RANDOM_BYTES]);
+            assert!(Secret::parse(purpose, secret.expose()).is_some());
+            assert_eq!(Secret::parse(other, secret.expose()), None);
+            // The checksum covers the prefix.
+            let renamed = secret.expose().replace(purpose.prefix(), other.prefix());
+            assert_eq!(Secret::parse(other, &renamed), None);
+        }
     }
 
     #[test]
     fn what_was_mistyped_is_no_secret() {
-        let text = Secret::new(&[255; RANDOM_BYTES]).expose().to_owned();
+        let text = Secret::new(Purpose::Bearer, &[255; RANDOM_BYTES]);
+        let text = text.expose().to_owned();
         let mistyped = text.replace("musc_", "musc-");
         let flipped = format!("{}{}", &text[..20], &text[20..].to_lowercase());
         for wrong in [
@@ -126,13 +231,13 @@ mod tests {
             &flipped,
             &"é".repeat(33),
         ] {
-            assert_eq!(Secret::parse(wrong), None, "{wrong}");
+            assert_eq!(Secret::parse(Purpose::Bearer, wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let secret = Secret::new(&[9; RANDOM_BYTES]);
+        let secret = Secret::new(Purpose::Client, &[9; RANDOM_BYTES]);
         assert!(format!("{secret:?}").len() < 30);
     }
 

@@ -4,8 +4,8 @@ use muster_proto::{
     resource::{group_to_object, user_to_object},
     schema::{Attribute, ResourceType, Target},
     v1::{
-        self, ComparisonOperator, MemberRef, filter::Node, group_modification, member_ref,
-        patch_operation::Op as WireOp,
+        self, ComparisonOperator, MemberRef, filter::Node, group_modification,
+        issue_connection_token_request as issue, member_ref, patch_operation::Op as WireOp,
     },
     value::{Object, Value},
 };
@@ -22,7 +22,7 @@ use crate::{
         version::Precondition,
     },
     error::{Error, Result},
-    service::{MEMBER_LIMIT, Modification, Reference},
+    service::{ClientProof, MEMBER_LIMIT, Modification, Reference},
 };
 
 /// A user's attributes, without what the server gives.
@@ -56,6 +56,15 @@ fn check_extensions<'a>(
             "must be named by URNs of schemas that have no field of their own",
         )),
         None => Ok(()),
+    }
+}
+
+/// What proves an OAuth client. None is as good as a wrong one.
+pub(super) fn client_proof(proof: Option<&issue::Proof>) -> Result<ClientProof<'_>> {
+    match proof {
+        Some(issue::Proof::ClientSecret(secret)) => Ok(ClientProof::Secret(secret)),
+        Some(issue::Proof::ClientAssertion(jwt)) => Ok(ClientProof::Assertion(jwt)),
+        None => Err(Error::CredentialInvalid),
     }
 }
 

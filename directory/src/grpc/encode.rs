@@ -12,7 +12,7 @@ use crate::{
     cursor::Cursors,
     domain::{Resource, page::Page, resource::ResourceKind, version::etag},
     error::{Error, Result},
-    service::{Counts, View},
+    service::{AccessToken, Counts, View},
     storage::{members::Member, tenants::Connection},
 };
 
@@ -50,6 +50,16 @@ pub(super) fn group(view: View, mask: &Mask) -> Result<v1::Group> {
     group.id = resource.id;
     group.meta = Some(meta);
     Ok(group)
+}
+
+/// An access token, its life in whole seconds: none is told to live longer
+/// than it does.
+pub(super) fn access_token(issued: AccessToken) -> v1::IssueConnectionTokenResponse {
+    let seconds = i64::try_from(issued.expires_in.as_secs()).unwrap_or(i64::MAX);
+    v1::IssueConnectionTokenResponse {
+        access_token: issued.token,
+        expires_in: Some(prost_types::Duration { seconds, nanos: 0 }),
+    }
 }
 
 /// What is stored was conformed to the registry; if it does not fit the

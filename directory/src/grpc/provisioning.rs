@@ -3,7 +3,7 @@
 use muster_proto::v1::{self, provisioning_service_server::ProvisioningService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, encode, status::status};
+use super::{caller, decode, encode, status::status};
 use crate::service::Directory;
 
 pub(super) struct Provisioning(pub(super) Directory);
@@ -19,5 +19,16 @@ impl ProvisioningService for Provisioning {
         let connection = self.0.own_connection(&caller, &id).await.map_err(status)?;
         let connection = Some(encode::connection(connection));
         Ok(Response::new(v1::GetConnectionResponse { connection }))
+    }
+
+    async fn issue_connection_token(
+        &self,
+        request: Request<v1::IssueConnectionTokenRequest>,
+    ) -> Result<Response<v1::IssueConnectionTokenResponse>, Status> {
+        let request = request.into_inner();
+        let proof = decode::client_proof(request.proof.as_ref()).map_err(status)?;
+        let issued = self.0.issue_token(&request.client_id, proof).await;
+        let token = encode::access_token(issued.map_err(status)?);
+        Ok(Response::new(token))
     }
 }

@@ -53,7 +53,7 @@ pub fn status(error: Error) -> Status {
         Error::Taken(taken) => {
             details.set_resource_info("", "", "", taken.attribute());
         }
-        Error::Contention | Error::Unavailable(_) => {
+        Error::Contention | Error::Unavailable(_) | Error::IssuerUnavailable(_) => {
             details.set_retry_info(Some(RETRY));
         }
         _ => {}
@@ -111,6 +111,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
         Error::Contention => (Code::Unavailable, Reason::WriteConflict),
         Error::Unavailable(_) => (Code::Unavailable, Reason::StoreUnavailable),
+        Error::IssuerUnavailable(_) => (Code::Unavailable, Reason::IssuerUnavailable),
         Error::Internal(_) => (Code::Internal, Reason::Internal),
     }
 }
@@ -155,6 +156,13 @@ fn log(error: &Error, reason: ErrorReason) {
             tracing::error!(
                 cause = chain(cause.as_ref()),
                 "the database does not answer"
+            );
+        }
+        Error::IssuerUnavailable(cause) => {
+            // Another's server is down, or the operator named the wrong one.
+            tracing::warn!(
+                cause = chain(cause.as_ref()),
+                "an issuer does not give its keys"
             );
         }
         Error::Contention => tracing::warn!("the database was busy for too long"),

@@ -5,10 +5,11 @@ use crate::{
     auth::Caller,
     domain::{
         Kind,
-        credential::{RANDOM_BYTES, Secret},
+        credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
         history::{Actor, AuditEntry, Change, ChangeKind, ResourceType},
     },
-    error::{Error, Result},
+    error::{Error, Result, Violation},
+    issuers::key_url,
     storage::{
         Tx,
         credentials::{self, Credential},
@@ -20,13 +21,25 @@ use crate::{
 /// Longest name of a tenant, connection or credential, in characters.
 const NAME_LIMIT: usize = 200;
 
+/// Longest subject or audience of a federated client, in bytes.
+const CLAIM_LIMIT: usize = 500;
+
 /// A new credential. The secret exists here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct IssuedCredential {
     /// What is kept.
     pub credential: Credential,
-    /// What the client gets.
-    pub secret: Secret,
+    /// What the client gets; `None` when its own issuer vouches for it.
+    pub secret: Option<Secret>,
+}
+
+/// URLs that are given to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Of the SCIM endpoint.
+    pub tenant_url: String,
+    /// Where OAuth clients get access tokens.
+    pub token_endpoint: String,
 }
 
 /// What a first start made.
@@ -146,10 +159,11 @@ impl Directory {
     pub async fn create_credential(
         &self,
         connection: &Connection,
+        wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
     ) -> Result<IssuedCredential> {
-        let issued = self.new_credential(connection, name, expires_at)?;
+        let issued = self.new_credential(connection, wanted, name, expires_at)?;
         let credential = &issued.credential;
         self.store
             .transact("create_credential", |tx| async move {
@@ -162,14 +176,17 @@ impl Directory {
     fn new_credential(
         &self,
         connection: &Connection,
+        wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
     ) -> Result<IssuedCredential> {
-        let mut random = [0; RANDOM_BYTES];
-        self.source
-            .fill_random(&mut random)
-            .map_err(|e| Error::Internal(e.into()))?;
-        let secret = Secret::new(&random);
+        let (proof, secret) = match wanted {
+            Wanted::Bearer => self.new_secret(Purpose::Bearer)?,
+            Wanted::OauthClient => self.new_secret(Purpose::Client)?,
+            Wanted::Federated(federation) => {
+                (Proof::Federated(checked_federation(federation)?), None)
+            }
+        };
         let now = self.source.now_ms();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(Error::invalid("expires_at", "must be in the future"));
@@ -179,13 +196,26 @@ impl Directory {
             tenant_id: connection.tenant_id.clone(),
             connection_id: connection.id.clone(),
             name: checked_name(name)?,
-            key_id: secret.key_id().to_owned(),
-            secret_hash: secret.hash(),
+            proof,
             created_at: now,
             expires_at,
             revoked_at: None,
         };
         Ok(IssuedCredential { credential, secret })
+    }
+
+    fn new_secret(&self, purpose: Purpose) -> Result<(Proof, Option<Secret>)> {
+        let mut random = [0; RANDOM_BYTES];
+        self.source
+            .fill_random(&mut random)
+            .map_err(|e| Error::Internal(e.into()))?;
+        let secret = Secret::new(purpose, &random);
+        let kept = KeptSecret {
+            purpose,
+            key_id: secret.key_id().to_owned(),
+            hash: secret.hash(),
+        };
+        Ok((Proof::Secret(kept), Some(secret)))
     }
 
     /// The connection's credentials.
@@ -233,7 +263,7 @@ impl Directory {
     pub async fn bootstrap(&self) -> Result<Option<Bootstrap>> {
         let tenant = self.new_tenant("default")?;
         let connection = self.new_connection(&tenant.id, "entra")?;
-        let issued = self.new_credential(&connection, "bootstrap", None)?;
+        let issued = self.new_credential(&connection, Wanted::Bearer, "bootstrap", None)?;
         let made = Bootstrap {
             tenant,
             connection,
@@ -255,28 +285,41 @@ impl Directory {
         Ok(empty.then_some(made))
     }
 
-    /// Remembers the URL under which clients reach this server, for commands
-    /// that print it.
+    /// Remembers the URLs under which clients reach this server, for commands
+    /// that print them.
     ///
     /// # Errors
     /// The database's.
-    pub async fn announce(&self, tenant_url: &str) -> Result<()> {
+    pub async fn announce(&self, urls: &Announcement) -> Result<()> {
+        let urls = [
+            (settings::TENANT_URL, &urls.tenant_url),
+            (settings::TOKEN_ENDPOINT, &urls.token_endpoint),
+        ];
         self.store
             .transact("announce", |tx| async move {
-                if keep(&tx, settings::TENANT_URL, tenant_url.to_owned()).await? != tenant_url {
-                    settings::save(&tx, settings::TENANT_URL, tenant_url.to_owned()).await?;
+                for (name, url) in urls {
+                    if keep(&tx, name, url.clone()).await? != *url {
+                        settings::save(&tx, name, url.clone()).await?;
+                    }
                 }
                 Ok(())
             })
             .await
     }
 
-    /// The URL that the server that last ran announced.
+    /// The URLs that the server that last ran announced.
     ///
     /// # Errors
     /// The database's.
-    pub async fn announced(&self) -> Result<Option<String>> {
-        settings::load(&self.store.single(), settings::TENANT_URL).await
+    pub async fn announced(&self) -> Result<Option<Announcement>> {
+        let tx = self.store.snapshot().await?;
+        let tenant_url = settings::load(&tx, settings::TENANT_URL).await?;
+        let token_endpoint = settings::load(&tx, settings::TOKEN_ENDPOINT).await?;
+        let urls = tenant_url.zip(token_endpoint);
+        Ok(urls.map(|(tenant_url, token_endpoint)| Announcement {
+            tenant_url,
+            token_endpoint,
+        }))
     }
 }
 
@@ -295,6 +338,27 @@ fn checked_name(name: &str) -> Result<String> {
         return Err(Error::invalid("name", rule));
     }
     Ok(name.to_owned())
+}
+
+fn checked_federation(federation: Federation) -> Result<Federation> {
+    let rules = [
+        ("issuer", key_url(&federation.issuer).err()),
+        ("subject", claim_rule(&federation.subject)),
+        ("audience", claim_rule(&federation.audience)),
+    ];
+    let broken = rules.into_iter();
+    let broken = broken.filter_map(|(field, rule)| Some(Violation::new(field, rule?)));
+    let broken: Vec<_> = broken.collect();
+    if broken.is_empty() {
+        return Ok(federation);
+    }
+    Err(Error::Invalid(broken))
+}
+
+fn claim_rule(text: &str) -> Option<&'static str> {
+    let fits = (1..=CLAIM_LIMIT).contains(&text.len());
+    let printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    (!fits || !printable).then_some("must have 1 to 500 bytes, without spaces")
 }
 
 async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {

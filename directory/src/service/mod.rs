@@ -14,7 +14,8 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub use crate::storage::relations::Wants;
-pub use admin::{Bootstrap, IssuedCredential};
+pub use admin::{Announcement, Bootstrap, IssuedCredential};
+pub use auth::{AccessToken, ClientProof};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
 pub use resources::Written;
 pub use view::View;
@@ -23,6 +24,7 @@ use crate::{
     clock::Source,
     cursor::{Cursors, KEY_BYTES},
     error::{Error, Result},
+    issuers::Issuers,
     storage::{Store, settings},
 };
 
@@ -32,6 +34,7 @@ pub struct Directory {
     store: Store,
     source: Arc<dyn Source>,
     cursors: Cursors,
+    issuers: Arc<Issuers>,
 }
 
 impl Directory {
@@ -63,6 +66,7 @@ impl Directory {
             store,
             source,
             cursors,
+            issuers: Arc::default(),
         })
     }
 

@@ -16,6 +16,7 @@ use crate::{
     auth::{CONNECTION_SCOPES, Caller},
     clock::RandomError,
     domain::{
+        credential::Wanted,
         history::{ChangeKind, chain},
         patch::{Op, Operation, Path},
         resource::ResourceKind,
@@ -24,6 +25,8 @@ use crate::{
     error::Taken,
     storage::history::tests_support::{History, history},
 };
+
+mod oauth;
 
 /// Time and identifiers that count up.
 #[derive(Debug, Default)]
@@ -104,6 +107,11 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The secret of a credential that has one.
+fn exposed(issued: &IssuedCredential) -> &str {
+    issued.secret.as_ref().expect("it has one").expose()
 }
 
 async fn caller(directory: &Directory, tenant: &str) -> Caller {
@@ -392,15 +400,15 @@ async fn credentials_are_good_until_revoked_or_expired() {
         .unwrap();
     let soon = directory.source.now_ms() + 3;
     let lasting = directory
-        .create_credential(&connection, "a", None)
+        .create_credential(&connection, Wanted::Bearer, "a", None)
         .await
         .unwrap();
     let short = directory
-        .create_credential(&connection, "b", Some(soon))
+        .create_credential(&connection, Wanted::Bearer, "b", Some(soon))
         .await
         .unwrap();
 
-    let token = lasting.secret.expose();
+    let token = exposed(&lasting);
     let found = directory
         .authenticate(token, Some(&connection.id))
         .await
@@ -413,12 +421,7 @@ async fn credentials_are_good_until_revoked_or_expired() {
             .is_err()
     );
     directory.source.now_ms();
-    assert!(
-        directory
-            .authenticate(short.secret.expose(), None)
-            .await
-            .is_err()
-    );
+    assert!(directory.authenticate(exposed(&short), None).await.is_err());
     directory
         .revoke_credential(&tenant.id, &lasting.credential.id)
         .await

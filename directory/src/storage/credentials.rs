@@ -6,7 +6,10 @@ use sea_orm::{
 };
 
 use super::{Tx, entity::credentials};
-use crate::error::Result;
+use crate::{
+    domain::credential::{Federation, KeptSecret, Proof, Purpose},
+    error::{Error, Result},
+};
 
 /// What is kept of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +22,8 @@ pub struct Credential {
     pub connection_id: String,
     /// What people call it.
     pub name: String,
-    /// The part of the secret that finds it.
-    pub key_id: String,
-    /// SHA-256 of the secret, in hexadecimal.
-    pub secret_hash: String,
+    /// What proves its holder.
+    pub proof: Proof,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
     /// Milliseconds since the Unix epoch; `None`: never.
@@ -31,19 +32,51 @@ pub struct Credential {
     pub revoked_at: Option<i64>,
 }
 
-impl From<credentials::Model> for Credential {
-    fn from(row: credentials::Model) -> Self {
-        Self {
+impl Credential {
+    /// Whether it is good at this time.
+    pub fn is_live(&self, now_ms: i64) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at > now_ms)
+    }
+}
+
+impl TryFrom<credentials::Model> for Credential {
+    type Error = Error;
+
+    fn try_from(mut row: credentials::Model) -> Result<Self> {
+        let proof = proof(&mut row);
+        let broken =
+            || Error::internal(format!("credentials: {}: kind and columns differ", row.id));
+        Ok(Self {
+            proof: proof.ok_or_else(broken)?,
             id: row.id,
             tenant_id: row.tenant_id,
             connection_id: row.connection_id,
             name: row.name,
-            key_id: row.key_id,
-            secret_hash: row.secret_hash,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
-        }
+        })
+    }
+}
+
+/// Takes the columns that the row's kind has.
+fn proof(row: &mut credentials::Model) -> Option<Proof> {
+    let mut secret = |purpose| {
+        Some(Proof::Secret(KeptSecret {
+            purpose,
+            key_id: row.key_id.take()?,
+            hash: row.secret_hash.take()?,
+        }))
+    };
+    match row.kind.as_str() {
+        "bearer" => secret(Purpose::Bearer),
+        "oauth-client" => secret(Purpose::Client),
+        "federated" => Some(Proof::Federated(Federation {
+            issuer: row.issuer.take()?,
+            subject: row.subject.take()?,
+            audience: row.audience.take()?,
+        })),
+        _ => None,
     }
 }
 
@@ -52,13 +85,21 @@ impl From<credentials::Model> for Credential {
 /// # Errors
 /// The database's.
 pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
+    let (secret, federation) = match &credential.proof {
+        Proof::Secret(secret) => (Some(secret.clone()), None),
+        Proof::Federated(federation) => (None, Some(federation.clone())),
+    };
     let row = credentials::ActiveModel {
         id: Set(credential.id.clone()),
         tenant_id: Set(credential.tenant_id.clone()),
         connection_id: Set(credential.connection_id.clone()),
         name: Set(credential.name.clone()),
-        key_id: Set(credential.key_id.clone()),
-        secret_hash: Set(credential.secret_hash.clone()),
+        kind: Set(credential.proof.kind().to_owned()),
+        key_id: Set(secret.as_ref().map(|kept| kept.key_id.clone())),
+        secret_hash: Set(secret.map(|kept| kept.hash)),
+        issuer: Set(federation.as_ref().map(|f| f.issuer.clone())),
+        subject: Set(federation.as_ref().map(|f| f.subject.clone())),
+        audience: Set(federation.map(|f| f.audience)),
         created_at: Set(credential.created_at),
         expires_at: Set(credential.expires_at),
         revoked_at: Set(credential.revoked_at),
@@ -78,7 +119,19 @@ pub async fn find_by_key(tx: &Tx, key_id: &str) -> Result<Option<Credential>> {
         .filter(credentials::Column::KeyId.eq(key_id))
         .one(&tx.connection())
         .await?;
-    Ok(row.map(Into::into))
+    row.map(TryInto::try_into).transpose()
+}
+
+/// The credential with this id, of whatever tenant: whoever names it by its id
+/// alone has still to prove that it is his.
+///
+/// # Errors
+/// The database's.
+pub async fn find_anywhere(tx: &Tx, id: &str) -> Result<Option<Credential>> {
+    let row = credentials::Entity::find_by_id(id.to_owned())
+        .one(&tx.connection())
+        .await?;
+    row.map(TryInto::try_into).transpose()
 }
 
 /// The tenant's credential with this id.
@@ -90,7 +143,7 @@ pub async fn find(tx: &Tx, tenant_id: &str, id: &str) -> Result<Option<Credentia
         .filter(credentials::Column::TenantId.eq(tenant_id))
         .one(&tx.connection())
         .await?;
-    Ok(row.map(Into::into))
+    row.map(TryInto::try_into).transpose()
 }
 
 /// The connection's credentials, in the order of their ids.
@@ -103,7 +156,7 @@ pub async fn list(tx: &Tx, connection_id: &str) -> Result<Vec<Credential>> {
         .order_by_asc(credentials::Column::Id)
         .all(&tx.connection())
         .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Marks the credential as revoked.

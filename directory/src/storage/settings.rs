@@ -14,6 +14,9 @@ pub const CURSOR_KEY: &str = "cursor_key";
 /// URL under which clients reach the SCIM endpoint of the server that last ran.
 pub const TENANT_URL: &str = "tenant_url";
 
+/// URL at which OAuth clients get access tokens from that server.
+pub const TOKEN_ENDPOINT: &str = "token_endpoint";
+
 /// The setting's value.
 ///
 /// # Errors

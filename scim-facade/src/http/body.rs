@@ -30,6 +30,18 @@ pub(super) async fn read(
         let detail = "The body must be application/scim+json or application/json.";
         return Err(ScimError::new(415, detail));
     }
+    read_bounded(headers, body, limit).await
+}
+
+/// Reads a body of any media type.
+///
+/// # Errors
+/// As [`read`]; 415 only for a body that is encoded.
+pub(super) async fn read_bounded(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, ScimError> {
     if is_encoded(headers) {
         return Err(ScimError::new(415, "The body must not be encoded."));
     }

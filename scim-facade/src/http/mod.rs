@@ -12,6 +12,7 @@ mod operations;
 mod precondition;
 mod query;
 mod reply;
+mod token;
 mod users;
 
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use axum::{
     http::{StatusCode, Uri},
     middleware,
     response::Response,
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any, get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::exchange::{BasePath, endpoint};
+pub use self::token::TOKEN_PATH;
 use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
 
 /// Renders metrics in the text format of Prometheus.
@@ -47,7 +49,8 @@ pub(crate) fn router(facade: Facade) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
-        .route("/metrics", get(operations::metrics));
+        .route("/metrics", get(operations::metrics))
+        .route(TOKEN_PATH, post(token::issue));
     let mut seen = Vec::new();
     for path in &app.config.base_paths {
         let base = path.trim_end_matches('/').to_owned();

@@ -16,6 +16,7 @@ use muster_proto::{
     v1::{
         self, ErrorReason,
         group_service_server::{GroupService, GroupServiceServer},
+        issue_connection_token_request::Proof,
         member_ref,
         provisioning_service_server::{ProvisioningService, ProvisioningServiceServer},
     },
@@ -24,7 +25,9 @@ use tower::{ServiceExt as _, util::MapRequest};
 
 use super::*;
 
-/// Knows one credential and nothing else.
+mod token;
+
+/// Knows one credential and one client, and nothing else.
 struct Doorkeeper;
 
 #[tonic::async_trait]
@@ -41,9 +44,36 @@ impl ProvisioningService for Doorkeeper {
         if known && connection.is_none_or(|id| id == "c1") {
             return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
         }
-        let code = tonic::Code::Unauthenticated;
-        Err(refusal(code, ErrorReason::CredentialInvalid))
+        Err(who())
     }
+
+    async fn issue_connection_token(
+        &self,
+        request: tonic::Request<v1::IssueConnectionTokenRequest>,
+    ) -> Result<tonic::Response<v1::IssueConnectionTokenResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let proof = (request.client_id.as_str(), request.proof);
+        let ("c", Some(Proof::ClientSecret(secret))) = proof else {
+            return Err(who());
+        };
+        match secret.as_str() {
+            "good" => Ok(tonic::Response::new(v1::IssueConnectionTokenResponse {
+                access_token: "t".to_owned(),
+                expires_in: Some(prost_types::Duration {
+                    seconds: 3600,
+                    nanos: 0,
+                }),
+            })),
+            "down" => Err(tonic::Status::unavailable("gone")),
+            "broken" => Err(tonic::Status::internal("broken")),
+            _ => Err(who()),
+        }
+    }
+}
+
+fn who() -> tonic::Status {
+    let code = tonic::Code::Unauthenticated;
+    refusal(code, ErrorReason::CredentialInvalid)
 }
 
 fn refusal(code: tonic::Code, reason: ErrorReason) -> tonic::Status {
@@ -173,7 +203,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
             "/scim/".to_owned(),
             "/scim".to_owned(),
         ],
-        body_limit: 64,
+        body_limit: 128,
         ..Config::default()
     };
     let router = router(Facade {
@@ -239,7 +269,7 @@ fn faults_of_requests() {
         "invalidSyntax",
     );
     check("POST", "/scim/v2/Users", "{}", 400, "invalidValue");
-    check("POST", "/scim/v2/Users", &" ".repeat(65), 413, "");
+    check("POST", "/scim/v2/Users", &" ".repeat(129), 413, "");
     check("GET", "/scim/v2/Users?filter=x", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=", "", 400, "invalidFilter");
     check("GET", "/scim/v2/Users?filter=%ff", "", 400, "invalidSyntax");
@@ -360,7 +390,7 @@ async fn is_read(token: &str, length: usize) -> (u16, bool) {
 #[tokio::test]
 async fn bodies_are_read_when_they_are_worth_it() {
     assert_eq!(is_read("good", 3).await, (400, true));
-    assert_eq!(is_read("good", 65).await, (413, false), "too long");
+    assert_eq!(is_read("good", 129).await, (413, false), "too long");
     assert_eq!(is_read("bad", 3).await, (401, false), "a stranger's");
 }
 

@@ -36,20 +36,7 @@ pub fn service_provider_config(links: &Links) -> Json {
         ("changePassword", supported(false)),
         ("sort", supported(false)),
         ("etag", supported(true)),
-        (
-            "authenticationSchemes",
-            vec![Json::object([
-                ("type", "oauthbearertoken".into()),
-                ("name", "OAuth Bearer Token".into()),
-                (
-                    "description",
-                    "A bearer token in the Authorization header.".into(),
-                ),
-                ("specUri", "https://www.rfc-editor.org/info/rfc6750".into()),
-                ("primary", true.into()),
-            ])]
-            .into(),
-        ),
+        ("authenticationSchemes", authentication_schemes()),
         (
             "meta",
             meta(
@@ -58,6 +45,32 @@ pub fn service_provider_config(links: &Links) -> Json {
             ),
         ),
     ])
+}
+
+/// Every request carries a bearer token; the second scheme is a way to get
+/// one.
+fn authentication_schemes() -> Json {
+    let bearer = Json::object([
+        ("type", "oauthbearertoken".into()),
+        ("name", "OAuth Bearer Token".into()),
+        (
+            "description",
+            "A bearer token in the Authorization header.".into(),
+        ),
+        ("specUri", "https://www.rfc-editor.org/info/rfc6750".into()),
+        ("primary", true.into()),
+    ]);
+    let clients = Json::object([
+        ("type", "oauth2".into()),
+        ("name", "OAuth 2.0 Client Credentials".into()),
+        (
+            "description",
+            "An access token from /oauth2/token, for a client secret or a client assertion.".into(),
+        ),
+        ("specUri", "https://www.rfc-editor.org/info/rfc6749".into()),
+        ("primary", false.into()),
+    ]);
+    vec![bearer, clients].into()
 }
 
 /// Answer of `/ResourceTypes`.

@@ -6,4 +6,5 @@ pub mod group;
 pub mod list;
 pub mod patch;
 pub mod status;
+pub mod token;
 pub mod user;

@@ -42,7 +42,9 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         UserNameTaken | ExternalIdTaken | DisplayNameTaken => typed(ScimType::Uniqueness),
         UserNotFound | GroupNotFound | ConnectionNotFound => ScimError::new(404, status.message()),
         EtagMismatch => ScimError::new(412, status.message()),
-        WriteConflict | StoreUnavailable | DeadlineExceeded => ScimError::unavailable(),
+        WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded => {
+            ScimError::unavailable()
+        }
         Internal | Unspecified => ScimError::internal(),
     }
 }

@@ -1,0 +1,150 @@
+//! The keys of other issuers, as far as they are known.
+//!
+//! Keys are asked for when they are needed and kept for an hour. An issuer
+//! that rotates its keys signs with one that is not known yet: it is asked
+//! again, but at most once a minute, whatever callers send. While it does not
+//! answer, the keys that are known go on to count.
+
+mod address;
+mod fetch;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use self::address::key_url;
+use self::fetch::Fetch;
+use crate::{
+    error::{Error, Result},
+    signing::Keys,
+};
+
+/// How long keys are good without another look.
+const FRESH_MS: i64 = 60 * 60 * 1000;
+
+/// How long an issuer whose keys are known is left in peace after a look.
+const PAUSE_MS: i64 = 60 * 1000;
+
+/// The same for an issuer of whom nothing is known: without its keys nobody
+/// gets in, so it is asked again sooner.
+const SHORT_PAUSE_MS: i64 = 5 * 1000;
+
+/// Issuers and their keys.
+#[derive(Debug, Default)]
+pub struct Issuers {
+    fetch: Fetch,
+    /// As many as operators have named; callers cannot add to it.
+    known: Mutex<HashMap<String, Arc<Issuer>>>,
+}
+
+#[derive(Debug, Default)]
+struct Issuer {
+    state: Mutex<State>,
+    /// Held while the issuer is asked, so that many callers ask once.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    keys: Option<Arc<Keys>>,
+    /// When they came; milliseconds since the Unix epoch.
+    fetched_ms: i64,
+    /// When the issuer was last asked, and whether it gave no answer.
+    asked_ms: Option<i64>,
+    failed: bool,
+}
+
+impl Issuers {
+    /// The issuer's keys. The one with this id is among them unless the issuer
+    /// does not have it.
+    ///
+    /// # Errors
+    /// [`Error::IssuerUnavailable`] when that cannot be told.
+    pub async fn keys(&self, issuer: &str, key_id: &str, now_ms: i64) -> Result<Arc<Keys>> {
+        let known = self.issuer(issuer);
+        if let Some(keys) = known.fresh(key_id, now_ms) {
+            return Ok(keys);
+        }
+        let _asking = known.asking.lock().await;
+        // Whoever held it until now may have asked.
+        if let Some(answer) = known.answer(key_id, now_ms) {
+            return answer;
+        }
+        known.begin(now_ms);
+        match self.fetch.keys(issuer).await {
+            Ok(keys) => Ok(known.learn(keys, now_ms)),
+            Err(cause) => known.make_do(key_id, cause),
+        }
+    }
+
+    fn issuer(&self, url: &str) -> Arc<Issuer> {
+        let mut known = lock(&self.known);
+        if let Some(issuer) = known.get(url) {
+            return Arc::clone(issuer);
+        }
+        Arc::clone(known.entry(url.to_owned()).or_default())
+    }
+}
+
+impl Issuer {
+    /// The keys, if they are not too old and the wanted one is among them.
+    fn fresh(&self, key_id: &str, now_ms: i64) -> Option<Arc<Keys>> {
+        let state = lock(&self.state);
+        let fresh = now_ms - state.fetched_ms < FRESH_MS;
+        state.keys.clone().filter(|keys| fresh && keys.has(key_id))
+    }
+
+    /// What can be said without asking; `None`: ask. Nobody must be asking.
+    fn answer(&self, key_id: &str, now_ms: i64) -> Option<Result<Arc<Keys>>> {
+        if let Some(keys) = self.fresh(key_id, now_ms) {
+            return Some(Ok(keys));
+        }
+        let state = lock(&self.state).clone();
+        let pause = if state.keys.is_some() {
+            PAUSE_MS
+        } else {
+            SHORT_PAUSE_MS
+        };
+        if state.asked_ms.is_none_or(|at| now_ms - at >= pause) {
+            return None;
+        }
+        let usable = |keys: &Arc<Keys>| !state.failed || keys.has(key_id);
+        let keys = state.keys.filter(usable);
+        Some(keys.ok_or_else(|| Error::IssuerUnavailable("it was silent just now".into())))
+    }
+
+    /// Counts as unanswered until it is answered: the caller may go away.
+    fn begin(&self, now_ms: i64) {
+        let mut state = lock(&self.state);
+        state.asked_ms = Some(now_ms);
+        state.failed = true;
+    }
+
+    fn learn(&self, keys: Keys, now_ms: i64) -> Arc<Keys> {
+        let keys = Arc::new(keys);
+        let mut state = lock(&self.state);
+        state.keys = Some(Arc::clone(&keys));
+        state.fetched_ms = now_ms;
+        state.failed = false;
+        keys
+    }
+
+    fn make_do(&self, key_id: &str, cause: fetch::Error) -> Result<Arc<Keys>> {
+        match lock(&self.state).keys.clone() {
+            Some(keys) if keys.has(key_id) => {
+                tracing::warn!(%cause, "an issuer does not answer; its former keys count");
+                Ok(keys)
+            }
+            _ => Err(Error::IssuerUnavailable(cause.into())),
+        }
+    }
+}
+
+/// A panic elsewhere leaves a state that is old at worst.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
