@@ -23,7 +23,7 @@ cargo build --release --locked
 
 data=$(pwd)/quickstart-data
 rm -rf "$data" && mkdir -p "$data"
-target/release/muster serve --bootstrap --database-url "sqlite://$data/muster.db" \
+"${CARGO_TARGET_DIR:-target}/release/muster" serve --bootstrap --database-url "sqlite://$data/muster.db" \
     --http-listen "${HTTP_LISTEN:-127.0.0.1:8080}" --grpc-listen "${GRPC_LISTEN:-127.0.0.1:50051}" \
     >"$data/out" 2>"$data/log" &
 server=$!

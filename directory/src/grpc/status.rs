@@ -151,17 +151,17 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 
 fn log(error: &Error, reason: ErrorReason) {
     match error {
-        Error::Internal(cause) => tracing::error!(cause = chain(cause.as_ref()), "internal error"),
+        Error::Internal(cause) => tracing::error!(error = chain(cause.as_ref()), "internal error"),
         Error::Unavailable(cause) => {
             tracing::error!(
-                cause = chain(cause.as_ref()),
+                error = chain(cause.as_ref()),
                 "the database does not answer"
             );
         }
         Error::IssuerUnavailable(cause) => {
             // Another's server is down, or the operator named the wrong one.
             tracing::warn!(
-                cause = chain(cause.as_ref()),
+                error = chain(cause.as_ref()),
                 "an issuer does not give its keys"
             );
         }

@@ -88,6 +88,19 @@ impl Path {
         Self::new(urn, "", None)
     }
 
+    /// A whole extension that nobody registered, read as an attribute of one:
+    /// `urn:x:1.0:level` as `level` of `urn:x:1.0`. Behind a version, names of
+    /// resource types begin with a capital, so those stay what they are.
+    pub(super) fn last_part_as_attribute(&self) -> Option<Self> {
+        let registered = SCHEMAS.iter().any(|schema| schema.is(&self.schema));
+        if registered || !self.attribute.is_empty() {
+            return None;
+        }
+        let (schema, attribute) = self.schema.rsplit_once(':')?;
+        let begins_small = attribute.starts_with(|c: char| c.is_ascii_lowercase());
+        (begins_small && is_name(attribute)).then(|| Self::new(schema, attribute, None))
+    }
+
     /// Looks the path up. `None` when the resource has no such attribute.
     pub fn resolve(&self, resource: &'static ResourceType) -> Option<AttrPath> {
         let target = resource

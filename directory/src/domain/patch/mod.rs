@@ -1,7 +1,7 @@
 //! PATCH: RFC 7644 section 3.5.2, applied to a resource.
 //!
 //! Pure and strict. Accents of provisioning clients are translated before
-//! operations get here. Values pass through [`conform`](super::conform), so a
+//! operations get here. Values pass through [`conform`], so a
 //! patched resource is as sound as a created one; a list of operations is
 //! applied to a copy, so that the first error leaves nothing behind.
 //!

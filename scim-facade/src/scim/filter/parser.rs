@@ -51,7 +51,8 @@ pub fn parse_path(text: &str) -> Result<PatchPath, Error> {
 }
 
 /// Reads a path whose value is at hand: the URN of an unknown extension with
-/// attributes as its value is that extension, whatever its last part is.
+/// attributes as its value is that extension, whatever its last part is; with
+/// a simple value its last part is an attribute.
 ///
 /// # Errors
 /// As [`parse`].
@@ -64,7 +65,15 @@ pub fn parse_key(text: &str, value: Option<&Json>) -> Result<PatchPath, Error> {
             filter: None,
         });
     }
-    parse_path(text)
+    let mut parsed = parse_path(text)?;
+    let simple = matches!(
+        value,
+        Some(Json::String(_) | Json::Number(_) | Json::Bool(_))
+    );
+    if simple && let Some(path) = parsed.path.last_part_as_attribute() {
+        parsed.path = path;
+    }
+    Ok(parsed)
 }
 
 struct Parser<'a> {

@@ -512,3 +512,16 @@ fn removing_members() {
         );
     }
 }
+
+#[test]
+fn the_value_tells_an_extension_from_its_attribute() {
+    let urn = "urn:x:ext:1.0";
+    user(
+        &format!(r#""op":"add","path":"{urn}:level","value":"8""#),
+        Ok(&[r#"Add urn:x:ext:1.0:level "8""#]),
+    );
+    user(
+        &format!(r#""op":"add","path":"{urn}","value":{{"level":"8"}}"#),
+        Ok(&[r#"Add urn:x:ext:1.0:level "8""#]),
+    );
+}
