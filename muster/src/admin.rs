@@ -55,7 +55,12 @@ async fn tenant(command: Tenant, directory: &Directory) -> anyhow::Result<()> {
             let tenants: Vec<_> = tenants.iter().map(output::tenant).collect();
             output::many(&tenants, json)?;
         }
-        Tenant::Show { tenant, json } => {
+        Tenant::Show {
+            tenant,
+            named,
+            json,
+        } => {
+            let tenant = tenant.or(named).unwrap_or_else(|| "default".to_owned());
             let tenant = directory.find_tenant(&tenant).await?;
             output::one(&output::tenant(&tenant), json)?;
         }
@@ -86,9 +91,12 @@ async fn connection(
         }
         Connection::Show {
             connection,
+            named,
             tenant,
             json,
         } => {
+            // One of the two is there; the parser sees to it.
+            let connection = connection.or(named).unwrap_or_default();
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let connection = directory.find_connection(&tenant.id, &connection).await?;
             output::one(&output::connection(&connection, &url), json)?;

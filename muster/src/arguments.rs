@@ -177,9 +177,11 @@ pub(crate) enum Tenant {
     },
     /// Show one tenant
     Show {
-        /// Id or name of the tenant
-        #[arg(default_value = "default")]
-        tenant: String,
+        /// Id or name of the tenant [default: default]
+        tenant: Option<String>,
+        /// The same
+        #[arg(long = "tenant", value_name = "TENANT", conflicts_with = "tenant")]
+        named: Option<String>,
         /// Form of the result.
         #[command(flatten)]
         json: Json,
@@ -213,7 +215,15 @@ pub(crate) enum Connection {
     /// Show one connection
     Show {
         /// Id or name of the connection
-        connection: String,
+        #[arg(required_unless_present = "named")]
+        connection: Option<String>,
+        /// The same
+        #[arg(
+            long = "connection",
+            value_name = "CONNECTION",
+            conflicts_with = "connection"
+        )]
+        named: Option<String>,
         /// Whose.
         #[command(flatten)]
         tenant: InTenant,

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
-    telemetry::init(settings);
+    telemetry::init(settings, &command);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -23,7 +23,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?settings, "starting");
     let shutdown = Shutdown::on_signals(settings.grace())?;
     let metrics = record_metrics()?;
-    match settings.role {
+    let served = match settings.role {
         Role::All | Role::Directory => with_directory(settings, &shutdown, metrics).await,
         Role::Scim => {
             let channel = Endpoint::from_shared(settings.directory_url.clone())
@@ -34,7 +34,9 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
             warn_if_public("HTTP", http.local_addr());
             run(None, Some(http), &shutdown).await
         }
-    }
+    };
+    tracing::info!("stopped");
+    served
 }
 
 /// How long the database may take to close.
@@ -93,7 +95,6 @@ async fn with_directory(
     if close.await.is_err() {
         tracing::warn!("the database was still busy");
     }
-    tracing::info!("stopped");
     result
 }
 

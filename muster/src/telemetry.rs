@@ -2,15 +2,25 @@
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::{arguments::LogFormat, settings::Settings};
+use crate::{
+    arguments::{Command, LogFormat},
+    settings::Settings,
+};
 
 /// What is logged when `RUST_LOG` does not say otherwise.
 const DEFAULT_FILTER: &str = "info";
 
+/// The same for admin commands, whose result is all that is asked for.
+const QUIET_FILTER: &str = "warn";
+
 /// Sends log lines to standard error, so that standard output stays for
 /// results.
-pub(crate) fn init(settings: &Settings) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| DEFAULT_FILTER.into());
+pub(crate) fn init(settings: &Settings, command: &Command) {
+    let default = match command {
+        Command::Serve(_) => DEFAULT_FILTER,
+        Command::Admin(_) => QUIET_FILTER,
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => lines.with_ansi(false).with_target(false).init(),

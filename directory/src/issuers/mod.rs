@@ -133,7 +133,7 @@ impl Issuer {
     fn make_do(&self, key_id: &str, cause: fetch::Error) -> Result<Arc<Keys>> {
         match lock(&self.state).keys.clone() {
             Some(keys) if keys.has(key_id) => {
-                tracing::warn!(%cause, "an issuer does not answer; its former keys count");
+                tracing::warn!(error = %cause, "an issuer does not answer; its former keys count");
                 Ok(keys)
             }
             _ => Err(Error::IssuerUnavailable(cause.into())),
