@@ -378,3 +378,22 @@ fn work_is_bounded() {
     let refused = patched(json!({URN: {"list": half}}), Op::Add, &at, json!(other));
     assert!(matches!(refused, Err(Error::Invalid(_))));
 }
+
+/// Answers must fit a message: a user cannot be grown past it bit by bit.
+#[test]
+fn a_resource_cannot_outgrow_its_limit() {
+    let mut resource = user(json!({}));
+    let text = "x".repeat(conform::TEXT_LIMIT);
+    let grow = |n: usize| Operation {
+        op: Op::Add,
+        path: path(&format!("{URN}|part{n}")),
+        value: text.as_str().into(),
+    };
+    for n in 0..15 {
+        apply(&mut resource, vec![grow(n)]).expect("below a mebibyte");
+    }
+    let before = resource.clone();
+    let refused = apply(&mut resource, vec![grow(15)]);
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+    assert_eq!(resource, before);
+}
