@@ -1,5 +1,7 @@
 //! Who calls, and what he may do.
 
+use std::sync::Arc;
+
 use crate::{
     domain::history::Actor,
     error::{Error, Result},
@@ -18,6 +20,25 @@ pub const CONNECTION_SCOPES: [&str; 7] = [
     "provisioning.self",
 ];
 
+/// What a credential may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scopes {
+    /// What provisioning needs.
+    Provisioning,
+    /// These and no others.
+    Named(Arc<[String]>),
+}
+
+impl Scopes {
+    /// Whether this scope is among them.
+    pub fn has(&self, scope: &str) -> bool {
+        match self {
+            Self::Provisioning => CONNECTION_SCOPES.contains(&scope),
+            Self::Named(names) => names.iter().any(|name| name == scope),
+        }
+    }
+}
+
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -28,7 +49,9 @@ pub struct Caller {
     /// The credential he came with.
     pub credential_id: String,
     /// What he may do.
-    pub scopes: &'static [&'static str],
+    pub scopes: Scopes,
+    /// The call, as the log names it; may be empty.
+    pub request_id: String,
 }
 
 impl Caller {
@@ -53,14 +76,21 @@ impl Caller {
     /// # Errors
     /// [`Error::ScopeMissing`].
     pub fn require_any(&self, scopes: &[String]) -> Result<()> {
-        if scopes
-            .iter()
-            .any(|scope| self.scopes.contains(&scope.as_str()))
-        {
+        if scopes.iter().any(|scope| self.scopes.has(scope)) {
             return Ok(());
         }
-        Err(Error::ScopeMissing(
-            scopes.first().cloned().unwrap_or_default(),
-        ))
+        let first = scopes.first().cloned();
+        Err(Error::ScopeMissing(first.unwrap_or_default()))
+    }
+
+    /// Checks that he has this scope.
+    ///
+    /// # Errors
+    /// [`Error::ScopeMissing`].
+    pub fn require(&self, scope: &str) -> Result<()> {
+        match self.scopes.has(scope) {
+            true => Ok(()),
+            false => Err(Error::ScopeMissing(scope.to_owned())),
+        }
     }
 }

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    domain::history::hex,
+    domain::history::{Position, hex},
     error::{Error, Result},
 };
 
@@ -29,7 +29,6 @@ pub const ACCESS_PREFIX: &str = "musa_";
 #[derive(Clone)]
 pub struct Cursors {
     mac: Hmac<Sha256>,
-    epoch: String,
 }
 
 impl fmt::Debug for Cursors {
@@ -39,18 +38,64 @@ impl fmt::Debug for Cursors {
 }
 
 impl Cursors {
-    /// With the store's key and epoch.
+    /// With the store's key.
     ///
     /// # Errors
     /// [`Error::Internal`] never: the MAC takes keys of any length.
-    pub fn new(key: &[u8], epoch: String) -> Result<Self> {
+    pub fn new(key: &[u8]) -> Result<Self> {
         let mac = Hmac::new_from_slice(key).map_err(|e| Error::Internal(e.into()))?;
-        Ok(Self { mac, epoch })
+        Ok(Self { mac })
     }
 
-    /// The point in a tenant's history with this number.
-    pub fn revision(&self, tenant_id: &str, number: i64) -> String {
-        self.seal("revision", &format!("{}/{tenant_id}/{number}", self.epoch))
+    /// A point in a tenant's history.
+    pub fn revision(&self, tenant_id: &str, at: &Position) -> String {
+        let Position { epoch, revision } = at;
+        self.seal("revision", &format!("{epoch}/{tenant_id}/{revision}"))
+    }
+
+    /// The point in the tenant's history that a revision stands for. Whether
+    /// it lies in the history as it is now is the caller's to ask.
+    ///
+    /// # Errors
+    /// [`Error::RevisionInvalid`] when it is another tenant's, or was not made
+    /// here.
+    pub fn open_revision(&self, tenant_id: &str, token: &str) -> Result<Position> {
+        let payload = self.open("revision", token);
+        let payload = payload.ok_or(Error::RevisionInvalid)?;
+        let mut parts = payload.split('/');
+        let (Some(epoch), Some(tenant), Some(number), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Error::RevisionInvalid);
+        };
+        match number.parse() {
+            Ok(revision) if tenant == tenant_id => Ok(Position {
+                epoch: epoch.to_owned(),
+                revision,
+            }),
+            _ => Err(Error::RevisionInvalid),
+        }
+    }
+
+    /// Where a snapshot goes on, for a snapshot told apart from others by
+    /// `of`.
+    pub fn snapshot(&self, of: &[u8], place: &str) -> String {
+        self.seal("snapshot", &format!("{}/{place}", fingerprint(of)))
+    }
+
+    /// The place at which a snapshot goes on.
+    ///
+    /// # Errors
+    /// [`Error::PageTokenInvalid`] when the token was made for another
+    /// snapshot, or not here.
+    pub fn open_snapshot(&self, of: &[u8], token: &str) -> Result<String> {
+        let payload = self
+            .open("snapshot", token)
+            .ok_or(Error::PageTokenInvalid)?;
+        match payload.split_once('/') {
+            Some((made_for, place)) if made_for == fingerprint(of) => Ok(place.to_owned()),
+            _ => Err(Error::PageTokenInvalid),
+        }
     }
 
     /// Where a list goes on: behind `last`, for a list told apart from others
@@ -127,7 +172,31 @@ mod tests {
     use super::*;
 
     fn cursors(key: u8) -> Cursors {
-        Cursors::new(&[key; KEY_BYTES], "epoch".to_owned()).unwrap()
+        Cursors::new(&[key; KEY_BYTES]).unwrap()
+    }
+
+    fn position(revision: i64) -> Position {
+        Position {
+            epoch: "epoch".to_owned(),
+            revision,
+        }
+    }
+
+    #[test]
+    fn a_revision_is_read_by_its_own_tenant_and_store_only() {
+        let token = cursors(1).revision("t", &position(7));
+        assert_eq!(cursors(1).open_revision("t", &token).unwrap(), position(7));
+        for (key, tenant, token) in [
+            (2, "t", token.as_str()),
+            (1, "u", &token),
+            (1, "t", &token[1..]),
+            (1, "t", ""),
+            (1, "t", &cursors(1).page(b"t", "epoch/t/7")),
+            (1, "t", &cursors(1).snapshot(b"t", "7")),
+        ] {
+            let opened = cursors(key).open_revision(tenant, token);
+            assert!(matches!(opened, Err(Error::RevisionInvalid)), "{token}");
+        }
     }
 
     #[test]
@@ -156,7 +225,10 @@ mod tests {
             sealed,
             &format!("{ACCESS_PREFIX}{later}"),
             &format!("{ACCESS_PREFIX}{}", cursors(1).page(b"users", "id-7/9")),
-            &format!("{ACCESS_PREFIX}{}", cursors(1).revision("id-7", 9)),
+            &format!(
+                "{ACCESS_PREFIX}{}",
+                cursors(1).revision("id-7", &position(9))
+            ),
             &token[..token.len() - 1],
         ] {
             assert_eq!(cursors(1).open_access(wrong), None, "{wrong}");
@@ -167,7 +239,7 @@ mod tests {
     #[test]
     fn a_token_of_another_list_key_or_kind_is_refused() {
         let token = cursors(1).page(b"users", "id-7");
-        let revision = cursors(1).revision("t", 7);
+        let revision = cursors(1).revision("t", &position(7));
         for (key, list, token) in [
             (1, &b"groups"[..], token.as_str()),
             (2, b"users", &token),

@@ -74,6 +74,30 @@ pub enum Error {
     /// The database does not answer.
     #[error("the database does not answer")]
     Unavailable(#[source] Cause),
+    /// The database cannot be used as it is; for the operator at start.
+    #[error("{0}")]
+    Unusable(String),
+    /// A revision that is none of this tenant's, or has not happened.
+    #[error("the revision is none of this directory's")]
+    RevisionInvalid,
+    /// A revision or token from before the database was restored or replaced.
+    #[error("the revision is from before the database was restored or replaced")]
+    EpochMismatch,
+    /// Changes behind this revision are no longer kept.
+    #[error("changes behind this revision are no longer kept")]
+    CursorExpired,
+    /// No replica has the revision, and the primary does not answer.
+    #[error("no replica has this revision yet")]
+    ReplicaBehind,
+    /// A stream whose messages are not taken.
+    #[error("the messages of the stream were not taken in time")]
+    SlowConsumer,
+    /// The server stops.
+    #[error("the server stops")]
+    Draining,
+    /// The call took longer than its deadline.
+    #[error("the call took too long")]
+    DeadlineExceeded,
     /// The issuer of a client assertion does not give its keys.
     #[error("the issuer of the assertion does not answer")]
     IssuerUnavailable(#[source] Cause),

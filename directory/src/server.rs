@@ -19,6 +19,9 @@ use crate::{
 /// How often the health service looks whether the database answers.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often what is gone for long is looked for.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How long a look may take.
 const HEALTH_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -62,9 +65,29 @@ impl Services {
         }
     }
 
-    /// Tells all who ask that no more calls are wanted.
-    pub async fn report_stopping(&self) {
+    /// Tells all who ask that no more calls are wanted, and ends streams.
+    pub async fn stop(&self) {
         self.report(false).await;
+        self.directory.drain();
+    }
+
+    /// Does what nobody asks for: listens to other processes, watches replicas,
+    /// purges what is gone for long. Runs until dropped.
+    pub async fn keep_house(&self) {
+        let purge = async {
+            let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.directory.keep_house().await {
+                    tracing::warn!(%error, "purging is put off");
+                }
+            }
+        };
+        tokio::join!(
+            purge,
+            self.directory.hear_others(),
+            self.directory.watch_replicas()
+        );
     }
 
     async fn report(&self, serving: bool) {

@@ -22,16 +22,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Tables without an id of their own are their key: SQLite keeps them in
-        // one tree when told so, PostgreSQL has no such thing.
-        let keyed = match manager.get_database_backend() {
-            DbBackend::Sqlite => ") WITHOUT ROWID",
-            _ => ")",
-        };
-        let tables = TABLES.iter().map(|table| match table.strip_suffix("))") {
-            Some(table) => format!("{table}){keyed}"),
-            None => (*table).to_owned(),
-        });
+        let backend = manager.get_database_backend();
+        let tables = TABLES.iter().map(|table| spelled(table, backend));
         for statement in tables.chain(indexes()) {
             manager
                 .get_connection()
@@ -50,6 +42,22 @@ impl MigrationTrait for Migration {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// A table as the database spells it.
+fn spelled(table: &str, backend: DbBackend) -> String {
+    match backend {
+        // Tables without an id of their own are their key: kept in one tree.
+        DbBackend::Sqlite => match table.strip_suffix("))") {
+            Some(table) => format!("{table})) WITHOUT ROWID"),
+            None => table.to_owned(),
+        },
+        // Text compares by its bytes, as in SQLite, whatever the database's
+        // locale; and filters read JSON without parsing it each time.
+        _ => table
+            .replace("search TEXT", "search JSONB")
+            .replace(" TEXT", " TEXT COLLATE \"C\""),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use muster_directory::{
+    auth::Scopes,
     clock::{Source as _, System},
     domain::credential::{Federation, Wanted},
     service::{Announcement, Directory},
@@ -24,19 +25,19 @@ pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<(
     match command {
         Admin::Migrate(command) => migrate(command, settings).await,
         Admin::Tenant(command) => {
-            let directory = open_directory(&settings.database_url).await?;
+            let directory = open_directory(settings).await?;
             tenant(command, &directory).await?;
             directory.close().await;
             Ok(())
         }
         Admin::Connection(command) => {
-            let directory = open_directory(&settings.database_url).await?;
+            let directory = open_directory(settings).await?;
             connection(command, &directory, settings).await?;
             directory.close().await;
             Ok(())
         }
         Admin::Credential(command) => {
-            let directory = open_directory(&settings.database_url).await?;
+            let directory = open_directory(settings).await?;
             credential(command, &directory, settings).await?;
             directory.close().await;
             Ok(())
@@ -118,13 +119,20 @@ async fn credential(
             federation,
             name,
             expires_in,
+            scopes,
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let connection = directory.find_connection(&tenant.id, &connection).await?;
             let expires_at = expires_in.map(expiry).transpose()?;
             let issued = directory
-                .create_credential(&connection, wanted(kind, federation), &name, expires_at)
+                .create_credential(
+                    &connection,
+                    wanted(kind, federation),
+                    &name,
+                    expires_at,
+                    granted(scopes),
+                )
                 .await?;
             let urls = urls(directory, settings).await?;
             output::one(&output::issued(&issued, &urls), json)?;
@@ -156,6 +164,14 @@ fn expiry(after: Duration) -> anyhow::Result<i64> {
     // The last moment that RFC 3339 can write.
     at.filter(|at| *at < 253_402_300_800_000)
         .context("--expires-in lies too far in the future")
+}
+
+/// What a credential may do: what provisioning needs unless told otherwise.
+fn granted(scopes: Vec<String>) -> Scopes {
+    match scopes.is_empty() {
+        true => Scopes::Provisioning,
+        false => Scopes::Named(scopes.into()),
+    }
 }
 
 /// What the arguments ask for; they have been checked to fit together.

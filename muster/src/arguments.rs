@@ -25,7 +25,8 @@ pub(crate) struct Arguments {
 /// Options of every command.
 #[derive(Debug, Default, Args, Serialize)]
 pub(crate) struct Common {
-    /// Database: `sqlite://PATH`, made when missing [default: sqlite://muster.db]
+    /// Database: `sqlite://PATH`, made when missing, or
+    /// `postgres://USER@HOST/NAME` [default: sqlite://muster.db]
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) database_url: Option<String>,
@@ -73,6 +74,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) directory_url: Option<String>,
+    /// Replicas of a PostgreSQL database, for reads that need not be the newest;
+    /// separated by commas
+    #[arg(long = "replica-url", value_name = "URL", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replica_urls: Vec<String>,
     /// On an empty database, make tenant `default` with connection `entra` and
     /// print its Tenant URL and Secret Token, once
     #[arg(long)]
@@ -314,6 +320,10 @@ pub(crate) enum Credential {
         /// How long it is valid, for example `365d` [default: for good]
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
+        /// What it may be used for, for example `changes.read,users.read.pii`
+        /// [default: what provisioning needs]
+        #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+        scopes: Vec<String>,
         /// Form of the result.
         #[command(flatten)]
         json: Json,

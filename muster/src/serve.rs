@@ -66,7 +66,7 @@ async fn with_directory(
     shutdown: &Shutdown,
     metrics: Metrics,
 ) -> anyhow::Result<()> {
-    let directory = open_directory(&settings.database_url).await?;
+    let directory = open_directory(settings).await?;
     let services = Services::new(directory.clone())?;
     let grpc = GrpcServer::bind(settings.grpc_listen, services.clone())
         .await
@@ -99,12 +99,13 @@ async fn with_directory(
 }
 
 /// Opens the database and brings its schema up to date.
-pub(crate) async fn open_directory(database_url: &str) -> anyhow::Result<Directory> {
-    let store = Store::open(database_url).await;
+pub(crate) async fn open_directory(settings: &Settings) -> anyhow::Result<Directory> {
+    let store = Store::open_with_replicas(&settings.database_url, &settings.replica_urls).await;
     let store = store.context("cannot open the database")?;
     let migrated = store.migrate().await;
     migrated.context("cannot migrate the database")?;
-    let directory = Directory::open(store, Arc::new(System)).await;
+    let retention = settings.retention();
+    let directory = Directory::open_with(store, Arc::new(System), retention).await;
     directory.context("cannot use the database")
 }
 
@@ -196,7 +197,8 @@ async fn run(
         };
         tokio::select! {
             () = services.watch_health() => {}
-            () = shutdown.soft.cancelled() => services.report_stopping().await,
+            () = services.keep_house() => {}
+            () = shutdown.soft.cancelled() => services.stop().await,
         }
         std::future::pending::<()>().await;
     };

@@ -2,6 +2,7 @@
 //! line; the last that speaks wins.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -10,18 +11,24 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use muster_directory::service::Announcement;
+use muster_directory::service::{Announcement, Retention};
 use scim_facade::TOKEN_PATH;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::{Arguments, Command, LogFormat, Role};
 
-/// Everything that can be set. Nothing in it is secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that can be set.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// `sqlite://PATH`.
+    /// `sqlite://PATH` or `postgres://...`; may hold a password.
     pub(crate) database_url: String,
+    /// Replicas of a PostgreSQL database; may hold passwords.
+    pub(crate) replica_urls: Vec<String>,
+    /// How long deleted users and groups can be restored, in days.
+    pub(crate) deleted_retention_days: u32,
+    /// How long changes are kept for consumers of the feed, in days.
+    pub(crate) change_retention_days: u32,
     /// Which parts run in this process.
     pub(crate) role: Role,
     /// Where gRPC listens.
@@ -53,6 +60,9 @@ impl Default for Settings {
             role: Role::All,
             grpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
             http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+            replica_urls: Vec::new(),
+            deleted_retention_days: 30,
+            change_retention_days: 7,
             directory_url: "http://127.0.0.1:50051".to_owned(),
             public_url: None,
             base_paths: vec!["/scim/v2".to_owned()],
@@ -76,8 +86,11 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 11] = [
+const IN_ENVIRONMENT: [&str; 14] = [
     "database_url",
+    "replica_urls",
+    "deleted_retention_days",
+    "change_retention_days",
     "role",
     "grpc_listen",
     "http_listen",
@@ -89,6 +102,35 @@ const IN_ENVIRONMENT: [&str; 11] = [
     "log_format",
     "bootstrap",
 ];
+
+impl fmt::Debug for Settings {
+    /// For the log: without what URLs of databases may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("database_url", &without_password(&self.database_url))
+            .field("replicas", &self.replica_urls.len())
+            .field("role", &self.role)
+            .field("grpc_listen", &self.grpc_listen)
+            .field("http_listen", &self.http_listen)
+            .field("directory_url", &self.directory_url)
+            .field("public_url", &self.public_url)
+            .field("base_paths", &self.base_paths)
+            .field("deleted_retention_days", &self.deleted_retention_days)
+            .field("change_retention_days", &self.change_retention_days)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A database's URL as it may be shown. A password may stand before the host or
+/// among the parameters.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "?".to_owned();
+    };
+    let place = rest.split('?').next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
 
 impl Settings {
     /// Collects and checks the settings.
@@ -115,11 +157,16 @@ impl Settings {
     }
 
     fn checked(mut self) -> Result<Self, Error> {
-        if !self.database_url.starts_with("sqlite://") {
-            return Err(Error(format!(
-                "database_url: {:?} must start with sqlite://",
-                scheme(&self.database_url)
-            )));
+        check_database(
+            "database_url",
+            &self.database_url,
+            &["sqlite", "postgres", "postgresql"],
+        )?;
+        for url in &self.replica_urls {
+            check_database("replica_urls", url, &["postgres", "postgresql"])?;
+        }
+        if !self.replica_urls.is_empty() && scheme(&self.database_url) == "sqlite" {
+            return Err(Error("replica_urls: SQLite has no replicas".to_owned()));
         }
         for url in self.public_url.iter_mut().chain([&mut self.directory_url]) {
             while url.ends_with('/') {
@@ -174,10 +221,34 @@ impl Settings {
         })
     }
 
+    /// How long what is gone is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Retention {
+            deleted: DAY * self.deleted_retention_days,
+            changes: DAY * self.change_retention_days,
+        }
+    }
+
     /// How long requests in flight may take after a signal to stop.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)
     }
+}
+
+fn check_database(name: &str, url: &str, schemes: &[&str]) -> Result<(), Error> {
+    if schemes.contains(&scheme(url)) {
+        return Ok(());
+    }
+    let schemes: Vec<_> = schemes
+        .iter()
+        .map(|scheme| format!("{scheme}://"))
+        .collect();
+    Err(Error(format!(
+        "{name}: {:?} must start with {}",
+        scheme(url),
+        schemes.join(" or ")
+    )))
 }
 
 /// A URL may hold a password; its scheme does not.
@@ -209,13 +280,24 @@ mod tests {
             change(&mut settings);
             settings.checked().expect_err("it is unsound").to_string()
         };
-        let url = |s: &mut Settings| s.database_url = "postgres://u:secret@h/d".to_owned();
+        let url = |s: &mut Settings| s.database_url = "mysql://u:secret@h/d".to_owned();
         assert!(!unsound(url).contains("secret"));
         unsound(|s| s.public_url = Some("id.example.test".to_owned()));
         unsound(|s| s.base_paths = vec!["scim".to_owned()]);
         unsound(|s| s.base_paths = vec!["/{id}".to_owned()]);
         unsound(|s| s.base_paths.clear());
         unsound(|s| s.directory_url = "https://directory.example.test".to_owned());
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for (url, shown) in [
+            ("postgres://u:p@h:1/d", "postgres://h:1/d"),
+            ("postgres://u:p@@h/d?password=x", "postgres://h/d"),
+            ("sqlite://muster.db", "sqlite://muster.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What each RPC demands, read from the compiled descriptor.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -50,6 +50,13 @@ impl Policies {
     /// The policy of the RPC with this gRPC path.
     pub fn get(&self, path: &str) -> Option<&MethodPolicy> {
         self.0.get(path)
+    }
+
+    /// All scopes that some RPC asks for.
+    pub fn scopes(&self) -> BTreeSet<&str> {
+        let any = self.0.values().flat_map(|policy| &policy.any_scope);
+        let conditional = self.0.values().flat_map(|policy| &policy.conditional_scope);
+        any.chain(conditional).map(String::as_str).collect()
     }
 
     /// All RPCs with their policies, in no particular order.

@@ -82,6 +82,7 @@ fn users(c: &mut Criterion) {
             create_time: Some(prost_types::Timestamp::default()),
             update_time: Some(prost_types::Timestamp::default()),
             version: 1,
+            ..v1::ResourceMeta::default()
         }),
         ..read(&body)
     };

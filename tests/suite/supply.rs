@@ -19,6 +19,7 @@ const LICENCES: &[&str] = &[
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CDLA-Permissive-2.0",
     "BSL-1.0",
     "CC0-1.0",
     "ISC",
@@ -51,6 +52,8 @@ const TWICE: &[(&str, &str)] = &[
         "itertools",
         "sea-orm uses 0.14, prost-derive 0.15 at build time",
     ),
+    ("rand", "metrics-util uses 0.9, sqlx-postgres 0.10"),
+    ("rand_core", "with rand"),
     ("sha2", "sqlx-core uses 0.10, we use 0.11"),
     (
         "syn",

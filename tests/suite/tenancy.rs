@@ -196,6 +196,7 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                 let request = v1::ListGroupMembersRequest {
                     group_id: ids.group,
                     page: None,
+                    ..v1::ListGroupMembersRequest::default()
                 };
                 g.groups()
                     .list_group_members(request)

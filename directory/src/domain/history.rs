@@ -1,6 +1,8 @@
 //! What a write leaves behind: changes for consumers of the feed, an entry for
 //! auditors.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +21,20 @@ pub enum Actor {
     },
     /// Whoever may run commands on the database.
     Operator,
+    /// A job of the server itself.
+    Job {
+        /// Its name, for example `purge`.
+        name: String,
+    },
+}
+
+/// A point in a tenant's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Of the store: changes when the database is restored or replaced.
+    pub epoch: String,
+    /// Grows by one per write.
+    pub revision: i64,
 }
 
 /// What happened to a resource.
@@ -33,8 +49,12 @@ pub enum ChangeKind {
     AccessEnded,
     /// An inactive user is active again.
     AccessRestored,
-    /// It was deleted.
+    /// It was deleted and can come back.
     Deleted,
+    /// It came back.
+    Undeleted,
+    /// It is gone for good.
+    Purged,
     /// A group has a member more.
     MemberAdded,
     /// A group has a member less.
@@ -46,6 +66,8 @@ pub enum ChangeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceType {
+    /// It is not known.
+    Unknown = 0,
     /// A person.
     User = 1,
     /// A set of users and groups.
@@ -87,12 +109,20 @@ pub struct Change {
     /// Of a user: whether he may act afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
+    /// The connection that created it; of a membership, the group; of a
+    /// credential, the connection that it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Of a membership: whether the member is a group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub member_is_group: bool,
 }
 
 impl Change {
     /// Of a resource that is new or gone.
     pub fn of(kind: ChangeKind, resource: &Resource) -> Self {
-        let active = kind != ChangeKind::Deleted && resource.active();
+        let gone = matches!(kind, ChangeKind::Deleted | ChangeKind::Purged);
+        let active = !gone && resource.active();
         Self {
             kind,
             resource_type: resource.kind.into(),
@@ -101,6 +131,8 @@ impl Change {
             changed_attributes: Vec::new(),
             member_id: None,
             active: (resource.kind == ResourceKind::User).then_some(active),
+            owner: resource.owner.clone(),
+            member_is_group: false,
         }
     }
 
@@ -118,17 +150,51 @@ impl Change {
     }
 
     /// Of a group's member.
-    pub fn member(kind: ChangeKind, group_id: &str, version: i64, member_id: &str) -> Self {
+    pub fn member(kind: ChangeKind, group: &Resource, member_id: &str, is_group: bool) -> Self {
         Self {
             kind,
             resource_type: ResourceType::Membership,
-            resource_id: group_id.to_owned(),
-            version,
+            resource_id: group.id.clone(),
+            version: group.version,
             changed_attributes: Vec::new(),
             member_id: Some(member_id.to_owned()),
             active: None,
+            owner: group.owner.clone(),
+            member_is_group: is_group,
         }
     }
+}
+
+impl Change {
+    /// Of a membership that is back because what it belongs to is.
+    pub fn restored(edge: Edge) -> Self {
+        Self {
+            kind: ChangeKind::MemberAdded,
+            resource_type: ResourceType::Membership,
+            resource_id: edge.group_id,
+            version: edge.version,
+            changed_attributes: Vec::new(),
+            member_id: Some(edge.member_id),
+            active: None,
+            owner: edge.owner,
+            member_is_group: edge.is_group,
+        }
+    }
+}
+
+/// A membership with what a change says of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The group's id.
+    pub group_id: String,
+    /// Its version.
+    pub version: i64,
+    /// The connection that created it.
+    pub owner: Option<String>,
+    /// The member's id.
+    pub member_id: String,
+    /// Whether the member is a group.
+    pub is_group: bool,
 }
 
 /// An entry for auditors, before it has its place in the chain.
@@ -137,13 +203,26 @@ pub struct AuditEntry {
     /// Who.
     pub actor: Actor,
     /// Did what: the name of the use case, for example `PatchUser`.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// To what type of thing.
     pub resource_type: ResourceType,
     /// To which one.
     pub resource_id: String,
     /// Names of the attributes that differ.
     pub changed_attributes: Vec<String>,
+    /// The call, as the log names it; may be empty.
+    pub request_id: String,
+    /// Why it was refused; `None` for what was done.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a call was refused, in the words of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The canonical name of the code, for example `ALREADY_EXISTS`.
+    pub outcome: &'static str,
+    /// The reason's name, for example `USER_NAME_TAKEN`.
+    pub reason: &'static str,
 }
 
 /// The hash of the next link of an audit chain, in hexadecimal: SHA-256 over

@@ -6,7 +6,7 @@ use muster_proto::{
 };
 
 use crate::{
-    domain::conform,
+    domain::{conform, fold::fold},
     error::{Error, Result},
 };
 
@@ -89,10 +89,17 @@ pub struct Resource {
     pub created_at: i64,
     /// Milliseconds since the Unix epoch.
     pub updated_at: i64,
+    /// Milliseconds since the Unix epoch; `None` for what is not deleted.
+    pub deleted_at: Option<i64>,
+    /// The connection that created it.
+    pub owner: Option<String>,
 }
 
 /// Longest value that has a unique index, in bytes.
 const KEY_LIMIT: usize = 1_024;
+
+/// Longest key of a unique index, in bytes: folding may lengthen a text.
+const FOLDED_LIMIT: usize = 2_048;
 
 /// Largest resource: names and values of all attributes, in bytes. Answers
 /// must fit a message, and pages memory.
@@ -118,6 +125,8 @@ impl Resource {
             version: 1,
             created_at: now_ms,
             updated_at: now_ms,
+            deleted_at: None,
+            owner: None,
         };
         resource.check()?;
         Ok(resource)
@@ -157,11 +166,16 @@ impl Resource {
             }
         }
         for name in ["userName", "displayName", "externalId"] {
-            if self.text(name).is_some_and(|text| text.len() > KEY_LIMIT) {
-                return Err(Error::invalid(
-                    name,
-                    format!("has more than {KEY_LIMIT} bytes"),
-                ));
+            let Some(text) = self.text(name) else {
+                continue;
+            };
+            if text.len() > KEY_LIMIT {
+                let rule = format!("has more than {KEY_LIMIT} bytes");
+                return Err(Error::invalid(name, rule));
+            }
+            if fold(text).len() > FOLDED_LIMIT {
+                let rule = format!("has more than {FOLDED_LIMIT} bytes when case is folded");
+                return Err(Error::invalid(name, rule));
             }
         }
         if self.kind == ResourceKind::User && !self.attributes.contains_key("active") {

@@ -12,7 +12,9 @@ use muster_proto::{
 };
 use serde_json::{Map, Number, Value as Json};
 
-use super::fold::fold;
+use sha2::{Digest as _, Sha256};
+
+use super::{fold::fold, history::hex};
 
 /// What filters read of a resource.
 pub fn search_document(resource: &ResourceType, attributes: &Object) -> Object {
@@ -49,6 +51,19 @@ pub fn indexed_values(resource: &ResourceType, attributes: &Object) -> Vec<(Stri
     values.sort();
     values.dedup();
     values
+}
+
+/// Longest text that is its own key in an index, in bytes: databases limit how
+/// long an entry may be.
+const INDEX_KEY_LIMIT: usize = 512;
+
+/// What stands for a folded text in an index. For a long one it is a digest, so
+/// finding it says "perhaps": the value itself must be compared too.
+pub fn index_key(folded: &str) -> String {
+    if folded.len() <= INDEX_KEY_LIMIT {
+        return folded.to_owned();
+    }
+    format!("sha256:{}", hex(&Sha256::digest(folded)))
 }
 
 /// The name under which a value is indexed.
@@ -89,7 +104,7 @@ fn push(
     values: &mut Vec<(String, String)>,
 ) {
     if let Value::String(key) = folded(sub.unwrap_or(attribute), value) {
-        values.push((index_name(attribute, sub), key));
+        values.push((index_name(attribute, sub), index_key(&key)));
     }
 }
 

@@ -20,6 +20,11 @@ impl Precondition {
         Self((!free).then_some(tags))
     }
 
+    /// Whether it demands nothing but that there is something.
+    pub fn is_free(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether a resource of this version may be written.
     ///
     /// # Errors

@@ -405,7 +405,7 @@ fn reference(member: MemberRef) -> Result<Reference> {
     }
 }
 
-fn check_count(what: &'static str, count: usize, limit: usize) -> Result<()> {
+pub(super) fn check_count(what: &'static str, count: usize, limit: usize) -> Result<()> {
     if count > limit {
         return Err(Error::TooMany { what, limit });
     }

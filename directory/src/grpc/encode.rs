@@ -1,6 +1,7 @@
 //! From the domain to the wire.
 
 use muster_proto::{
+    reason,
     resource::{group_from_object, user_from_object},
     v1,
 };
@@ -10,20 +11,26 @@ use super::mask::Mask;
 use crate::{
     auth::Caller,
     cursor::Cursors,
-    domain::{Resource, page::Page, resource::ResourceKind, version::etag},
+    domain::{
+        Resource,
+        history::{Actor, Change, ChangeKind, Edge, Position, ResourceType},
+        page::Page,
+        resource::ResourceKind,
+        version::etag,
+    },
     error::{Error, Result},
-    service::{AccessToken, Counts, View},
-    storage::{members::Member, tenants::Connection},
+    service::{AccessToken, Audited, Counts, Directory, SnapshotPage, Transaction, View},
+    storage::{members::Member, relations::Relations, tenants::Connection},
 };
 
 /// A user as callers see it.
-pub(super) fn user(view: View, mask: &Mask) -> Result<v1::User> {
+pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1::User> {
     let View {
         mut resource,
         relations,
     } = view;
     mask.apply(&mut resource.attributes);
-    let meta = meta(&resource);
+    let meta = meta(directory, &resource);
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
@@ -42,10 +49,10 @@ pub(super) fn user(view: View, mask: &Mask) -> Result<v1::User> {
 }
 
 /// A group as callers see it.
-pub(super) fn group(view: View, mask: &Mask) -> Result<v1::Group> {
+pub(super) fn group(directory: &Directory, view: View, mask: &Mask) -> Result<v1::Group> {
     let mut resource = view.resource;
     mask.apply(&mut resource.attributes);
-    let meta = meta(&resource);
+    let meta = meta(directory, &resource);
     let mut group = group_from_object(resource.attributes).map_err(misfit)?;
     group.id = resource.id;
     group.meta = Some(meta);
@@ -68,12 +75,15 @@ fn misfit(error: muster_proto::resource::WrongShape) -> Error {
     Error::Internal(error.into())
 }
 
-fn meta(resource: &Resource) -> v1::ResourceMeta {
+fn meta(directory: &Directory, resource: &Resource) -> v1::ResourceMeta {
+    let purged_at = resource.deleted_at.map(|at| directory.purge_time(at));
     v1::ResourceMeta {
         etag: etag(resource.version),
         version: resource.version,
         create_time: Some(timestamp(resource.created_at)),
         update_time: Some(timestamp(resource.updated_at)),
+        delete_time: resource.deleted_at.map(timestamp),
+        purge_time: purged_at.map(timestamp),
     }
 }
 
@@ -87,11 +97,14 @@ pub(super) fn connection(connection: Connection) -> v1::Connection {
             version: connection.version,
             create_time: Some(timestamp(connection.created_at)),
             update_time: Some(timestamp(connection.updated_at)),
+            delete_time: None,
+            purge_time: None,
         }),
     }
 }
 
-fn timestamp(ms: i64) -> Timestamp {
+/// A moment from milliseconds since the Unix epoch.
+pub(super) fn timestamp(ms: i64) -> Timestamp {
     // A remainder of less than a second in nanoseconds fits 32 bits.
     let nanos = i32::try_from(ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
     Timestamp {
@@ -123,14 +136,11 @@ pub(super) fn page<T>(cursors: &Cursors, list: &[u8], page: &Page<T>) -> v1::Pag
     }
 }
 
-/// The tenant's revision that a write made.
-pub(super) fn revision(
-    cursors: &Cursors,
-    caller: &Caller,
-    number: Option<i64>,
-) -> Option<v1::Revision> {
-    let token = cursors.revision(&caller.tenant_id, number?);
-    Some(v1::Revision { token })
+/// A point in the caller's tenant's history, for him to come back to.
+pub(super) fn revision(directory: &Directory, caller: &Caller, at: &Position) -> v1::Revision {
+    v1::Revision {
+        token: directory.cursors().revision(&caller.tenant_id, at),
+    }
 }
 
 /// What became of the members that a request named.
@@ -142,4 +152,171 @@ pub(super) fn counts(counts: Counts) -> v1::MemberCounts {
         removed: number(counts.removed),
         not_present: number(counts.not_present),
     }
+}
+
+/// What a transaction did, without values.
+pub(super) fn batch(transaction: &Transaction) -> v1::ChangeBatch {
+    v1::ChangeBatch {
+        changes: transaction.changes.iter().map(change).collect(),
+        transaction_complete: transaction.is_complete,
+        commit_time: Some(timestamp(transaction.committed_at)),
+        actor: Some(actor(&transaction.actor)),
+        request_id: transaction.request_id.clone(),
+    }
+}
+
+fn change(change: &Change) -> v1::Change {
+    use v1::change::{Kind, Resource as Shown};
+    let kind = match change.kind {
+        ChangeKind::Created => Kind::Created,
+        ChangeKind::Updated => Kind::Updated,
+        ChangeKind::AccessEnded => Kind::AccessEnded,
+        ChangeKind::AccessRestored => Kind::AccessRestored,
+        ChangeKind::Deleted => Kind::Deleted,
+        ChangeKind::Undeleted => Kind::Undeleted,
+        ChangeKind::Purged => Kind::Purged,
+        ChangeKind::MemberAdded => Kind::MemberAdded,
+        ChangeKind::MemberRemoved => Kind::MemberRemoved,
+    };
+    let membership = change.member_id.as_ref().map(|member_id| {
+        Shown::Membership(membership(
+            change.resource_id.clone(),
+            member_id.clone(),
+            change.member_is_group,
+        ))
+    });
+    v1::Change {
+        kind: kind.into(),
+        r#type: resource_type(change.resource_type).into(),
+        resource_id: change.resource_id.clone(),
+        version: change.version,
+        changed_attributes: change.changed_attributes.clone(),
+        effective_active: change.active.unwrap_or_default(),
+        resource: membership,
+    }
+}
+
+fn membership(group_id: String, member_id: String, is_group: bool) -> v1::Membership {
+    let member = match is_group {
+        true => v1::member_ref::Member::GroupId(member_id),
+        false => v1::member_ref::Member::UserId(member_id),
+    };
+    v1::Membership {
+        group_id,
+        member: Some(v1::MemberRef {
+            member: Some(member),
+        }),
+    }
+}
+
+fn resource_type(resource_type: ResourceType) -> v1::ResourceType {
+    match resource_type {
+        ResourceType::Unknown => v1::ResourceType::Unspecified,
+        ResourceType::User => v1::ResourceType::User,
+        ResourceType::Group => v1::ResourceType::Group,
+        ResourceType::Membership => v1::ResourceType::Membership,
+        ResourceType::Token => v1::ResourceType::Token,
+        ResourceType::Connection => v1::ResourceType::Connection,
+    }
+}
+
+fn actor(actor: &Actor) -> v1::Actor {
+    use v1::actor::Actor as Who;
+    let who = match actor {
+        Actor::Connection { connection_id, .. } => Who::ConnectionId(connection_id.clone()),
+        Actor::Operator => Who::Operator(true),
+        Actor::Job { name } => Who::SystemJob(name.clone()),
+    };
+    v1::Actor { actor: Some(who) }
+}
+
+/// Whether a change is about a resource of this kind that still is.
+pub(super) fn is_about(change: &v1::Change, kind: ResourceKind) -> bool {
+    use v1::change::Kind;
+    let gone = matches!(change.kind(), Kind::Deleted | Kind::Purged);
+    change.r#type() == resource_type(kind.into()) && !gone
+}
+
+/// A resource as a change shows it.
+pub(super) fn changed(directory: &Directory, resource: Resource) -> Result<v1::change::Resource> {
+    let kind = resource.kind;
+    let mask = Mask::read(kind.schema(), None)?;
+    let view = View {
+        resource,
+        relations: Relations::default(),
+    };
+    Ok(match kind {
+        ResourceKind::User => v1::change::Resource::User(user(directory, view, &mask)?),
+        ResourceKind::Group => v1::change::Resource::Group(group(directory, view, &mask)?),
+    })
+}
+
+/// A page of a snapshot.
+pub(super) fn snapshot_page(
+    directory: &Directory,
+    page: SnapshotPage,
+    values: bool,
+) -> Result<v1::SnapshotPage> {
+    let mut shown = v1::SnapshotPage::default();
+    match page {
+        SnapshotPage::Resources(_, resources) => {
+            for mut resource in resources {
+                if !values {
+                    resource.attributes.retain(|name, _| name == "active");
+                }
+                match changed(directory, resource)? {
+                    v1::change::Resource::User(user) => shown.users.push(user),
+                    v1::change::Resource::Group(group) => shown.groups.push(group),
+                    v1::change::Resource::Membership(_) => {}
+                }
+            }
+        }
+        SnapshotPage::Memberships(edges) => {
+            let edges = edges.into_iter();
+            let edge = |edge: Edge| membership(edge.group_id, edge.member_id, edge.is_group);
+            shown.memberships.extend(edges.map(edge));
+        }
+        SnapshotPage::Complete(..) => {}
+    }
+    Ok(shown)
+}
+
+/// An audit entry.
+pub(super) fn audit_entry(
+    directory: &Directory,
+    caller: &Caller,
+    epoch: &str,
+    entry: Audited,
+) -> v1::AuditEntry {
+    let at = Position {
+        epoch: epoch.to_owned(),
+        revision: entry.revision,
+    };
+    let credential_id = match &entry.actor {
+        Actor::Connection { credential_id, .. } => credential_id.clone(),
+        Actor::Operator | Actor::Job { .. } => String::new(),
+    };
+    let reason = reason::parse(&entry.reason).unwrap_or_default();
+    v1::AuditEntry {
+        sequence: entry.sequence,
+        time: Some(timestamp(entry.recorded_at)),
+        actor: Some(actor(&entry.actor)),
+        method: entry.method,
+        resource_id: entry.resource_id,
+        resource_type: i32::try_from(entry.resource_type).unwrap_or_default(),
+        outcome: entry.outcome,
+        reason: reason.into(),
+        changed_attributes: entry.changed_attributes,
+        request_id: entry.request_id,
+        credential_id,
+        revision: Some(revision(directory, caller, &at)),
+        hash: unhex(&entry.hash),
+    }
+}
+
+/// Bytes from hexadecimal, which is our own.
+pub(super) fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.filter_map(byte).collect()
 }

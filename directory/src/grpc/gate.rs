@@ -14,11 +14,12 @@ use std::{
 
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use muster_proto::{CONNECTION_METADATA, policy::Policies, v1::MethodPolicy};
+use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
-use super::status::{deadline_exceeded, status};
+use super::{audited::denied, status::status};
 use crate::{
     auth::Caller,
     error::{Error, Result},
@@ -99,10 +100,7 @@ where
 
 /// What log lines of a call say about it.
 fn span<B>(request: &Request<B>) -> Span {
-    let id = request
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok());
+    let id = request_id(request.headers());
     tracing::info_span!("rpc", rpc.method = request.uri().path(), request.id = id)
 }
 
@@ -119,32 +117,54 @@ impl GateLayer {
             return call(&mut inner, request).await;
         };
         let limit = deadline(request.headers(), policy);
+        let ends = Instant::now() + limit;
         let work = async {
             if !policy.unauthenticated {
-                let caller = self
-                    .admit(request.headers(), policy)
-                    .await
-                    .map_err(status)?;
+                let (path, headers) = (request.uri().path(), request.headers());
+                let admitted = self.admit(path, headers, policy).await;
+                let caller = admitted.map_err(status)?;
                 request.extensions_mut().insert(caller);
             }
+            request.extensions_mut().insert(Deadline(ends));
             call(&mut inner, request).await
         };
         tokio::time::timeout(limit, work)
             .await
-            .unwrap_or_else(|_| Err(deadline_exceeded()))
+            .unwrap_or_else(|_| Err(status(Error::DeadlineExceeded)))
     }
 
-    async fn admit(&self, headers: &HeaderMap, policy: &MethodPolicy) -> Result<Caller> {
+    async fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        policy: &MethodPolicy,
+    ) -> Result<Caller> {
         let bearer = bearer(headers).ok_or(Error::CredentialMissing)?;
         let connection = match headers.get(CONNECTION_METADATA) {
             Some(value) => Some(value.to_str().map_err(|_| Error::CredentialInvalid)?),
             None => None,
         };
-        let caller = self.directory.authenticate(bearer, connection).await?;
-        caller.require_any(&policy.any_scope)?;
+        let mut caller = self.directory.authenticate(bearer, connection).await?;
+        caller.request_id = request_id(headers).unwrap_or_default().to_owned();
+        if let Err(error) = caller.require_any(&policy.any_scope) {
+            denied(&self.directory, &caller, path, &error).await;
+            return Err(error);
+        }
         Ok(caller)
     }
 }
+
+/// When a call must have ended, for those who outlive their first answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(pub(super) Instant);
+
+/// By what the log names the call; what is no plain short text names nothing.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+    (id.len() <= 128 && id.bytes().all(plain)).then_some(id)
+}
+
 async fn call<S, B>(
     inner: &mut S,
     request: Request<B>,

@@ -3,8 +3,19 @@
 use muster_proto::v1::{self, group_service_server::GroupService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, decode, encode, mask::Mask, status::status};
-use crate::{auth::Caller, domain::resource::ResourceKind, error::Result, service::Directory};
+use super::{
+    audited::{Call, audited},
+    caller, decode, encode,
+    mask::Mask,
+    status::status,
+    wanted,
+};
+use crate::{
+    auth::Caller,
+    domain::{history::Position, resource::ResourceKind},
+    error::Result,
+    service::{Directory, Get, Reading, Selection},
+};
 
 const KIND: ResourceKind = ResourceKind::Group;
 
@@ -17,10 +28,9 @@ impl GroupService for Groups {
         request: Request<v1::CreateGroupRequest>,
     ) -> Result<Response<v1::CreateGroupResponse>, Status> {
         let caller = caller(&request)?;
-        self.create(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("CreateGroup", KIND, "");
+        audited(&self.0, &caller, call, self.create(&caller, request)).await
     }
 
     async fn get_group(
@@ -50,10 +60,9 @@ impl GroupService for Groups {
         request: Request<v1::ModifyGroupRequest>,
     ) -> Result<Response<v1::ModifyGroupResponse>, Status> {
         let caller = caller(&request)?;
-        self.modify(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("ModifyGroup", KIND, &request.id);
+        audited(&self.0, &caller, call, self.modify(&caller, request)).await
     }
 
     async fn list_group_members(
@@ -72,10 +81,29 @@ impl GroupService for Groups {
         request: Request<v1::DeleteGroupRequest>,
     ) -> Result<Response<v1::DeleteGroupResponse>, Status> {
         let caller = caller(&request)?;
-        self.delete(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("DeleteGroup", KIND, &request.id);
+        audited(&self.0, &caller, call, self.delete(&caller, request)).await
+    }
+
+    async fn undelete_group(
+        &self,
+        request: Request<v1::UndeleteGroupRequest>,
+    ) -> Result<Response<v1::UndeleteGroupResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("UndeleteGroup", KIND, &request.id);
+        audited(&self.0, &caller, call, self.undelete(&caller, request)).await
+    }
+
+    async fn purge_group(
+        &self,
+        request: Request<v1::PurgeGroupRequest>,
+    ) -> Result<Response<v1::PurgeGroupResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("PurgeGroup", KIND, &request.id);
+        audited(&self.0, &caller, call, self.purge(&caller, request)).await
     }
 }
 
@@ -89,8 +117,9 @@ impl Groups {
         let members = decode::references(request.members)?;
         let written = self.0.create_group(caller, attributes, members).await?;
         Ok(v1::CreateGroupResponse {
-            written_at: encode::revision(self.0.cursors(), caller, written.revision),
+            written_at: self.revision(caller, written.position.as_ref()),
             group: Some(encode::group(
+                &self.0,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -103,9 +132,17 @@ impl Groups {
         request: v1::GetGroupRequest,
     ) -> Result<v1::GetGroupResponse> {
         let mask = Mask::read(KIND.schema(), request.read_mask)?;
-        let view = self.0.get(caller, KIND, &request.id, mask.wants()).await?;
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let get = Get {
+            kind: KIND,
+            id: &request.id,
+            reach: wanted::reach(request.show_deleted),
+            wants: mask.wants(),
+        };
+        let found = self.0.get(caller, get, &consistency).await?;
         Ok(v1::GetGroupResponse {
-            group: Some(encode::group(view, &mask)?),
+            read_at: Some(encode::revision(&self.0, caller, &found.at)),
+            group: Some(encode::group(&self.0, found.value, &mask)?),
         })
     }
 
@@ -115,24 +152,33 @@ impl Groups {
         request: v1::ListGroupsRequest,
     ) -> Result<v1::ListGroupsResponse> {
         let mask = Mask::read(KIND.schema(), request.read_mask)?;
-        let list = decode::list_identity(&caller.tenant_id, "groups", request.filter.as_ref());
+        let of = match request.show_deleted {
+            true => "groups and deleted",
+            false => "groups",
+        };
+        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
         let page = decode::page(self.0.cursors(), &list, request.page)?;
         let filter = request
             .filter
             .map(|f| decode::filter(KIND.schema(), &f))
             .transpose()?;
-        let found = self
-            .0
-            .list(caller, KIND, filter.as_ref(), &page, mask.wants())
-            .await?;
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let selection = Selection {
+            filter: filter.as_ref(),
+            reach: wanted::reach(request.show_deleted),
+            wants: mask.wants(),
+        };
+        let listing = self.0.list(caller, KIND, &selection, &page, &consistency);
+        let Reading { value: found, at } = listing.await?;
         let page = encode::page(self.0.cursors(), &list, &found);
         let groups = found
             .items
             .into_iter()
-            .map(|view| encode::group(view, &mask));
+            .map(|view| encode::group(&self.0, view, &mask));
         Ok(v1::ListGroupsResponse {
             groups: groups.collect::<Result<_>>()?,
             page: Some(page),
+            read_at: Some(encode::revision(&self.0, caller, &at)),
         })
     }
 
@@ -149,9 +195,10 @@ impl Groups {
             .await?;
         let written = modified.written;
         Ok(v1::ModifyGroupResponse {
-            changed: written.revision.is_some(),
-            written_at: encode::revision(self.0.cursors(), caller, written.revision),
+            changed: written.position.is_some(),
+            written_at: self.revision(caller, written.position.as_ref()),
             group: Some(encode::group(
+                &self.0,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -167,15 +214,17 @@ impl Groups {
         let of = format!("members/{}", request.group_id);
         let list = decode::list_identity(&caller.tenant_id, &of, None);
         let page = decode::page(self.0.cursors(), &list, request.page)?;
-        let found = self
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let listing = self
             .0
-            .list_members(caller, &request.group_id, &page)
-            .await?;
+            .list_members(caller, &request.group_id, &page, &consistency);
+        let Reading { value: found, at } = listing.await?;
         let page = encode::page(self.0.cursors(), &list, &found);
         let members = found.items.into_iter().map(encode::member).collect();
         Ok(v1::ListGroupMembersResponse {
             members,
             page: Some(page),
+            read_at: Some(encode::revision(&self.0, caller, &at)),
         })
     }
 
@@ -185,7 +234,7 @@ impl Groups {
         request: v1::DeleteGroupRequest,
     ) -> Result<v1::DeleteGroupResponse> {
         let precondition = decode::precondition(request.options.as_ref());
-        let revision = self
+        let deleted = self
             .0
             .delete(
                 caller,
@@ -195,9 +244,44 @@ impl Groups {
                 request.allow_missing,
             )
             .await?;
+        let purge_time = deleted.as_ref().map(|d| self.0.purge_time(d.deleted_at));
         Ok(v1::DeleteGroupResponse {
-            changed: revision.is_some(),
-            written_at: encode::revision(self.0.cursors(), caller, revision),
+            changed: deleted.is_some(),
+            written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
+            purge_time: purge_time.map(encode::timestamp),
         })
+    }
+
+    async fn undelete(
+        &self,
+        caller: &Caller,
+        request: v1::UndeleteGroupRequest,
+    ) -> Result<v1::UndeleteGroupResponse> {
+        let precondition = decode::precondition(request.options.as_ref());
+        let undeleting = self.0.undelete(caller, KIND, &request.id, &precondition);
+        let written = undeleting.await?;
+        let mask = Mask::read(KIND.schema(), None)?;
+        Ok(v1::UndeleteGroupResponse {
+            changed: written.position.is_some(),
+            written_at: self.revision(caller, written.position.as_ref()),
+            group: Some(encode::group(&self.0, written.view, &mask)?),
+        })
+    }
+
+    async fn purge(
+        &self,
+        caller: &Caller,
+        request: v1::PurgeGroupRequest,
+    ) -> Result<v1::PurgeGroupResponse> {
+        let precondition = decode::precondition(request.options.as_ref());
+        let purging = self.0.purge(caller, KIND, &request.id, &precondition);
+        let position = purging.await?;
+        Ok(v1::PurgeGroupResponse {
+            written_at: self.revision(caller, Some(&position)),
+        })
+    }
+
+    fn revision(&self, caller: &Caller, at: Option<&Position>) -> Option<v1::Revision> {
+        at.map(|at| encode::revision(&self.0, caller, at))
     }
 }

@@ -1,6 +1,9 @@
 //! gRPC: decode, call the service, encode. The only place where the directory
 //! knows the wire.
 
+mod audit;
+mod audited;
+mod changes;
 mod decode;
 mod encode;
 mod gate;
@@ -8,12 +11,15 @@ mod groups;
 mod mask;
 mod provisioning;
 mod status;
+mod stream;
 mod users;
+mod wanted;
 
 pub use gate::{Gate, GateLayer};
 pub use status::status;
 
 use muster_proto::v1::{
+    audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
     group_service_server::GroupServiceServer,
     provisioning_service_server::ProvisioningServiceServer, user_service_server::UserServiceServer,
 };
@@ -30,13 +36,19 @@ pub fn routes(directory: &Directory) -> Routes {
     let groups = GroupServiceServer::new(groups::Groups(directory.clone()));
     let provisioning =
         ProvisioningServiceServer::new(provisioning::Provisioning(directory.clone()));
+    let changes = ChangeServiceServer::new(changes::Changes(directory.clone()));
+    let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
     Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(groups.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(changes.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(audit.max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 /// Names of the services, for the health service.
-pub const SERVICE_NAMES: [&str; 3] = [
+pub const SERVICE_NAMES: [&str; 5] = [
+    muster_proto::v1::audit_service_server::SERVICE_NAME,
+    muster_proto::v1::change_service_server::SERVICE_NAME,
     muster_proto::v1::user_service_server::SERVICE_NAME,
     muster_proto::v1::group_service_server::SERVICE_NAME,
     muster_proto::v1::provisioning_service_server::SERVICE_NAME,

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    domain::Kind,
+    domain::{Kind, history::Refusal},
     error::{Error, Taken},
 };
 
@@ -53,20 +53,19 @@ pub fn status(error: Error) -> Status {
         Error::Taken(taken) => {
             details.set_resource_info("", "", "", taken.attribute());
         }
-        Error::Contention | Error::Unavailable(_) | Error::IssuerUnavailable(_) => {
+        Error::Contention
+        | Error::Unavailable(_)
+        | Error::Unusable(_)
+        | Error::IssuerUnavailable(_)
+        | Error::ReplicaBehind
+        | Error::Draining
+        | Error::SlowConsumer => {
             details.set_retry_info(Some(RETRY));
         }
         _ => {}
     }
     log(&error, reason);
     Status::with_error_details(code, short(&error.to_string()), details)
-}
-
-/// The call took longer than its deadline.
-pub(super) fn deadline_exceeded() -> Status {
-    let reason = name(ErrorReason::DeadlineExceeded);
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    Status::with_error_details(Code::DeadlineExceeded, "the call took too long", details)
 }
 
 /// Most violations in one answer: details travel in trailers, which are small.
@@ -91,6 +90,27 @@ fn detail(text: &str) -> String {
     cut(text, 200)
 }
 
+/// Why a call was refused, for the audit; `None` for what is no refusal: the
+/// database could not be asked.
+pub(super) fn refusal(error: &Error) -> Option<Refusal> {
+    let (code, reason) = classify(error);
+    let outcome = match code {
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Internal => "INTERNAL",
+        _ => return None,
+    };
+    Some(Refusal {
+        outcome,
+        reason: name(reason),
+    })
+}
+
 fn classify(error: &Error) -> (Code, ErrorReason) {
     use ErrorReason as Reason;
     match error {
@@ -112,6 +132,14 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Contention => (Code::Unavailable, Reason::WriteConflict),
         Error::Unavailable(_) => (Code::Unavailable, Reason::StoreUnavailable),
         Error::IssuerUnavailable(_) => (Code::Unavailable, Reason::IssuerUnavailable),
+        Error::Unusable(_) => (Code::Unavailable, Reason::StoreUnavailable),
+        Error::RevisionInvalid => (Code::InvalidArgument, Reason::RevisionInvalid),
+        Error::EpochMismatch => (Code::FailedPrecondition, Reason::StoreEpochMismatch),
+        Error::CursorExpired => (Code::OutOfRange, Reason::CursorExpired),
+        Error::ReplicaBehind => (Code::Unavailable, Reason::ReplicaBehind),
+        Error::SlowConsumer => (Code::ResourceExhausted, Reason::SlowConsumer),
+        Error::Draining => (Code::Unavailable, Reason::Draining),
+        Error::DeadlineExceeded => (Code::DeadlineExceeded, Reason::DeadlineExceeded),
         Error::Internal(_) => (Code::Internal, Reason::Internal),
     }
 }

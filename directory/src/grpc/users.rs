@@ -3,12 +3,18 @@
 use muster_proto::v1::{self, user_service_server::UserService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, decode, encode, mask::Mask, status::status};
+use super::{
+    audited::{Call, audited},
+    caller, decode, encode,
+    mask::Mask,
+    status::status,
+    wanted,
+};
 use crate::{
     auth::Caller,
-    domain::resource::ResourceKind,
+    domain::{history::Position, resource::ResourceKind},
     error::Result,
-    service::{Directory, Wants},
+    service::{Directory, Get, Reading, Selection, Wants},
 };
 
 const KIND: ResourceKind = ResourceKind::User;
@@ -22,10 +28,9 @@ impl UserService for Users {
         request: Request<v1::CreateUserRequest>,
     ) -> Result<Response<v1::CreateUserResponse>, Status> {
         let caller = caller(&request)?;
-        self.create(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("CreateUser", KIND, "");
+        audited(&self.0, &caller, call, self.create(&caller, request)).await
     }
 
     async fn get_user(
@@ -55,10 +60,9 @@ impl UserService for Users {
         request: Request<v1::PatchUserRequest>,
     ) -> Result<Response<v1::PatchUserResponse>, Status> {
         let caller = caller(&request)?;
-        self.patch(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("PatchUser", KIND, &request.id);
+        audited(&self.0, &caller, call, self.patch(&caller, request)).await
     }
 
     async fn replace_user(
@@ -66,10 +70,13 @@ impl UserService for Users {
         request: Request<v1::ReplaceUserRequest>,
     ) -> Result<Response<v1::ReplaceUserResponse>, Status> {
         let caller = caller(&request)?;
-        self.replace(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new(
+            "ReplaceUser",
+            KIND,
+            request.user.as_ref().map_or("", |user| &user.id),
+        );
+        audited(&self.0, &caller, call, self.replace(&caller, request)).await
     }
 
     async fn delete_user(
@@ -77,10 +84,29 @@ impl UserService for Users {
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
         let caller = caller(&request)?;
-        self.delete(&caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(status)
+        let request = request.into_inner();
+        let call = Call::new("DeleteUser", KIND, &request.id);
+        audited(&self.0, &caller, call, self.delete(&caller, request)).await
+    }
+
+    async fn undelete_user(
+        &self,
+        request: Request<v1::UndeleteUserRequest>,
+    ) -> Result<Response<v1::UndeleteUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("UndeleteUser", KIND, &request.id);
+        audited(&self.0, &caller, call, self.undelete(&caller, request)).await
+    }
+
+    async fn purge_user(
+        &self,
+        request: Request<v1::PurgeUserRequest>,
+    ) -> Result<Response<v1::PurgeUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("PurgeUser", KIND, &request.id);
+        audited(&self.0, &caller, call, self.purge(&caller, request)).await
     }
 }
 
@@ -95,8 +121,9 @@ impl Users {
             .create_user(caller, decode::user(request.user)?)
             .await?;
         Ok(v1::CreateUserResponse {
-            written_at: encode::revision(self.0.cursors(), caller, written.revision),
+            written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
+                &self.0,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -109,9 +136,17 @@ impl Users {
         request: v1::GetUserRequest,
     ) -> Result<v1::GetUserResponse> {
         let mask = Mask::read(KIND.schema(), request.read_mask)?;
-        let view = self.0.get(caller, KIND, &request.id, mask.wants()).await?;
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let get = Get {
+            kind: KIND,
+            id: &request.id,
+            reach: wanted::reach(request.show_deleted),
+            wants: mask.wants(),
+        };
+        let found = self.0.get(caller, get, &consistency).await?;
         Ok(v1::GetUserResponse {
-            user: Some(encode::user(view, &mask)?),
+            read_at: Some(encode::revision(&self.0, caller, &found.at)),
+            user: Some(encode::user(&self.0, found.value, &mask)?),
         })
     }
 
@@ -121,24 +156,33 @@ impl Users {
         request: v1::ListUsersRequest,
     ) -> Result<v1::ListUsersResponse> {
         let mask = Mask::read(KIND.schema(), request.read_mask)?;
-        let list = decode::list_identity(&caller.tenant_id, "users", request.filter.as_ref());
+        let of = match request.show_deleted {
+            true => "users and deleted",
+            false => "users",
+        };
+        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
         let page = decode::page(self.0.cursors(), &list, request.page)?;
         let filter = request
             .filter
             .map(|f| decode::filter(KIND.schema(), &f))
             .transpose()?;
-        let found = self
-            .0
-            .list(caller, KIND, filter.as_ref(), &page, mask.wants())
-            .await?;
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let selection = Selection {
+            filter: filter.as_ref(),
+            reach: wanted::reach(request.show_deleted),
+            wants: mask.wants(),
+        };
+        let listing = self.0.list(caller, KIND, &selection, &page, &consistency);
+        let Reading { value: found, at } = listing.await?;
         let page = encode::page(self.0.cursors(), &list, &found);
         let users = found
             .items
             .into_iter()
-            .map(|view| encode::user(view, &mask));
+            .map(|view| encode::user(&self.0, view, &mask));
         Ok(v1::ListUsersResponse {
             users: users.collect::<Result<_>>()?,
             page: Some(page),
+            read_at: Some(encode::revision(&self.0, caller, &at)),
         })
     }
 
@@ -156,9 +200,9 @@ impl Users {
             .patch_user(caller, &request.id, operations, &precondition, wants)
             .await?;
         Ok(v1::PatchUserResponse {
-            changed: written.revision.is_some(),
-            written_at: encode::revision(self.0.cursors(), caller, written.revision),
-            user: Some(encode::user(written.view, &mask)?),
+            changed: written.position.is_some(),
+            written_at: self.revision(caller, written.position.as_ref()),
+            user: Some(encode::user(&self.0, written.view, &mask)?),
         })
     }
 
@@ -179,9 +223,10 @@ impl Users {
             .replace_user(caller, &id, attributes, &precondition)
             .await?;
         Ok(v1::ReplaceUserResponse {
-            changed: written.revision.is_some(),
-            written_at: encode::revision(self.0.cursors(), caller, written.revision),
+            changed: written.position.is_some(),
+            written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
+                &self.0,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -194,7 +239,7 @@ impl Users {
         request: v1::DeleteUserRequest,
     ) -> Result<v1::DeleteUserResponse> {
         let precondition = decode::precondition(request.options.as_ref());
-        let revision = self
+        let deleted = self
             .0
             .delete(
                 caller,
@@ -204,9 +249,44 @@ impl Users {
                 request.allow_missing,
             )
             .await?;
+        let purge_time = deleted.as_ref().map(|d| self.0.purge_time(d.deleted_at));
         Ok(v1::DeleteUserResponse {
-            changed: revision.is_some(),
-            written_at: encode::revision(self.0.cursors(), caller, revision),
+            changed: deleted.is_some(),
+            written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
+            purge_time: purge_time.map(encode::timestamp),
         })
+    }
+
+    async fn undelete(
+        &self,
+        caller: &Caller,
+        request: v1::UndeleteUserRequest,
+    ) -> Result<v1::UndeleteUserResponse> {
+        let precondition = decode::precondition(request.options.as_ref());
+        let undeleting = self.0.undelete(caller, KIND, &request.id, &precondition);
+        let written = undeleting.await?;
+        let mask = Mask::read(KIND.schema(), None)?;
+        Ok(v1::UndeleteUserResponse {
+            changed: written.position.is_some(),
+            written_at: self.revision(caller, written.position.as_ref()),
+            user: Some(encode::user(&self.0, written.view, &mask)?),
+        })
+    }
+
+    async fn purge(
+        &self,
+        caller: &Caller,
+        request: v1::PurgeUserRequest,
+    ) -> Result<v1::PurgeUserResponse> {
+        let precondition = decode::precondition(request.options.as_ref());
+        let purging = self.0.purge(caller, KIND, &request.id, &precondition);
+        let position = purging.await?;
+        Ok(v1::PurgeUserResponse {
+            written_at: self.revision(caller, Some(&position)),
+        })
+    }
+
+    fn revision(&self, caller: &Caller, at: Option<&Position>) -> Option<v1::Revision> {
+        at.map(|at| encode::revision(&self.0, caller, at))
     }
 }

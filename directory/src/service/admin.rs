@@ -1,8 +1,10 @@
 //! What operators do: tenants, connections, credentials.
 
-use super::{Directory, keep};
+use muster_proto::policy::Policies;
+
+use super::Directory;
 use crate::{
-    auth::Caller,
+    auth::{Caller, Scopes},
     domain::{
         Kind,
         credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
@@ -60,13 +62,14 @@ impl Directory {
     /// [`Error::Invalid`], [`Error::Taken`].
     pub async fn create_tenant(&self, name: &str) -> Result<Tenant> {
         let tenant = self.new_tenant(name)?;
-        let tenant = &tenant;
+        let new = tenant.clone();
         self.store
-            .transact("create_tenant", |tx| async move {
-                insert_tenant(&tx, tenant).await
+            .administer("CreateTenant", move |tx| {
+                let new = new.clone();
+                async move { insert_tenant(&tx, &new).await }
             })
             .await?;
-        Ok(tenant.clone())
+        Ok(tenant)
     }
 
     fn new_tenant(&self, name: &str) -> Result<Tenant> {
@@ -100,13 +103,14 @@ impl Directory {
     /// [`Error::Invalid`], [`Error::Taken`].
     pub async fn create_connection(&self, tenant_id: &str, name: &str) -> Result<Connection> {
         let connection = self.new_connection(tenant_id, name)?;
-        let connection = &connection;
+        let new = connection.clone();
         self.store
-            .transact("create_connection", |tx| async move {
-                insert_connection(&tx, connection).await
+            .write(tenant_id, "CreateConnection", move |tx| {
+                let new = new.clone();
+                async move { insert_connection(&tx, &new).await }
             })
             .await?;
-        Ok(connection.clone())
+        Ok(connection)
     }
 
     fn new_connection(&self, tenant_id: &str, name: &str) -> Result<Connection> {
@@ -152,7 +156,7 @@ impl Directory {
     }
 
     /// Issues a credential of a connection, valid until `expires_at`
-    /// (milliseconds since the Unix epoch) or for good.
+    /// (milliseconds since the Unix epoch) or for good, for these scopes.
     ///
     /// # Errors
     /// [`Error::Invalid`].
@@ -162,12 +166,16 @@ impl Directory {
         wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
+        scopes: Scopes,
     ) -> Result<IssuedCredential> {
-        let issued = self.new_credential(connection, wanted, name, expires_at)?;
-        let credential = &issued.credential;
+        let scopes = checked_scopes(scopes)?;
+        let mut issued = self.new_credential(connection, wanted, name, expires_at)?;
+        issued.credential.scopes = scopes;
+        let new = issued.credential.clone();
         self.store
-            .transact("create_credential", |tx| async move {
-                insert_credential(&tx, credential).await
+            .write(&connection.tenant_id, "CreateCredential", move |tx| {
+                let new = new.clone();
+                async move { insert_credential(&tx, &new).await }
             })
             .await?;
         Ok(issued)
@@ -200,6 +208,7 @@ impl Directory {
             created_at: now,
             expires_at,
             revoked_at: None,
+            scopes: Scopes::Provisioning,
         };
         Ok(IssuedCredential { credential, secret })
     }
@@ -232,25 +241,12 @@ impl Directory {
     /// [`Error::NotFound`].
     pub async fn revoke_credential(&self, tenant_id: &str, id: &str) -> Result<Credential> {
         let now = self.source.now_ms();
+        let id = id.to_owned();
+        let tenant = tenant_id.to_owned();
         self.store
-            .transact("revoke_credential", |tx| async move {
-                let found = credentials::find(&tx, tenant_id, id).await?;
-                let mut credential = found.ok_or_else(|| not_found(Kind::Credential, id))?;
-                if credential.revoked_at.is_none() {
-                    credentials::revoke(&tx, id, now).await?;
-                    credential.revoked_at = Some(now);
-                    let written = (ResourceType::Token, id);
-                    record(
-                        &tx,
-                        tenant_id,
-                        "RevokeToken",
-                        ChangeKind::Deleted,
-                        written,
-                        now,
-                    )
-                    .await?;
-                }
-                Ok(credential)
+            .write(tenant_id, "RevokeToken", move |tx| {
+                let (tenant, id) = (tenant.clone(), id.clone());
+                async move { revoke(&tx, &tenant, &id, now).await }
             })
             .await
     }
@@ -269,17 +265,20 @@ impl Directory {
             connection,
             issued,
         };
-        let new = &made;
+        let new = made.clone();
         let empty = self
             .store
-            .transact("bootstrap", |tx| async move {
-                if !tenants::list_tenants(&tx).await?.is_empty() {
-                    return Ok(false);
+            .administer("Bootstrap", move |tx| {
+                let new = new.clone();
+                async move {
+                    if !tenants::list_tenants(&tx).await?.is_empty() {
+                        return Ok(false);
+                    }
+                    insert_tenant(&tx, &new.tenant).await?;
+                    insert_connection(&tx, &new.connection).await?;
+                    insert_credential(&tx, &new.issued.credential).await?;
+                    Ok(true)
                 }
-                insert_tenant(&tx, &new.tenant).await?;
-                insert_connection(&tx, &new.connection).await?;
-                insert_credential(&tx, &new.issued.credential).await?;
-                Ok(true)
             })
             .await?;
         Ok(empty.then_some(made))
@@ -291,18 +290,35 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn announce(&self, urls: &Announcement) -> Result<()> {
-        let urls = [
-            (settings::TENANT_URL, &urls.tenant_url),
-            (settings::TOKEN_ENDPOINT, &urls.token_endpoint),
-        ];
+        if self.announced().await?.as_ref() == Some(urls) {
+            return Ok(());
+        }
+        let urls = urls.clone();
         self.store
-            .transact("announce", |tx| async move {
-                for (name, url) in urls {
-                    if keep(&tx, name, url.clone()).await? != *url {
-                        settings::save(&tx, name, url.clone()).await?;
-                    }
+            .administer("Announce", move |tx| {
+                let urls = urls.clone();
+                async move {
+                    settings::save(&tx, settings::TENANT_URL, urls.tenant_url).await?;
+                    settings::save(&tx, settings::TOKEN_ENDPOINT, urls.token_endpoint).await
                 }
-                Ok(())
+            })
+            .await
+    }
+
+    /// Gives the store a new epoch: revisions and cursors from before are
+    /// refused from now on. For a database that was restored from a backup.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn renew_epoch(&self) -> Result<String> {
+        let fresh = self.source.new_id();
+        self.store
+            .administer("RenewEpoch", move |tx| {
+                let fresh = fresh.clone();
+                async move {
+                    settings::save(&tx, settings::EPOCH, fresh.clone()).await?;
+                    Ok(fresh)
+                }
             })
             .await
     }
@@ -361,6 +377,44 @@ fn claim_rule(text: &str) -> Option<&'static str> {
     (!fits || !printable).then_some("must have 1 to 500 bytes, without spaces")
 }
 
+/// Scopes that some RPC asks for, each once.
+fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
+    let Scopes::Named(names) = &scopes else {
+        return Ok(scopes);
+    };
+    let known = Policies::load().map_err(|e| Error::Internal(e.into()))?;
+    let known = known.scopes();
+    if names.is_empty() {
+        return Err(Error::invalid("scopes", "must name at least one"));
+    }
+    match names.iter().find(|name| !known.contains(name.as_str())) {
+        None => Ok(scopes),
+        Some(unknown) => {
+            let known: Vec<_> = known.into_iter().collect();
+            let rule = format!("has {unknown:?}, which is none of {}", known.join(", "));
+            Err(Error::invalid("scopes", rule))
+        }
+    }
+}
+
+async fn revoke(tx: &Tx, tenant_id: &str, id: &str, now: i64) -> Result<Credential> {
+    let found = credentials::find(tx, tenant_id, id).await?;
+    let mut credential = found.ok_or_else(|| not_found(Kind::Credential, id))?;
+    if credential.revoked_at.is_none() {
+        credentials::revoke(tx, id, now).await?;
+        credential.revoked_at = Some(now);
+        let written = Operated {
+            method: "RevokeToken",
+            kind: ChangeKind::Deleted,
+            resource_type: ResourceType::Token,
+            resource_id: id,
+            owner: &credential.connection_id,
+        };
+        written.record(tx, tenant_id, now).await?;
+    }
+    Ok(credential)
+}
+
 async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
     tenants::insert_tenant(tx, tenant).await?;
     history::start(tx, &tenant.id).await
@@ -368,58 +422,64 @@ async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
 
 async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
     tenants::insert_connection(tx, connection).await?;
-    let written = (ResourceType::Connection, connection.id.as_str());
-    let (tenant, now) = (&connection.tenant_id, connection.created_at);
-    record(
-        tx,
-        tenant,
-        "CreateConnection",
-        ChangeKind::Created,
-        written,
-        now,
-    )
-    .await
+    let written = Operated {
+        method: "CreateConnection",
+        kind: ChangeKind::Created,
+        resource_type: ResourceType::Connection,
+        resource_id: &connection.id,
+        owner: &connection.id,
+    };
+    written
+        .record(tx, &connection.tenant_id, connection.created_at)
+        .await
 }
 
 async fn insert_credential(tx: &Tx, credential: &Credential) -> Result<()> {
     credentials::insert(tx, credential).await?;
-    let written = (ResourceType::Token, credential.id.as_str());
-    let (tenant, now) = (&credential.tenant_id, credential.created_at);
-    record(
-        tx,
-        tenant,
-        "CreateCredential",
-        ChangeKind::Created,
-        written,
-        now,
-    )
-    .await
+    let written = Operated {
+        method: "CreateCredential",
+        kind: ChangeKind::Created,
+        resource_type: ResourceType::Token,
+        resource_id: &credential.id,
+        owner: &credential.connection_id,
+    };
+    written
+        .record(tx, &credential.tenant_id, credential.created_at)
+        .await
 }
 
-async fn record(
-    tx: &Tx,
-    tenant_id: &str,
+/// What an operator did.
+struct Operated<'a> {
     method: &'static str,
     kind: ChangeKind,
-    (resource_type, resource_id): (ResourceType, &str),
-    now_ms: i64,
-) -> Result<()> {
-    let entry = AuditEntry {
-        actor: Actor::Operator,
-        method,
-        resource_type,
-        resource_id: resource_id.to_owned(),
-        changed_attributes: Vec::new(),
-    };
-    let change = Change {
-        kind,
-        resource_type,
-        resource_id: resource_id.to_owned(),
-        version: 1,
-        changed_attributes: Vec::new(),
-        member_id: None,
-        active: None,
-    };
-    history::record(tx, tenant_id, &entry, &[change], now_ms).await?;
-    Ok(())
+    resource_type: ResourceType,
+    resource_id: &'a str,
+    owner: &'a str,
+}
+
+impl Operated<'_> {
+    async fn record(&self, tx: &Tx, tenant_id: &str, now_ms: i64) -> Result<()> {
+        let entry = AuditEntry {
+            actor: Actor::Operator,
+            method: self.method.into(),
+            resource_type: self.resource_type,
+            resource_id: self.resource_id.to_owned(),
+            changed_attributes: Vec::new(),
+            request_id: String::new(),
+            refusal: None,
+        };
+        let change = Change {
+            kind: self.kind,
+            resource_type: self.resource_type,
+            resource_id: self.resource_id.to_owned(),
+            version: 1,
+            changed_attributes: Vec::new(),
+            member_id: None,
+            active: None,
+            owner: Some(self.owner.to_owned()),
+            member_is_group: false,
+        };
+        history::record(tx, tenant_id, &entry, &[change], now_ms).await?;
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Directory;
 use crate::{
-    auth::{CONNECTION_SCOPES, Caller},
+    auth::Caller,
     cursor::ACCESS_PREFIX,
     domain::credential::{KeptSecret, Proof, Purpose, Secret},
     error::{Error, Result},
@@ -58,8 +58,23 @@ impl Directory {
             tenant_id: credential.tenant_id,
             connection_id: credential.connection_id,
             credential_id: credential.id,
-            scopes: &CONNECTION_SCOPES,
+            scopes: credential.scopes,
+            request_id: String::new(),
         })
+    }
+
+    /// Whether the caller's credential is still good.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`] when it is not.
+    pub async fn check_credential(&self, caller: &Caller) -> Result<()> {
+        let tx = self.store.express();
+        let found = credentials::find_anywhere(&tx, &caller.credential_id).await?;
+        let now = self.source.now_ms();
+        match found {
+            Some(credential) if credential.is_live(now) => Ok(()),
+            _ => Err(Error::CredentialInvalid),
+        }
     }
 
     async fn behind_secret(&self, bearer: &str) -> Result<Credential> {

@@ -1,12 +1,16 @@
 //! Groups and their members.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use muster_proto::value::Object;
 
 use super::{
     Directory,
-    resources::{Written, advance, load, record},
+    reading::{Consistency, Reading},
+    resources::{Target, Written, advance, record},
     view::View,
 };
 use crate::{
@@ -25,7 +29,7 @@ use crate::{
         Tx,
         members::{self, Member, NewMember},
         relations::Wants,
-        resources,
+        resources::{self, Reach},
     },
 };
 
@@ -103,21 +107,23 @@ impl Directory {
         members: Vec<Reference>,
     ) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let group = Resource::new(ResourceKind::Group, id, attributes, now)?;
-        let members = &members;
+        let mut group = Resource::new(ResourceKind::Group, id, attributes, now)?;
+        group.owner = Some(caller.connection_id.clone());
+        let work = Arc::new((caller.clone(), group, members));
         self.store
-            .transact("create_group", |tx| {
-                let group = group.clone();
+            .write(&caller.tenant_id, "CreateGroup", move |tx| {
+                let work = Arc::clone(&work);
                 async move {
-                    resources::insert(&tx, caller.scope(), &group).await?;
+                    let (caller, group, members) = &*work;
+                    resources::insert(&tx, caller.scope(), group).await?;
                     let mut edit = MemberEdit::new(&tx, caller, &group.id);
                     edit.add(members).await?;
-                    let mut changes = vec![Change::of(ChangeKind::Created, &group)];
-                    changes.extend(edit.changes(group.version));
-                    let revision = record(&tx, caller, "CreateGroup", &group, &changes).await?;
+                    let mut changes = vec![Change::of(ChangeKind::Created, group)];
+                    changes.extend(edit.changes(group));
+                    let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
                     Ok(Written {
-                        view: View::plain(group),
-                        revision: Some(revision),
+                        view: View::plain(group.clone()),
+                        position: Some(position),
                     })
                 }
             })
@@ -138,39 +144,12 @@ impl Directory {
         precondition: &Precondition,
     ) -> Result<Modified> {
         let now = self.source.now_ms();
-        let modifications = &modifications;
+        let target = Target::new(caller, ResourceKind::Group, id, precondition);
+        let work = Arc::new((target, modifications));
         self.store
-            .transact("modify_group", |tx| async move {
-                let kind = ResourceKind::Group;
-                let (before, _) = load(&tx, caller, kind, id, precondition, Wants::NONE).await?;
-                let mut after = before.clone();
-                let mut edit = MemberEdit::new(&tx, caller, id);
-                for modification in modifications {
-                    edit.apply(&mut after, modification).await?;
-                }
-                after.check()?;
-                let counts = edit.counts;
-                let renamed = after.attributes != before.attributes;
-                if !renamed && edit.is_empty() {
-                    let written = Written {
-                        view: View::plain(after),
-                        revision: None,
-                    };
-                    return Ok(Modified { written, counts });
-                }
-                advance(&mut after, now);
-                resources::update(&tx, caller.scope(), &before, &after).await?;
-                let mut changes = Vec::new();
-                if renamed {
-                    changes.push(Change::between(&before, &after));
-                }
-                changes.extend(edit.changes(after.version));
-                let revision = record(&tx, caller, "ModifyGroup", &after, &changes).await?;
-                let written = Written {
-                    view: View::plain(after),
-                    revision: Some(revision),
-                };
-                Ok(Modified { written, counts })
+            .write(&caller.tenant_id, "ModifyGroup", move |tx| {
+                let work = Arc::clone(&work);
+                async move { modify(&tx, &work.0, &work.1, now).await }
             })
             .await
     }
@@ -178,19 +157,60 @@ impl Directory {
     /// Lists the direct members of a group, in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`] and those of the consistency.
     pub async fn list_members(
         &self,
         caller: &Caller,
         group_id: &str,
         page: &PageRequest,
-    ) -> Result<Page<Member>> {
-        let tx = self.store.snapshot().await?;
-        let kind = ResourceKind::Group;
-        let found = resources::load(&tx, caller.scope(), kind, group_id, Wants::NONE).await?;
-        let (group, _) = found.ok_or_else(|| kind.not_found(group_id))?;
-        members::list(&tx, &group.id, page).await
+        consistency: &Consistency,
+    ) -> Result<Reading<Page<Member>>> {
+        let tx = self.one_moment(caller, consistency).await?;
+        let (kind, scope) = (ResourceKind::Group, caller.scope());
+        let found = resources::load(&tx, scope, kind, group_id, Reach::Live, Wants::NONE).await?;
+        let ((group, _), at) = found.ok_or_else(|| kind.not_found(group_id))?;
+        Ok(Reading {
+            value: members::list(&tx, &group.id, page).await?,
+            at,
+        })
     }
+}
+
+async fn modify(
+    tx: &Tx,
+    target: &Target,
+    modifications: &[Modification],
+    now: i64,
+) -> Result<Modified> {
+    let (before, _) = target.load(tx, Reach::Live, Wants::NONE).await?;
+    let mut after = before.clone();
+    let mut edit = MemberEdit::new(tx, &target.caller, &target.id);
+    for modification in modifications {
+        edit.apply(&mut after, modification).await?;
+    }
+    after.check()?;
+    let counts = edit.counts;
+    let renamed = after.attributes != before.attributes;
+    if !renamed && edit.is_empty() {
+        let written = Written {
+            view: View::plain(after),
+            position: None,
+        };
+        return Ok(Modified { written, counts });
+    }
+    advance(&mut after, now);
+    resources::update(tx, target.caller.scope(), &before, &after).await?;
+    let mut changes = Vec::new();
+    if renamed {
+        changes.push(Change::between(&before, &after));
+    }
+    changes.extend(edit.changes(&after));
+    let position = record(tx, &target.caller, "ModifyGroup", &after, &changes).await?;
+    let written = Written {
+        view: View::plain(after),
+        position: Some(position),
+    };
+    Ok(Modified { written, counts })
 }
 
 /// Changes the members of one group and remembers what came of it.
@@ -200,7 +220,7 @@ struct MemberEdit<'a> {
     group_id: &'a str,
     counts: Counts,
     /// By member: 1 added, -1 removed, 0 both.
-    net: BTreeMap<String, i8>,
+    net: BTreeMap<NewMember, i8>,
 }
 
 impl<'a> MemberEdit<'a> {
@@ -241,7 +261,7 @@ impl<'a> MemberEdit<'a> {
         let present = members::present(self.tx, self.group_id, &ids).await?;
         self.counts.already_present += present.len();
         let present: HashSet<_> = present.into_iter().collect();
-        wanted.retain(|member| !present.contains(&member.id));
+        wanted.retain(|member| !present.contains(member));
         let groups = wanted.iter().filter(|member| member.is_group);
         let groups: Vec<_> = groups.map(|member| member.id.clone()).collect();
         if !groups.is_empty() && members::is_within(self.tx, self.group_id, &groups).await? {
@@ -251,7 +271,7 @@ impl<'a> MemberEdit<'a> {
         members::add(self.tx, self.group_id, &wanted).await?;
         self.counts.added += wanted.len();
         for member in wanted {
-            *self.net.entry(member.id).or_default() += 1;
+            *self.net.entry(member).or_default() += 1;
         }
         Ok(())
     }
@@ -272,11 +292,11 @@ impl<'a> MemberEdit<'a> {
         self.remove(present).await
     }
 
-    async fn remove(&mut self, present: Vec<String>) -> Result<()> {
+    async fn remove(&mut self, present: Vec<NewMember>) -> Result<()> {
         members::remove(self.tx, self.group_id, &present).await?;
         self.counts.removed += present.len();
-        for id in present {
-            *self.net.entry(id).or_default() -= 1;
+        for member in present {
+            *self.net.entry(member).or_default() -= 1;
         }
         Ok(())
     }
@@ -287,7 +307,7 @@ impl<'a> MemberEdit<'a> {
         let keep: BTreeSet<_> = wanted.iter().map(|member| member.id.as_str()).collect();
         let gone = current
             .into_iter()
-            .filter(|id| !keep.contains(id.as_str()))
+            .filter(|member| !keep.contains(member.id.as_str()))
             .collect();
         self.remove(gone).await?;
         self.add_resolved(wanted).await
@@ -334,15 +354,14 @@ impl<'a> MemberEdit<'a> {
         self.net.values().all(|net| *net == 0)
     }
 
-    fn changes(self, version: i64) -> impl Iterator<Item = Change> {
-        let group_id = self.group_id.to_owned();
-        self.net.into_iter().filter_map(move |(member_id, net)| {
+    fn changes(self, group: &Resource) -> impl Iterator<Item = Change> {
+        self.net.into_iter().filter_map(move |(member, net)| {
             let kind = match net {
                 1 => ChangeKind::MemberAdded,
                 -1 => ChangeKind::MemberRemoved,
                 _ => return None,
             };
-            Some(Change::member(kind, &group_id, version, &member_id))
+            Some(Change::member(kind, group, &member.id, member.is_group))
         })
     }
 }

@@ -4,20 +4,35 @@
 //! transaction that ends with its audit entry, revision and changes.
 
 mod admin;
+mod audit;
 mod auth;
+mod feed;
 mod groups;
+mod jobs;
+mod reading;
 mod resources;
+mod snapshot;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tokio::sync::watch;
 
 pub use crate::storage::relations::Wants;
+pub use crate::storage::{
+    feed::{AuditQuery, Audited, Transaction},
+    resources::{Reach, Selection},
+};
 pub use admin::{Announcement, Bootstrap, IssuedCredential};
+pub use audit::{AuditPage, Verdict};
 pub use auth::{AccessToken, ClientProof};
+pub use feed::{Feed, FeedFilter, Start, Step};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
-pub use resources::Written;
+pub use jobs::Retention;
+pub use reading::{Consistency, Reading};
+pub use resources::{Deleted, Get, Written};
+pub use snapshot::{Snapshot, SnapshotItem, SnapshotPage, size as snapshot_size};
 pub use view::View;
 
 use crate::{
@@ -35,44 +50,78 @@ pub struct Directory {
     source: Arc<dyn Source>,
     cursors: Cursors,
     issuers: Arc<Issuers>,
+    retention: Retention,
+    feeds: Arc<feed::Hub>,
+    /// Whose turn it is among the replicas.
+    turn: Arc<AtomicUsize>,
+    stopping: Arc<watch::Sender<bool>>,
 }
 
 impl Directory {
-    /// The directory on this database, whose schema must be this build's.
+    /// The directory on this database, whose schema must be this build's, with
+    /// the default retention.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn open(store: Store, source: Arc<dyn Source>) -> Result<Self> {
-        let mut key = [0; KEY_BYTES];
-        source
-            .fill_random(&mut key)
-            .map_err(|e| Error::Internal(e.into()))?;
-        let fresh = (source.new_id(), STANDARD.encode(key));
-        let (epoch, key) = store
-            .transact("identify_store", |tx| {
-                let fresh = fresh.clone();
-                async move {
-                    let epoch = keep(&tx, settings::EPOCH, fresh.0).await?;
-                    let key = keep(&tx, settings::CURSOR_KEY, fresh.1).await?;
-                    Ok((epoch, key))
-                }
-            })
-            .await?;
-        let key = STANDARD
-            .decode(key)
-            .map_err(|e| Error::Internal(e.into()))?;
-        let cursors = Cursors::new(&key, epoch)?;
+        Self::open_with(store, source, Retention::default()).await
+    }
+
+    /// As [`open`](Self::open), keeping what is gone for as long as this.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        store: Store,
+        source: Arc<dyn Source>,
+        retention: Retention,
+    ) -> Result<Self> {
+        let key = identify(&store, source.as_ref()).await?;
         Ok(Self {
+            feeds: Arc::new(feed::Hub::new(store.clone())),
+            cursors: Cursors::new(&key)?,
             store,
             source,
-            cursors,
             issuers: Arc::default(),
+            retention,
+            turn: Arc::default(),
+            stopping: Arc::new(watch::Sender::new(false)),
         })
+    }
+
+    /// How long what is gone is kept.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.source.now_ms()
+    }
+
+    /// Ends the streams that run, and those that are still to come.
+    pub fn drain(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Turns true when streams are to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// What makes and reads cursors of this store.
     pub fn cursors(&self) -> &Cursors {
         &self.cursors
+    }
+
+    /// Hears of what other processes write. Runs until dropped.
+    pub async fn hear_others(&self) {
+        self.store.hear_others().await;
+    }
+
+    /// Keeps what is known of replicas true. Runs until dropped.
+    pub async fn watch_replicas(&self) {
+        self.store.watch_replicas().await;
     }
 
     /// Whether the database answers.
@@ -87,6 +136,35 @@ impl Directory {
     pub async fn close(self) {
         self.store.close().await;
     }
+}
+
+/// Gives a new store its epoch, and every store its key.
+async fn identify(store: &Store, source: &dyn Source) -> Result<Vec<u8>> {
+    let snapshot = store.single();
+    let known = settings::load(&snapshot, settings::CURSOR_KEY).await?;
+    let encoded = match known {
+        // Most starts: nothing is written, and the database may be read-only.
+        Some(key) => key,
+        None => {
+            let mut key = [0; KEY_BYTES];
+            source
+                .fill_random(&mut key)
+                .map_err(|e| Error::Internal(e.into()))?;
+            let fresh = Arc::new((source.new_id(), STANDARD.encode(key)));
+            store
+                .administer("identify_store", move |tx| {
+                    let fresh = Arc::clone(&fresh);
+                    async move {
+                        keep(&tx, settings::EPOCH, fresh.0.clone()).await?;
+                        keep(&tx, settings::CURSOR_KEY, fresh.1.clone()).await
+                    }
+                })
+                .await?
+        }
+    };
+    STANDARD
+        .decode(encoded)
+        .map_err(|e| Error::Internal(e.into()))
 }
 
 /// The setting's value, made now when there is none.

@@ -1,14 +1,24 @@
-//! Users and groups alike: create, get, list, patch, replace, delete.
+//! Users and groups alike: create, get, list, patch, replace, delete, restore,
+//! purge.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use muster_proto::value::Object;
 
-use super::{Directory, view::View};
+use super::{
+    Directory,
+    reading::{Consistency, Reading},
+    view::View,
+};
 use crate::{
     auth::Caller,
     domain::{
         Resource,
         filter::Filter,
-        history::{AuditEntry, Change, ChangeKind},
+        history::{AuditEntry, Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
         resource::ResourceKind,
@@ -16,9 +26,9 @@ use crate::{
     },
     error::{Error, Result},
     storage::{
-        Tx, history,
+        Tx, history, members,
         relations::{Relations, Wants},
-        resources::{self, Found},
+        resources::{self, Found, Reach, Selection},
     },
 };
 
@@ -27,9 +37,31 @@ use crate::{
 pub struct Written {
     /// The resource afterwards.
     pub view: View,
-    /// The tenant's revision; `None` when nothing differed and so nothing was
+    /// The tenant's position; `None` when nothing differed and so nothing was
     /// written.
-    pub revision: Option<i64>,
+    pub position: Option<Position>,
+}
+
+/// What a deletion ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// The tenant's position.
+    pub position: Position,
+    /// When, in milliseconds since the Unix epoch.
+    pub deleted_at: i64,
+}
+
+/// What is to be read of which resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Get<'a> {
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Its id.
+    pub id: &'a str,
+    /// Whether a deleted one counts.
+    pub reach: Reach,
+    /// What it says about others.
+    pub wants: Wants,
 }
 
 impl Directory {
@@ -39,21 +71,23 @@ impl Directory {
     /// [`Error::Invalid`], [`Error::Required`], [`Error::Taken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let user = Resource::new(ResourceKind::User, id, attributes, now)?;
+        let mut user = Resource::new(ResourceKind::User, id, attributes, now)?;
+        user.owner = Some(caller.connection_id.clone());
+        let work = Arc::new((caller.clone(), user));
         self.store
-            .transact("create_user", |tx| {
-                let user = user.clone();
+            .write(&caller.tenant_id, "CreateUser", move |tx| {
+                let work = Arc::clone(&work);
                 async move {
-                    let scope = caller.scope();
-                    resources::insert(&tx, scope, &user).await?;
-                    let changes = [Change::of(ChangeKind::Created, &user)];
-                    let revision = record(&tx, caller, "CreateUser", &user, &changes).await?;
+                    let (caller, user) = &*work;
+                    resources::insert(&tx, caller.scope(), user).await?;
+                    let changes = [Change::of(ChangeKind::Created, user)];
+                    let position = record(&tx, caller, "CreateUser", user, &changes).await?;
                     // A new user is in no group.
-                    let relations = Relations::default();
-                    let view = View::after(&tx, scope, None, user, relations).await?;
+                    let (user, nobody) = (user.clone(), Relations::default());
+                    let view = View::after(&tx, caller.scope(), None, user, nobody).await?;
                     Ok(Written {
                         view,
-                        revision: Some(revision),
+                        position: Some(position),
                     })
                 }
             })
@@ -63,36 +97,59 @@ impl Directory {
     /// Reads a resource by id.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`] and those of the consistency.
     pub async fn get(
         &self,
         caller: &Caller,
+        get: Get<'_>,
+        consistency: &Consistency,
+    ) -> Result<Reading<View>> {
+        let tx = self.one_statement(caller, consistency).await?;
+        let found = resources::load(&tx, caller.scope(), get.kind, get.id, get.reach, get.wants);
+        let (found, at) = found.await?.ok_or_else(|| get.kind.not_found(get.id))?;
+        Ok(Reading {
+            value: found.into(),
+            at,
+        })
+    }
+
+    /// Reads resources by their ids; what is gone is left out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn get_many(
+        &self,
+        caller: &Caller,
         kind: ResourceKind,
-        id: &str,
-        wants: Wants,
-    ) -> Result<View> {
-        let tx = self.store.single();
-        let found = resources::load(&tx, caller.scope(), kind, id, wants).await?;
-        let found = found.ok_or_else(|| kind.not_found(id))?;
-        Ok(found.into())
+        ids: BTreeSet<String>,
+    ) -> Result<HashMap<String, Resource>> {
+        let (tx, scope) = (self.store.single(), caller.scope());
+        let found = resources::load_many(&tx, scope, kind, ids.into_iter().collect()).await?;
+        let by_id = |resource: Resource| (resource.id.clone(), resource);
+        Ok(found.into_iter().map(by_id).collect())
     }
 
     /// Lists resources in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::FilterInvalid`] for a filter that is too large.
+    /// [`Error::FilterInvalid`] for a filter that is too large, and those of
+    /// the consistency.
     pub async fn list(
         &self,
         caller: &Caller,
         kind: ResourceKind,
-        filter: Option<&Filter>,
+        selection: &Selection<'_>,
         page: &PageRequest,
-        wants: Wants,
-    ) -> Result<Page<View>> {
-        filter.map_or(Ok(()), Filter::check_size)?;
-        let tx = self.store.snapshot().await?;
-        let found = resources::list(&tx, caller.scope(), kind, filter, page, wants).await?;
-        Ok(found.map(Into::into))
+        consistency: &Consistency,
+    ) -> Result<Reading<Page<View>>> {
+        selection.filter.map_or(Ok(()), Filter::check_size)?;
+        let tx = self.one_moment(caller, consistency).await?;
+        let found = resources::list(&tx, caller.scope(), kind, selection, page);
+        let (found, at) = found.await?;
+        Ok(Reading {
+            value: found.map(Into::into),
+            at,
+        })
     }
 
     /// Applies PATCH operations to a user, all or none.
@@ -108,7 +165,8 @@ impl Directory {
         precondition: &Precondition,
         wants: Wants,
     ) -> Result<Written> {
-        self.edit_user(caller, "PatchUser", id, precondition, wants, |user| {
+        let target = Target::new(caller, ResourceKind::User, id, precondition);
+        self.edit_user(target, "PatchUser", wants, move |user| {
             patch::apply(user, operations.clone())
         })
         .await
@@ -126,56 +184,53 @@ impl Directory {
         attributes: Object,
         precondition: &Precondition,
     ) -> Result<Written> {
-        self.edit_user(
-            caller,
-            "ReplaceUser",
-            id,
-            precondition,
-            Wants::ALL,
-            |user| user.replace(attributes.clone()),
-        )
+        let target = Target::new(caller, ResourceKind::User, id, precondition);
+        self.edit_user(target, "ReplaceUser", Wants::ALL, move |user| {
+            user.replace(attributes.clone())
+        })
         .await
     }
 
     async fn edit_user(
         &self,
-        caller: &Caller,
+        target: Target,
         method: &'static str,
-        id: &str,
-        precondition: &Precondition,
         wants: Wants,
-        edit: impl Fn(&mut Resource) -> Result<()>,
+        edit: impl Fn(&mut Resource) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Written> {
         let now = self.source.now_ms();
-        let edit = &edit;
+        let tenant = target.caller.tenant_id.clone();
+        let work = Arc::new((target, edit));
         self.store
-            .transact(method, |tx| async move {
-                let scope = caller.scope();
-                let kind = ResourceKind::User;
-                let (before, relations) = load(&tx, caller, kind, id, precondition, wants).await?;
-                let mut after = before.clone();
-                edit(&mut after)?;
-                if after.attributes == before.attributes {
-                    return Ok(Written {
-                        view: (after, relations).into(),
-                        revision: None,
-                    });
+            .write(&tenant, method, move |tx| {
+                let work = Arc::clone(&work);
+                async move {
+                    let (target, edit) = &*work;
+                    let (before, relations) = target.load(&tx, Reach::Live, wants).await?;
+                    let mut after = before.clone();
+                    edit(&mut after)?;
+                    if after.attributes == before.attributes {
+                        return Ok(Written {
+                            view: (after, relations).into(),
+                            position: None,
+                        });
+                    }
+                    advance(&mut after, now);
+                    let (caller, scope) = (&target.caller, target.caller.scope());
+                    resources::update(&tx, scope, &before, &after).await?;
+                    let changes = [Change::between(&before, &after)];
+                    let position = record(&tx, caller, method, &after, &changes).await?;
+                    let view = View::after(&tx, scope, Some(&before), after, relations).await?;
+                    Ok(Written {
+                        view,
+                        position: Some(position),
+                    })
                 }
-                advance(&mut after, now);
-                resources::update(&tx, scope, &before, &after).await?;
-                let changes = [Change::between(&before, &after)];
-                let revision = record(&tx, caller, method, &after, &changes).await?;
-                let view = View::after(&tx, scope, Some(&before), after, relations).await?;
-                Ok(Written {
-                    view,
-                    revision: Some(revision),
-                })
             })
             .await
     }
 
-    /// Deletes a resource; the tenant's revision, or `None` when it was
-    /// missing and that is allowed.
+    /// Deletes a resource; `None` when it was missing and that is allowed.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionMismatch`].
@@ -186,43 +241,155 @@ impl Directory {
         id: &str,
         precondition: &Precondition,
         allow_missing: bool,
-    ) -> Result<Option<i64>> {
+    ) -> Result<Option<Deleted>> {
         let method = match kind {
             ResourceKind::User => "DeleteUser",
             ResourceKind::Group => "DeleteGroup",
         };
         let now = self.source.now_ms();
+        let target = Arc::new(Target::new(caller, kind, id, precondition));
         self.store
-            .transact(method, |tx| async move {
-                let found = load(&tx, caller, kind, id, precondition, Wants::NONE).await;
-                let (mut resource, _) = match found {
-                    Err(Error::NotFound { .. }) if allow_missing => return Ok(None),
-                    found => found?,
-                };
-                advance(&mut resource, now);
-                resources::delete(&tx, &resource).await?;
-                let changes = [Change::of(ChangeKind::Deleted, &resource)];
-                record(&tx, caller, method, &resource, &changes)
-                    .await
-                    .map(Some)
+            .write(&caller.tenant_id, method, move |tx| {
+                let target = Arc::clone(&target);
+                async move {
+                    let found = target.load(&tx, Reach::Live, Wants::NONE).await;
+                    let (mut resource, _) = match found {
+                        Err(Error::NotFound { .. }) if allow_missing => return Ok(None),
+                        found => found?,
+                    };
+                    advance(&mut resource, now);
+                    resources::delete(&tx, &resource).await?;
+                    let changes = [Change::of(ChangeKind::Deleted, &resource)];
+                    let caller = &target.caller;
+                    let position = record(&tx, caller, method, &resource, &changes).await?;
+                    Ok(Some(Deleted {
+                        position,
+                        deleted_at: resource.updated_at,
+                    }))
+                }
+            })
+            .await
+    }
+
+    /// Brings a deleted resource back with everything it had; one that is not
+    /// deleted stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`].
+    pub async fn undelete(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Result<Written> {
+        let method = match kind {
+            ResourceKind::User => "UndeleteUser",
+            ResourceKind::Group => "UndeleteGroup",
+        };
+        let now = self.source.now_ms();
+        let target = Arc::new(Target::new(caller, kind, id, precondition));
+        self.store
+            .write(&caller.tenant_id, method, move |tx| {
+                let target = Arc::clone(&target);
+                async move { target.undelete(&tx, method, now).await }
+            })
+            .await
+    }
+
+    /// Removes a resource for good, deleted before or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], and [`Error::Required`]
+    /// without a precondition: nothing is purged unseen.
+    pub async fn purge(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Result<Position> {
+        if precondition.is_free() {
+            return Err(Error::Required("options.if_match"));
+        }
+        let method = purge_method(kind);
+        let now = self.source.now_ms();
+        let target = Arc::new(Target::new(caller, kind, id, precondition));
+        self.store
+            .write(&caller.tenant_id, method, move |tx| {
+                let target = Arc::clone(&target);
+                async move {
+                    let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
+                    let mut resource = found.0;
+                    advance(&mut resource, now);
+                    resources::purge(&tx, kind, &resource.id).await?;
+                    let changes = [Change::of(ChangeKind::Purged, &resource)];
+                    record(&tx, &target.caller, method, &resource, &changes).await
+                }
             })
             .await
     }
 }
 
-/// The resource that a write is about, its precondition checked.
-pub(super) async fn load(
-    tx: &Tx,
-    caller: &Caller,
+pub(super) fn purge_method(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::User => "PurgeUser",
+        ResourceKind::Group => "PurgeGroup",
+    }
+}
+
+/// The resource that a write is about, and who writes.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) caller: Caller,
     kind: ResourceKind,
-    id: &str,
-    precondition: &Precondition,
-    wants: Wants,
-) -> Result<Found> {
-    let found = resources::load(tx, caller.scope(), kind, id, wants).await?;
-    let found = found.ok_or_else(|| kind.not_found(id))?;
-    precondition.check(found.0.version)?;
-    Ok(found)
+    pub(super) id: String,
+    precondition: Precondition,
+}
+
+impl Target {
+    pub(super) fn new(
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Self {
+        Self {
+            caller: caller.clone(),
+            kind,
+            id: id.to_owned(),
+            precondition: precondition.clone(),
+        }
+    }
+
+    /// The resource, its precondition checked.
+    pub(super) async fn load(&self, tx: &Tx, reach: Reach, wants: Wants) -> Result<Found> {
+        let scope = self.caller.scope();
+        let found = resources::load(tx, scope, self.kind, &self.id, reach, wants).await?;
+        let (found, _) = found.ok_or_else(|| self.kind.not_found(&self.id))?;
+        self.precondition.check(found.0.version)?;
+        Ok(found)
+    }
+
+    async fn undelete(&self, tx: &Tx, method: &'static str, now: i64) -> Result<Written> {
+        let (mut resource, relations) = self.load(tx, Reach::Deleted, Wants::ALL).await?;
+        if resource.deleted_at.take().is_none() {
+            return Ok(Written {
+                view: (resource, relations).into(),
+                position: None,
+            });
+        }
+        advance(&mut resource, now);
+        resources::restore(tx, &resource).await?;
+        let mut changes = vec![Change::of(ChangeKind::Undeleted, &resource)];
+        let edges = members::edges_of(tx, &resource.id).await?;
+        changes.extend(edges.into_iter().map(Change::restored));
+        let position = record(tx, &self.caller, method, &resource, &changes).await?;
+        Ok(Written {
+            view: (resource, relations).into(),
+            position: Some(position),
+        })
+    }
 }
 
 /// Makes the next version. Time never runs backwards for a resource.
@@ -238,7 +405,7 @@ pub(super) async fn record(
     method: &'static str,
     resource: &Resource,
     changes: &[Change],
-) -> Result<i64> {
+) -> Result<Position> {
     let mut changed: Vec<_> = changes
         .iter()
         .flat_map(|change| change.changed_attributes.iter().cloned())
@@ -248,10 +415,12 @@ pub(super) async fn record(
     }
     let entry = AuditEntry {
         actor: caller.actor(),
-        method,
+        method: method.into(),
         resource_type: resource.kind.into(),
         resource_id: resource.id.clone(),
         changed_attributes: changed,
+        request_id: caller.request_id.clone(),
+        refusal: None,
     };
     history::record(tx, &caller.tenant_id, &entry, changes, resource.updated_at).await
 }

@@ -13,7 +13,7 @@ use muster_proto::value::Object;
 
 use super::*;
 use crate::{
-    auth::{CONNECTION_SCOPES, Caller},
+    auth::{Caller, Scopes},
     clock::RandomError,
     domain::{
         credential::Wanted,
@@ -109,6 +109,21 @@ impl Drop for World {
     }
 }
 
+const EVERYTHING: Selection<'static> = Selection {
+    filter: None,
+    reach: Reach::Live,
+    wants: Wants::ALL,
+};
+
+fn get(id: &str) -> Get<'_> {
+    Get {
+        kind: ResourceKind::User,
+        id,
+        reach: Reach::Live,
+        wants: Wants::ALL,
+    }
+}
+
 /// The secret of a credential that has one.
 fn exposed(issued: &IssuedCredential) -> &str {
     issued.secret.as_ref().expect("it has one").expose()
@@ -124,7 +139,8 @@ async fn caller(directory: &Directory, tenant: &str) -> Caller {
         tenant_id: tenant.id,
         connection_id: connection.id,
         credential_id: "credential".to_owned(),
-        scopes: &CONNECTION_SCOPES,
+        scopes: Scopes::Provisioning,
+        request_id: String::new(),
     }
 }
 
@@ -237,7 +253,7 @@ async fn what_changes_nothing_leaves_nothing() {
         .patch_user(caller, &user.id, same, &free(), Wants::ALL)
         .await
         .unwrap();
-    assert_eq!((written.revision, written.view.resource.version), (None, 1));
+    assert_eq!((written.position, written.view.resource.version), (None, 1));
 
     let members = vec![Reference::User(user.id.clone())];
     let there_and_back = vec![
@@ -248,7 +264,7 @@ async fn what_changes_nothing_leaves_nothing() {
         .modify_group(caller, &group, there_and_back, &free())
         .await
         .unwrap();
-    assert_eq!(modified.written.revision, None);
+    assert_eq!(modified.written.position, None);
     let absent = vec![Modification::Remove(members)];
     let modified = directory
         .modify_group(caller, &group, absent, &free())
@@ -276,9 +292,15 @@ async fn a_refused_write_leaves_nothing() {
     assert_eq!(world.history().await.audit.len(), before);
     let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
     let groups = directory
-        .list(caller, ResourceKind::Group, None, &page, Wants::ALL)
+        .list(
+            caller,
+            ResourceKind::Group,
+            &EVERYTHING,
+            &page,
+            &Consistency::Strong,
+        )
         .await;
-    assert!(groups.unwrap().items.is_empty());
+    assert!(groups.unwrap().value.items.is_empty());
 }
 
 #[tokio::test]
@@ -290,7 +312,7 @@ async fn another_tenant_sees_nothing_and_reaches_nobody() {
     let group = world.group("engineers").await.view.resource.id;
 
     let got = directory
-        .get(&stranger, ResourceKind::User, &user, Wants::ALL)
+        .get(&stranger, get(&user), &Consistency::Strong)
         .await;
     assert!(matches!(got, Err(Error::NotFound { .. })));
     let own = directory.create_group(&stranger, object([("displayName", "engineers")]), vec![]);
@@ -361,9 +383,10 @@ async fn a_deleted_user_frees_his_names_and_leaves_his_groups() {
     let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
     assert!(
         directory
-            .list_members(caller, &group, &page)
+            .list_members(caller, &group, &page, &Consistency::Strong)
             .await
             .unwrap()
+            .value
             .items
             .is_empty()
     );
@@ -400,11 +423,17 @@ async fn credentials_are_good_until_revoked_or_expired() {
         .unwrap();
     let soon = directory.source.now_ms() + 3;
     let lasting = directory
-        .create_credential(&connection, Wanted::Bearer, "a", None)
+        .create_credential(&connection, Wanted::Bearer, "a", None, Scopes::Provisioning)
         .await
         .unwrap();
     let short = directory
-        .create_credential(&connection, Wanted::Bearer, "b", Some(soon))
+        .create_credential(
+            &connection,
+            Wanted::Bearer,
+            "b",
+            Some(soon),
+            Scopes::Provisioning,
+        )
         .await
         .unwrap();
 
@@ -447,14 +476,17 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         loop {
             let mut page = crate::domain::page::PageRequest::new(size, 0, after).unwrap();
             page.count = true;
-            let list =
-                world
-                    .directory
-                    .list(&world.caller, ResourceKind::User, None, &page, Wants::ALL);
+            let list = world.directory.list(
+                &world.caller,
+                ResourceKind::User,
+                &EVERYTHING,
+                &page,
+                &Consistency::Strong,
+            );
             let list = list.await.unwrap();
-            assert_eq!(list.total, 450);
-            seen.extend(list.items.into_iter().map(|view| view.resource.id));
-            after = list.next;
+            assert_eq!(list.value.total, 450);
+            seen.extend(list.value.items.into_iter().map(|view| view.resource.id));
+            after = list.value.next;
             if after.is_none() || size < 200 && seen.len() > 20 {
                 break;
             }
@@ -477,12 +509,16 @@ async fn a_page_of_large_users_ends_early() {
             .unwrap();
     }
     let page = crate::domain::page::PageRequest::new(1_000, 0, None).unwrap();
-    let list = world
-        .directory
-        .list(&world.caller, ResourceKind::User, None, &page, Wants::ALL);
+    let list = world.directory.list(
+        &world.caller,
+        ResourceKind::User,
+        &EVERYTHING,
+        &page,
+        &Consistency::Strong,
+    );
     let list = list.await.unwrap();
-    assert!((1..90).contains(&list.items.len()));
-    assert!(list.next.is_some());
+    assert!((1..90).contains(&list.value.items.len()));
+    assert!(list.value.next.is_some());
 }
 
 /// What provisioning clients look up must not cost more with more users.

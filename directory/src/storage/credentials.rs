@@ -7,6 +7,7 @@ use sea_orm::{
 
 use super::{Tx, entity::credentials};
 use crate::{
+    auth::Scopes,
     domain::credential::{Federation, KeptSecret, Proof, Purpose},
     error::{Error, Result},
 };
@@ -30,6 +31,8 @@ pub struct Credential {
     pub expires_at: Option<i64>,
     /// Milliseconds since the Unix epoch; `None`: not revoked.
     pub revoked_at: Option<i64>,
+    /// What its holder may do.
+    pub scopes: Scopes,
 }
 
 impl Credential {
@@ -55,7 +58,22 @@ impl TryFrom<credentials::Model> for Credential {
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            scopes: scopes(row.scopes.as_deref()),
         })
+    }
+}
+
+fn scopes(column: Option<&str>) -> Scopes {
+    column.map_or(Scopes::Provisioning, |names| {
+        let names = names.split_whitespace().map(ToOwned::to_owned);
+        Scopes::Named(names.collect())
+    })
+}
+
+fn scopes_column(scopes: &Scopes) -> Option<String> {
+    match scopes {
+        Scopes::Provisioning => None,
+        Scopes::Named(names) => Some(names.join(" ")),
     }
 }
 
@@ -103,6 +121,7 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
         created_at: Set(credential.created_at),
         expires_at: Set(credential.expires_at),
         revoked_at: Set(credential.revoked_at),
+        scopes: Set(scopes_column(&credential.scopes)),
     };
     credentials::Entity::insert(row)
         .exec_without_returning(&tx.connection())

@@ -23,9 +23,11 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What a violated index protects, by its columns.
-fn taken(columns: &str) -> Option<Taken> {
-    let (name, _) = UNIQUE_COLUMNS.iter().find(|(_, known)| *known == columns)?;
+/// What a violated index protects, by its name or, where the database names
+/// none, its columns.
+fn taken(index: &str) -> Option<Taken> {
+    let is_meant = |(name, columns): &&(&str, &str)| [*name, *columns].contains(&index);
+    let (name, _) = UNIQUE_COLUMNS.iter().find(is_meant)?;
     match *name {
         UNIQUE_USER_NAME => Some(Taken::UserName),
         UNIQUE_GROUP_NAME => Some(Taken::GroupName),
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn every_unique_index_protects_something_known() {
         for (name, columns) in UNIQUE_COLUMNS {
-            assert!(taken(columns).is_some(), "{name}");
+            assert!(taken(columns).is_some() && taken(name).is_some(), "{name}");
         }
     }
 }

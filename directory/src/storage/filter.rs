@@ -4,25 +4,42 @@
 //! others". Comparisons with a column that has an index are plain equalities,
 //! so that the database can use it; everything else reads the search document.
 
-use muster_proto::schema::{Attribute, Reach, Schema};
+use muster_proto::schema::{Attribute, Kind, Reach, Schema};
 
-use super::{Scope, dialect, relations::MANAGER, resources::table, sql::Sql};
+use super::{
+    Scope,
+    dialect::{Dialect, ELEMENT, JsonKind},
+    relations::MANAGER,
+    resources::table,
+    sql::Sql,
+};
 use crate::domain::{
     filter::{Field, Filter, Literal, Operator},
     fold::fold,
     resource::ResourceKind,
-    search::index_name,
+    search::{index_key, index_name},
 };
 
 /// The condition on a row `r` of the table of this kind.
-pub(super) fn condition(filter: &Filter, kind: ResourceKind, scope: Scope<'_>) -> Sql {
-    Compiler { kind, scope }.condition(filter)
+pub(super) fn condition(
+    dialect: Dialect,
+    filter: &Filter,
+    kind: ResourceKind,
+    scope: Scope<'_>,
+) -> Sql {
+    let compiler = Compiler {
+        dialect,
+        kind,
+        scope,
+    };
+    compiler.condition(filter)
 }
 
 /// The condition on a member `m` of a group, from a filter on elements of
 /// `members`.
-pub(super) fn member_condition(filter: &Filter, scope: Scope<'_>) -> Sql {
+pub(super) fn member_condition(dialect: Dialect, filter: &Filter, scope: Scope<'_>) -> Sql {
     let compiler = Compiler {
+        dialect,
         kind: ResourceKind::Group,
         scope,
     };
@@ -30,6 +47,7 @@ pub(super) fn member_condition(filter: &Filter, scope: Scope<'_>) -> Sql {
 }
 
 struct Compiler<'a> {
+    dialect: Dialect,
     kind: ResourceKind,
     scope: Scope<'a>,
 }
@@ -60,11 +78,12 @@ impl Compiler<'_> {
                 if let (true, Some(leaf)) = (attribute.multi_valued, leaf) {
                     let key = indexed_key(leaf, operator, literal);
                     return self.some_element(*schema, attribute, key, &|part| {
-                        compare(part(leaf), leaf, operator, literal)
+                        self.compare_part(part(leaf), leaf, operator, literal)
                     });
                 }
                 let place = self.place(*schema, attribute, leaf);
-                let compared = compare(place, leaf.unwrap_or(attribute), operator, literal);
+                let leaf_or_self = leaf.unwrap_or(attribute);
+                let compared = self.compare_part(place, leaf_or_self, operator, literal);
                 self.with_index(*schema, attribute, leaf, operator, literal, compared)
             }
             Field::Unregistered { .. } if operator == Operator::NotEqual => {
@@ -74,12 +93,10 @@ impl Compiler<'_> {
                 urn,
                 attribute,
                 sub,
-            } => unregistered(urn, attribute, sub.as_deref(), &|value, kind| {
-                all([
-                    dialect::is_json_kind(kind, literal),
-                    compare_any(value, operator, literal),
-                ])
-            }),
+            } => {
+                let wanted = Some((operator, literal));
+                self.unregistered(urn, attribute, sub.as_deref(), wanted)
+            }
             Field::Extension(_) | Field::Element(_) => never(),
         }
     }
@@ -107,13 +124,11 @@ impl Compiler<'_> {
                 sub,
             } => {
                 let names = folded([Some(urn), Some(attribute), sub.as_ref()]);
-                let whole = dialect::json_type("r.search", &borrowed(&names));
-                let parts = unregistered(urn, attribute, sub.as_deref(), &|value, _| {
-                    value.text(" IS NOT NULL")
-                });
-                any([whole.text(" IS NOT NULL"), parts])
+                let whole = self.dialect.json_present("r.search", &borrowed(&names));
+                let parts = self.unregistered(urn, attribute, sub.as_deref(), None);
+                any([whole, parts])
             }
-            Field::Extension(urn) => dialect::json_type("r.search", &[urn]).text(" IS NOT NULL"),
+            Field::Extension(urn) => self.dialect.json_present("r.search", &[urn]),
             Field::Element(_) => never(),
         }
     }
@@ -137,7 +152,7 @@ impl Compiler<'_> {
             Filter::Or(filters) => any(filters.iter().map(|f| self.in_element(f, part))),
             Filter::Not(filter) => not(self.in_element(filter, part)),
             Filter::Compare(Field::Element(sub), operator, literal) => {
-                compare(part(sub), sub, *operator, literal)
+                self.compare_part(part(sub), sub, *operator, literal)
             }
             Filter::Present(Field::Element(sub)) => part(sub).text(" IS NOT NULL"),
             Filter::Compare(..) | Filter::Present(_) | Filter::Element(..) => never(),
@@ -157,8 +172,12 @@ impl Compiler<'_> {
         if attribute.reach == Reach::Relation {
             return self.related(attribute, condition);
         }
-        let part = |sub: &'static Attribute| dialect::json_value("element.value", &[sub.name]);
-        let elements = dialect::json_elements("r.search", &keys(schema, attribute, None));
+        let part = |sub: &'static Attribute| {
+            self.dialect
+                .json_value(ELEMENT, &[sub.name], json_kind(sub))
+        };
+        let keys = keys(schema, attribute, None);
+        let elements = self.dialect.json_elements("r.search", &keys);
         let found = exists(elements, condition(&part));
         match key {
             Some((sub, key)) => all([
@@ -218,14 +237,22 @@ impl Compiler<'_> {
             ("manager", Some("displayName")) => self.manager_name(),
             // A reference is there when what it refers to is.
             ("manager", Some("$ref")) => self.place(schema, attribute, attribute.value_attribute()),
-            _ => dialect::json_value("r.search", &keys(schema, attribute, sub)),
+            _ => {
+                let keys = keys(schema, attribute, sub);
+                let kind = json_kind(sub.unwrap_or(attribute));
+                match sub.unwrap_or(attribute).kind {
+                    // Only whether it is there can be asked.
+                    Kind::Complex => self.whole("r.search", &keys),
+                    _ => self.dialect.json_value("r.search", &keys, kind),
+                }
+            }
         }
     }
 
     fn manager_name(&self) -> Sql {
         Sql::new("(SELECT b.display_name_key FROM users b WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ")
             .bind(self.scope.tenant_id)
-            .then(dialect::json_value("r.search", &MANAGER))
+            .then(self.dialect.json_value("r.search", &MANAGER, JsonKind::Text))
             .text(")")
     }
 
@@ -275,7 +302,109 @@ impl Compiler<'_> {
         )
         .bind(self.scope.tenant_id)
         .bind(name)
-        .bind(key)
+        .bind(index_key(key))
+    }
+
+    /// Compares a value, or NULL, with a literal of the attribute's type.
+    fn compare_part(
+        &self,
+        place: Sql,
+        leaf: &Attribute,
+        operator: Operator,
+        literal: &Literal,
+    ) -> Sql {
+        let place = match literal {
+            // RFC 7643 section 2.4: an element without "primary" is not primary.
+            Literal::Boolean(_) if leaf.name == "primary" => {
+                Sql::new("COALESCE(").then(place).text(", FALSE)")
+            }
+            _ => place,
+        };
+        self.compare_any(place, operator, literal)
+    }
+
+    fn compare_any(&self, place: Sql, operator: Operator, literal: &Literal) -> Sql {
+        let dialect = self.dialect;
+        match literal {
+            Literal::Text { key, .. } => match operator {
+                Operator::Contains => known(place, |p| dialect.contains(p, key)),
+                Operator::StartsWith => known(place, |p| dialect.starts_with(p, key)),
+                Operator::EndsWith => known(place, |p| dialect.ends_with(p, key)),
+                _ => ordered(place, operator, Sql::value(key.as_str())),
+            },
+            Literal::Boolean(value) => ordered(place, operator, Sql::value(*value)),
+            Literal::Integer(value) | Literal::Instant(value) => {
+                ordered(place, operator, Sql::value(*value))
+            }
+            Literal::Decimal(value) => ordered(place, operator, Sql::value(*value)),
+        }
+    }
+
+    /// Whether some value of an attribute that no schema describes compares
+    /// like this, or is there at all. The attribute may have one value or a
+    /// list; with a sub-attribute it may be an object or a list of them.
+    fn unregistered(
+        &self,
+        urn: &String,
+        attribute: &String,
+        sub: Option<&str>,
+        wanted: Option<(Operator, &Literal)>,
+    ) -> Sql {
+        let dialect = self.dialect;
+        let sub = sub.map(ToOwned::to_owned);
+        let names = folded([Some(urn), Some(attribute), sub.as_ref()]);
+        let keys = borrowed(&names);
+        // The "elements" of an object are its members, which are not meant.
+        let own = exists(
+            dialect.json_elements("r.search", &keys),
+            all([
+                dialect.json_is_no_object("r.search", &keys),
+                match wanted {
+                    Some((operator, literal)) => {
+                        let value = dialect.element_comparable(literal.into());
+                        self.compare_any(value, operator, literal)
+                    }
+                    None => always(),
+                },
+            ]),
+        );
+        let [list @ .., part] = keys.as_slice() else {
+            return own;
+        };
+        if sub.is_none() {
+            return own;
+        }
+        let listed = exists(
+            dialect.json_elements("r.search", list),
+            all([
+                dialect.json_is_list("r.search", list),
+                dialect.element_is_object(),
+                match wanted {
+                    Some((operator, literal)) => {
+                        let value = dialect.json_comparable(ELEMENT, &[part], literal.into());
+                        self.compare_any(value, operator, literal)
+                    }
+                    None => dialect.json_present(ELEMENT, &[part]),
+                },
+            ]),
+        );
+        any([own, listed])
+    }
+
+    /// A value of any type, of which only the presence tells something.
+    fn whole(&self, column: &str, keys: &[&str]) -> Sql {
+        let present = self.dialect.json_present(column, keys);
+        Sql::new("CASE WHEN ").then(present).text(" THEN 1 END")
+    }
+}
+
+/// As what a JSON value of the attribute is read. The search document has
+/// instants as numbers.
+fn json_kind(attribute: &Attribute) -> JsonKind {
+    match attribute.kind {
+        Kind::Boolean => JsonKind::Boolean,
+        Kind::Integer | Kind::Decimal | Kind::DateTime => JsonKind::Number,
+        Kind::String | Kind::Binary | Kind::Reference | Kind::Complex => JsonKind::Text,
     }
 }
 
@@ -330,34 +459,6 @@ fn indexed_key(
     }
 }
 
-/// Compares a value, or NULL, with a literal of the attribute's type.
-fn compare(place: Sql, leaf: &Attribute, operator: Operator, literal: &Literal) -> Sql {
-    let place = match literal {
-        // RFC 7643 section 2.4: an element without "primary" is not primary.
-        Literal::Boolean(_) if leaf.name == "primary" => {
-            Sql::new("COALESCE(").then(place).text(", FALSE)")
-        }
-        _ => place,
-    };
-    compare_any(place, operator, literal)
-}
-
-fn compare_any(place: Sql, operator: Operator, literal: &Literal) -> Sql {
-    match literal {
-        Literal::Text { key, .. } => match operator {
-            Operator::Contains => known(place, |p| dialect::contains(p, key)),
-            Operator::StartsWith => known(place, |p| dialect::starts_with(p, key)),
-            Operator::EndsWith => known(place, |p| dialect::ends_with(p, key)),
-            _ => ordered(place, operator, Sql::value(key.as_str())),
-        },
-        Literal::Boolean(value) => ordered(place, operator, Sql::value(*value)),
-        Literal::Integer(value) | Literal::Instant(value) => {
-            ordered(place, operator, Sql::value(*value))
-        }
-        Literal::Decimal(value) => ordered(place, operator, Sql::value(*value)),
-    }
-}
-
 fn ordered(place: Sql, operator: Operator, literal: Sql) -> Sql {
     let sign = match operator {
         Operator::Equal => " = ",
@@ -392,46 +493,6 @@ fn keys<'a>(
         sub.map(|s| s.name),
     ];
     names.into_iter().flatten().collect()
-}
-
-/// Whether some value of an attribute that no schema describes satisfies a
-/// condition on the value and its JSON type. The attribute may have one value
-/// or a list; with a sub-attribute it may be an object or a list of them.
-fn unregistered(
-    urn: &String,
-    attribute: &String,
-    sub: Option<&str>,
-    condition: &dyn Fn(Sql, Sql) -> Sql,
-) -> Sql {
-    let sub = sub.map(ToOwned::to_owned);
-    let names = folded([Some(urn), Some(attribute), sub.as_ref()]);
-    let keys = borrowed(&names);
-    // The "elements" of an object are its members, which are not meant.
-    let own = exists(
-        dialect::json_elements("r.search", &keys),
-        all([
-            dialect::json_type("r.search", &keys).text(" <> 'object'"),
-            condition(Sql::new("element.value"), Sql::new("element.type")),
-        ]),
-    );
-    let [list @ .., part] = keys.as_slice() else {
-        return own;
-    };
-    if sub.is_none() {
-        return own;
-    }
-    let listed = exists(
-        dialect::json_elements("r.search", list),
-        all([
-            dialect::json_type("r.search", list).text(" = 'array'"),
-            Sql::new("element.type = 'object'"),
-            condition(
-                dialect::json_value("element.value", &[part]),
-                dialect::json_type("element.value", &[part]),
-            ),
-        ]),
-    );
-    any([own, listed])
 }
 
 /// Names as the search document spells them.

@@ -1,29 +1,149 @@
 //! The tenant's head, its changes and its audit entries.
 //!
-//! The head row is the last lock of every write: number n+1 is handed out only
-//! after n is committed, so whoever reads n has everything below it.
+//! A write takes its tenant's head before anything else and gives it back with
+//! the commit: number n+1 is handed out only after n is committed, so whoever
+//! reads n has everything below it. What is recorded meanwhile is kept in the
+//! transaction's [`Ledger`] and written in few statements at its end.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait as _, EntityTrait as _, FromQueryResult};
 
 use super::{
-    Tx,
+    Tx, bell,
+    dialect::Dialect,
     entity::{audit_entries, changes, directory_heads},
+    lanes::ADMINISTRATION,
     resources::CHUNK,
     sql::Sql,
 };
 use crate::{
-    domain::history::{AuditEntry, Change, chain},
+    domain::{
+        Kind,
+        history::{AuditEntry, Change, Position, chain},
+    },
     error::{Error, Result},
 };
 
 /// Outcome of an audited call that did what was asked.
-const OK: &str = "OK";
+pub const OK: &str = "OK";
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, Clone, FromQueryResult)]
 struct Head {
     revision: i64,
     audit_sequence: i64,
     audit_hash: String,
+    epoch: Option<String>,
+}
+
+impl Head {
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch.clone().unwrap_or_default(),
+            revision: self.revision,
+        }
+    }
+}
+
+/// What a transaction will leave behind.
+#[derive(Clone, Default)]
+pub(super) struct Ledger(Arc<Mutex<Books>>);
+
+#[derive(Default)]
+struct Books {
+    heads: BTreeMap<String, Head>,
+    audit: Vec<audit_entries::ActiveModel>,
+    changes: Vec<changes::ActiveModel>,
+}
+
+/// Where a ledger stood.
+pub(super) struct Mark {
+    heads: BTreeMap<String, Head>,
+    audit: usize,
+    changes: usize,
+}
+
+impl Ledger {
+    fn open(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tenants that it speaks of.
+    pub(super) fn tenants(&self) -> Vec<String> {
+        self.open().heads.keys().cloned().collect()
+    }
+}
+
+impl Tx {
+    fn ledger(&self) -> Result<&Ledger> {
+        let ledger = self.ledger.as_ref();
+        ledger.ok_or_else(|| Error::internal("a write outside of a writing transaction"))
+    }
+}
+
+/// Takes the tenant's head: nobody else writes in the tenant until the
+/// transaction ends.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown tenant.
+pub(super) async fn take_head(tx: &Tx, tenant_id: &str) -> Result<()> {
+    let ledger = tx.ledger()?;
+    if ledger.open().heads.contains_key(tenant_id) {
+        return Ok(());
+    }
+    let sql = Sql::new(
+        "SELECT h.revision, h.audit_sequence, h.audit_hash, \
+         (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
+         FROM directory_heads h WHERE h.tenant_id = ?",
+    )
+    .bind(tenant_id)
+    .text(tx.dialect().for_update());
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let head = Head::find_by_statement(statement).one(connection).await?;
+    let head = head.ok_or_else(|| Error::NotFound {
+        kind: Kind::Tenant,
+        id: tenant_id.to_owned(),
+    })?;
+    ledger.open().heads.insert(tenant_id.to_owned(), head);
+    Ok(())
+}
+
+/// Keeps others who administer out until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn administer(tx: &Tx) -> Result<()> {
+    if let Some(exclude) = tx.dialect().exclude(ADMINISTRATION) {
+        let connection = &tx.connection();
+        let statement = exclude.statement(connection.get_database_backend());
+        connection.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+/// Where the ledger stands.
+pub(super) fn mark(tx: &Tx) -> Option<Mark> {
+    let books = tx.ledger.as_ref()?.open();
+    Some(Mark {
+        heads: books.heads.clone(),
+        audit: books.audit.len(),
+        changes: books.changes.len(),
+    })
+}
+
+/// Forgets what was recorded since.
+pub(super) fn rewind(tx: &Tx, mark: Option<Mark>) {
+    if let (Some(ledger), Some(mark)) = (&tx.ledger, mark) {
+        let mut books = ledger.open();
+        books.heads = mark.heads;
+        books.audit.truncate(mark.audit);
+        books.changes.truncate(mark.changes);
+    }
 }
 
 /// Starts the history of a new tenant.
@@ -31,11 +151,27 @@ struct Head {
 /// # Errors
 /// The database's.
 pub async fn start(tx: &Tx, tenant_id: &str) -> Result<()> {
+    begin_at(tx, tenant_id, 0, 0, String::new()).await
+}
+
+/// Starts the history of a tenant who comes from elsewhere: changes are kept
+/// from here on, the audit goes on where it ended.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_at(
+    tx: &Tx,
+    tenant_id: &str,
+    revision: i64,
+    audit_sequence: i64,
+    audit_hash: String,
+) -> Result<()> {
     let head = directory_heads::ActiveModel {
         tenant_id: Set(tenant_id.to_owned()),
-        revision: Set(0),
-        audit_sequence: Set(0),
-        audit_hash: Set(String::new()),
+        revision: Set(revision),
+        audit_sequence: Set(audit_sequence),
+        audit_hash: Set(audit_hash),
+        earliest: Set(revision),
     };
     directory_heads::Entity::insert(head)
         .exec_without_returning(&tx.connection())
@@ -43,41 +179,152 @@ pub async fn start(tx: &Tx, tenant_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Records what a transaction did, as its last statements, and gives the
-/// tenant's new revision.
+/// Records what a write did, and gives the tenant's position behind it. A
+/// refused call moves the audit on, not the tenant.
 ///
 /// # Errors
-/// The database's; [`Error::Internal`] when the tenant has no head.
+/// [`Error::Internal`] outside of a writing transaction.
 pub async fn record(
     tx: &Tx,
     tenant_id: &str,
     entry: &AuditEntry,
-    changes: &[Change],
+    changed: &[Change],
     now_ms: i64,
-) -> Result<i64> {
+) -> Result<Position> {
+    take_head(tx, tenant_id).await?;
+    let mut books = tx.ledger()?.open();
+    let books = &mut *books;
+    let head = books.heads.get_mut(tenant_id);
+    let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
+    if entry.refusal.is_none() {
+        head.revision += 1;
+    }
+    head.audit_sequence += 1;
+    let row = audit_row(tenant_id, entry, head, now_ms)?;
+    head.audit_hash = row.hash.as_ref().clone();
+    for (part, change) in (0_i64..).zip(changed) {
+        books.changes.push(changes::ActiveModel {
+            tenant_id: Set(tenant_id.to_owned()),
+            revision: Set(head.revision),
+            part: Set(part),
+            committed_at: Set(now_ms),
+            actor: row.actor.clone(),
+            payload: Set(json(change)?),
+            request_id: row.request_id.clone(),
+        });
+    }
+    books.audit.push(row);
+    Ok(head.position())
+}
+
+/// Writes what the ledger holds, as a transaction's last statements.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn close_books(tx: &Tx) -> Result<()> {
+    let (heads, audit, changed) = {
+        let mut books = tx.ledger()?.open();
+        let written: BTreeMap<_, _> = books
+            .heads
+            .iter()
+            .filter(|(tenant, _)| {
+                books
+                    .audit
+                    .iter()
+                    .any(|row| row.tenant_id.as_ref() == *tenant)
+            })
+            .map(|(tenant, head)| (tenant.clone(), head.clone()))
+            .collect();
+        // Only who wrote is to be told of.
+        books.heads = written.clone();
+        (
+            written,
+            mem::take(&mut books.audit),
+            mem::take(&mut books.changes),
+        )
+    };
     let connection = &tx.connection();
-    let backend = connection.get_database_backend();
-    let advance = Sql::new(
-        "UPDATE directory_heads SET revision = revision + 1, audit_sequence = audit_sequence + 1 \
-         WHERE tenant_id = ? RETURNING revision, audit_sequence, audit_hash",
+    for rows in audit.chunks(CHUNK) {
+        audit_entries::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(connection)
+            .await?;
+    }
+    for rows in changed.chunks(CHUNK) {
+        changes::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(connection)
+            .await?;
+    }
+    for (tenant_id, head) in heads {
+        let backend = connection.get_database_backend();
+        let advance = advance(tx.dialect(), &tenant_id, &head);
+        connection.execute_raw(advance.statement(backend)).await?;
+    }
+    Ok(())
+}
+
+fn advance(dialect: Dialect, tenant_id: &str, head: &Head) -> Sql {
+    let update = Sql::new(
+        "UPDATE directory_heads SET revision = ?, audit_sequence = ?, audit_hash = ? \
+         WHERE tenant_id = ?",
+    )
+    .bind(head.revision)
+    .bind(head.audit_sequence)
+    .bind(head.audit_hash.as_str())
+    .bind(tenant_id);
+    match dialect {
+        Dialect::Sqlite => update,
+        // Other processes are told with the commit.
+        Dialect::Postgres => update
+            .text(" RETURNING pg_notify(?, ?)")
+            .bind(bell::CHANNEL)
+            .bind(tenant_id),
+    }
+}
+
+/// The tenant's position; `None` for an unknown tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn position(tx: &Tx, tenant_id: &str) -> Result<Option<Position>> {
+    Ok(bounds(tx, tenant_id).await?.map(|bounds| bounds.latest))
+}
+
+/// Where a tenant's kept changes begin and end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest revision behind which all changes are kept.
+    pub earliest: i64,
+    /// The newest.
+    pub latest: Position,
+}
+
+/// The bounds of the tenant's changes; `None` for an unknown tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn bounds(tx: &Tx, tenant_id: &str) -> Result<Option<Bounds>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        earliest: i64,
+        revision: i64,
+        epoch: Option<String>,
+    }
+    let sql = Sql::new(
+        "SELECT h.earliest, h.revision, \
+         (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
+         FROM directory_heads h WHERE h.tenant_id = ?",
     )
     .bind(tenant_id);
-    let head = Head::find_by_statement(advance.statement(backend))
-        .one(connection)
-        .await?;
-    let head = head.ok_or_else(|| Error::internal("the tenant has no head"))?;
-
-    let row = audit_row(tenant_id, entry, &head, now_ms)?;
-    let remember = Sql::new("UPDATE directory_heads SET audit_hash = ? WHERE tenant_id = ?")
-        .bind(row.hash.as_ref().as_str())
-        .bind(tenant_id);
-    let actor = row.actor.as_ref().clone();
-    audit_entries::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
-    insert_changes(tx, tenant_id, &actor, changes, &head, now_ms).await?;
-    connection.execute_raw(remember.statement(backend)).await?;
-    Ok(head.revision)
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = Row::find_by_statement(statement).one(connection).await?;
+    Ok(row.map(|row| Bounds {
+        earliest: row.earliest,
+        latest: Position {
+            epoch: row.epoch.unwrap_or_default(),
+            revision: row.revision,
+        },
+    }))
 }
 
 fn audit_row(
@@ -86,64 +333,65 @@ fn audit_row(
     head: &Head,
     now_ms: i64,
 ) -> Result<audit_entries::ActiveModel> {
-    let actor = json(&entry.actor)?;
-    let changed = json(&entry.changed_attributes)?;
-    let resource_type = entry.resource_type as i64;
-    let hash = chain(
-        &head.audit_hash,
-        &[
-            tenant_id,
-            &head.audit_sequence.to_string(),
-            &head.revision.to_string(),
-            &now_ms.to_string(),
-            &actor,
-            entry.method,
-            &resource_type.to_string(),
-            &entry.resource_id,
-            OK,
-            &changed,
-        ],
-    );
-    Ok(audit_entries::ActiveModel {
-        tenant_id: Set(tenant_id.to_owned()),
-        sequence: Set(head.audit_sequence),
-        revision: Set(head.revision),
-        recorded_at: Set(now_ms),
-        actor: Set(actor),
-        method: Set(entry.method.to_owned()),
-        resource_type: Set(resource_type),
-        resource_id: Set(entry.resource_id.clone()),
-        outcome: Set(OK.to_owned()),
-        changed_attributes: Set(changed),
-        hash: Set(hash),
-    })
+    let refusal = entry.refusal.as_ref();
+    let mut row = audit_entries::Model {
+        tenant_id: tenant_id.to_owned(),
+        sequence: head.audit_sequence,
+        revision: head.revision,
+        recorded_at: now_ms,
+        actor: json(&entry.actor)?,
+        method: entry.method.clone().into_owned(),
+        resource_type: entry.resource_type as i64,
+        resource_id: entry.resource_id.clone(),
+        outcome: refusal.map_or(OK, |refusal| refusal.outcome).to_owned(),
+        changed_attributes: json(&entry.changed_attributes)?,
+        hash: String::new(),
+        request_id: entry.request_id.clone(),
+        reason: refusal.map_or("", |refusal| refusal.reason).to_owned(),
+    };
+    row.hash = link(&head.audit_hash, &row);
+    Ok(row.into_active())
 }
 
-async fn insert_changes(
-    tx: &Tx,
-    tenant_id: &str,
-    actor: &str,
-    list: &[Change],
-    head: &Head,
-    now_ms: i64,
-) -> Result<()> {
-    let mut rows = Vec::with_capacity(list.len());
-    for (part, change) in (0_i64..).zip(list) {
-        rows.push(changes::ActiveModel {
-            tenant_id: Set(tenant_id.to_owned()),
-            revision: Set(head.revision),
-            part: Set(part),
-            committed_at: Set(now_ms),
-            actor: Set(actor.to_owned()),
-            payload: Set(json(change)?),
-        });
+/// The hash of an entry behind a former one.
+pub(super) fn link(former: &str, row: &audit_entries::Model) -> String {
+    let (sequence, revision) = (row.sequence.to_string(), row.revision.to_string());
+    let (time, kind) = (row.recorded_at.to_string(), row.resource_type.to_string());
+    let fields = [
+        row.tenant_id.as_str(),
+        &sequence,
+        &revision,
+        &time,
+        &row.actor,
+        &row.method,
+        &kind,
+        &row.resource_id,
+        &row.outcome,
+        &row.changed_attributes,
+        &row.request_id,
+        &row.reason,
+    ];
+    chain(former, &fields)
+}
+
+impl audit_entries::Model {
+    fn into_active(self) -> audit_entries::ActiveModel {
+        audit_entries::ActiveModel {
+            tenant_id: Set(self.tenant_id),
+            sequence: Set(self.sequence),
+            revision: Set(self.revision),
+            recorded_at: Set(self.recorded_at),
+            actor: Set(self.actor),
+            method: Set(self.method),
+            resource_type: Set(self.resource_type),
+            resource_id: Set(self.resource_id),
+            outcome: Set(self.outcome),
+            changed_attributes: Set(self.changed_attributes),
+            hash: Set(self.hash),
+            request_id: Set(self.request_id),
+            reason: Set(self.reason),
+        }
     }
-    for rows in rows.chunks(CHUNK) {
-        changes::Entity::insert_many(rows.to_vec())
-            .exec_without_returning(&tx.connection())
-            .await?;
-    }
-    Ok(())
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String> {
@@ -213,6 +461,8 @@ pub(crate) mod tests_support {
                 row.resource_id,
                 row.outcome,
                 row.changed_attributes,
+                row.request_id,
+                row.reason,
             ],
             method: row.method,
             hash: row.hash,

@@ -9,7 +9,8 @@ use sea_orm::{
 };
 
 use super::{
-    Scope, Tx, dialect,
+    Scope, Tx,
+    dialect::JsonKind,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
     resources::CHUNK,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     domain::{
         filter::Filter,
-        history::ResourceType,
+        history::{Edge, ResourceType},
         page::{Page, PageRequest},
         resource::ResourceKind,
     },
@@ -36,8 +37,8 @@ pub struct Member {
     pub display_name: String,
 }
 
-/// A member to be added.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A member's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NewMember {
     /// Its id.
     pub id: String,
@@ -77,7 +78,10 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
         "SELECT m.member_id AS id, m.member_type = 2 AS is_group, \
          COALESCE(mu.display_name, mg.display_name, ",
     )
-    .then(dialect::json_value("mu.document", &["userName"]));
+    .then(
+        tx.dialect()
+            .json_value("mu.document", &["userName"], JsonKind::Text),
+    );
     let from = Sql::new(format!(
         ") AS display_name FROM memberships m{MEMBER_JOINS} \
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
@@ -121,31 +125,34 @@ async fn count(tx: &Tx, group_id: &str) -> Result<i64> {
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Id {
+struct Key {
     id: String,
+    is_group: bool,
 }
 
-async fn ids(tx: &Tx, sql: Sql) -> Result<Vec<String>> {
+async fn keys(tx: &Tx, sql: Sql) -> Result<Vec<NewMember>> {
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
-    let rows = Id::find_by_statement(statement).all(connection).await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let rows = Key::find_by_statement(statement).all(connection).await?;
+    let member = |Key { id, is_group }| NewMember { id, is_group };
+    Ok(rows.into_iter().map(member).collect())
 }
 
 /// Which of these ids are members.
 ///
 /// # Errors
 /// The database's.
-pub async fn present(tx: &Tx, group_id: &str, members: &[String]) -> Result<Vec<String>> {
+pub async fn present(tx: &Tx, group_id: &str, members: &[String]) -> Result<Vec<NewMember>> {
     let mut present = Vec::new();
     for members in members.chunks(CHUNK) {
         let sql = Sql::new(
-            "SELECT member_id AS id FROM memberships WHERE group_id = ? AND member_id IN (",
+            "SELECT member_id AS id, member_type = 2 AS is_group FROM memberships \
+             WHERE group_id = ? AND member_id IN (",
         )
         .bind(group_id)
         .then(Sql::list(members.iter().map(String::as_str)))
         .text(")");
-        present.extend(ids(tx, sql).await?);
+        present.extend(keys(tx, sql).await?);
     }
     Ok(present)
 }
@@ -154,13 +161,13 @@ pub async fn present(tx: &Tx, group_id: &str, members: &[String]) -> Result<Vec<
 ///
 /// # Errors
 /// The database's.
-pub async fn live(tx: &Tx, group_id: &str) -> Result<Vec<String>> {
+pub async fn live(tx: &Tx, group_id: &str) -> Result<Vec<NewMember>> {
     let sql = Sql::new(format!(
-        "SELECT m.member_id AS id FROM memberships m{MEMBER_JOINS} \
+        "SELECT m.member_id AS id, m.member_type = 2 AS is_group FROM memberships m{MEMBER_JOINS} \
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
     ))
     .bind(group_id);
-    ids(tx, sql).await
+    keys(tx, sql).await
 }
 
 /// Ids of the live members that satisfy a filter on elements of `members`.
@@ -172,14 +179,14 @@ pub async fn matching(
     scope: Scope<'_>,
     group_id: &str,
     filter: &Filter,
-) -> Result<Vec<String>> {
+) -> Result<Vec<NewMember>> {
     let sql = Sql::new(format!(
-        "SELECT m.member_id AS id FROM memberships m{MEMBER_JOINS} \
+        "SELECT m.member_id AS id, m.member_type = 2 AS is_group FROM memberships m{MEMBER_JOINS} \
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE} AND "
     ))
     .bind(group_id)
-    .then(member_condition(filter, scope));
-    ids(tx, sql).await
+    .then(member_condition(tx.dialect(), filter, scope));
+    keys(tx, sql).await
 }
 
 /// Adds members who are none yet.
@@ -208,11 +215,11 @@ pub async fn add(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
 ///
 /// # Errors
 /// The database's.
-pub async fn remove(tx: &Tx, group_id: &str, members: &[String]) -> Result<()> {
+pub async fn remove(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
     for members in members.chunks(CHUNK) {
         memberships::Entity::delete_many()
             .filter(memberships::Column::GroupId.eq(group_id))
-            .filter(memberships::Column::MemberId.is_in(members.iter().map(String::as_str)))
+            .filter(memberships::Column::MemberId.is_in(members.iter().map(|m| m.id.as_str())))
             .exec(&tx.connection())
             .await?;
     }
@@ -226,9 +233,85 @@ pub async fn remove(tx: &Tx, group_id: &str, members: &[String]) -> Result<()> {
 /// The database's.
 pub async fn is_within(tx: &Tx, group_id: &str, groups: &[String]) -> Result<bool> {
     // UNION, not UNION ALL: it ends even where the data already has a cycle.
-    let sql = Sql::new("WITH RECURSIVE above (id) AS (SELECT ? UNION SELECT m.group_id FROM memberships m JOIN above a ON m.member_id = a.id) SELECT id FROM above WHERE id IN (")
-        .bind(group_id)
+    let sql = Sql::new("WITH RECURSIVE above (id) AS (SELECT ")
+        .then(tx.dialect().text(group_id))
+        .text(
+            " UNION SELECT m.group_id FROM memberships m JOIN above a ON m.member_id = a.id) \
+             SELECT id, TRUE AS is_group FROM above WHERE id IN (",
+        )
         .then(Sql::list(groups.iter().map(String::as_str)))
         .text(") LIMIT 1");
-    Ok(!ids(tx, sql).await?.is_empty())
+    Ok(!keys(tx, sql).await?.is_empty())
+}
+
+/// A membership as a row.
+#[derive(Debug, FromQueryResult)]
+struct EdgeRow {
+    group_id: String,
+    version: i64,
+    owner: Option<String>,
+    member_id: String,
+    is_group: bool,
+}
+
+impl From<EdgeRow> for Edge {
+    fn from(row: EdgeRow) -> Self {
+        Self {
+            group_id: row.group_id,
+            version: row.version,
+            owner: row.owner,
+            member_id: row.member_id,
+            is_group: row.is_group,
+        }
+    }
+}
+
+/// The live memberships that a resource is one end of.
+///
+/// # Errors
+/// The database's.
+pub async fn edges_of(tx: &Tx, id: &str) -> Result<Vec<Edge>> {
+    let end = Sql::new("(m.member_id = ? OR m.group_id = ?)");
+    edges(tx, end.bind(id).bind(id), None).await
+}
+
+/// The live memberships of a tenant behind this pair of group and member, in the
+/// order of their keys.
+///
+/// # Errors
+/// The database's.
+pub async fn edges_after(
+    tx: &Tx,
+    tenant_id: &str,
+    (group_id, member_id): (&str, &str),
+    limit: i64,
+) -> Result<Vec<Edge>> {
+    let behind =
+        Sql::new("g.tenant_id = ? AND m.group_id >= ? AND (m.group_id > ? OR m.member_id > ?)")
+            .bind(tenant_id)
+            .bind(group_id)
+            .bind(group_id)
+            .bind(member_id);
+    edges(tx, behind, Some(limit)).await
+}
+
+/// Memberships whose both ends live and that satisfy a condition on `m` or on
+/// the group `g`, in the order of their keys.
+async fn edges(tx: &Tx, condition: Sql, limit: Option<i64>) -> Result<Vec<Edge>> {
+    let mut sql = Sql::new(format!(
+        "SELECT m.group_id, g.version, g.connection_id AS owner, m.member_id, \
+         m.member_type = 2 AS is_group FROM memberships m JOIN groups g ON g.id = m.group_id\
+         {MEMBER_JOINS} WHERE g.deleted_at IS NULL AND {MEMBER_IS_LIVE} AND "
+    ))
+    .then(condition)
+    .text(" ORDER BY m.group_id, m.member_id");
+    if let Some(limit) = limit {
+        sql = sql.then(Sql::new(" LIMIT ?").bind(limit));
+    }
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let rows = EdgeRow::find_by_statement(statement)
+        .all(connection)
+        .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }

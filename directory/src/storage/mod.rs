@@ -4,40 +4,54 @@
 //! transaction or connection they run on. What a caller names is looked up in
 //! his tenant; what follows from a row that was found goes by its key. No
 //! rule of the business lives here: absence is `None`, and what follows from it
-//! is the service's to say. Where databases differ is in `dialect`.
+//! is the service's to say. Where databases differ is in `dialect`; how writes
+//! share transactions is in `lanes`.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use muster_migrations::Migrator;
 use sea_orm::{
     Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, TransactionTrait as _,
 };
-use sea_orm_migration::MigratorTrait as _;
 
 use crate::error::{Error, Result};
 
+pub mod bell;
 pub mod credentials;
 mod dialect;
 mod entity;
 mod error;
+pub mod feed;
 mod filter;
 pub mod history;
+mod lanes;
 pub mod members;
 pub mod relations;
+pub mod replicas;
 pub mod resources;
+mod schema;
 pub mod settings;
 mod sql;
 pub mod tenants;
 
-/// How often a write is tried when others keep the lock.
-const ATTEMPTS: u32 = 3;
+pub use schema::MigrationStatus;
+
+use bell::Bell;
+use dialect::{Dialect, Purpose};
+use history::Ledger;
+use lanes::Lanes;
+use replicas::Replica;
 
 /// The database with its connections.
 #[derive(Clone)]
 pub struct Store {
+    url: Arc<str>,
+    dialect: Dialect,
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     sentry: DatabaseConnection,
+    replicas: Arc<[Replica]>,
+    lanes: Lanes,
+    bell: Bell,
 }
 
 impl fmt::Debug for Store {
@@ -48,7 +62,11 @@ impl fmt::Debug for Store {
 
 /// What queries run on: a transaction, or the pool for a single statement.
 #[derive(Clone)]
-pub struct Tx(Handle);
+pub struct Tx {
+    handle: Handle,
+    dialect: Dialect,
+    ledger: Option<Ledger>,
+}
 
 #[derive(Clone)]
 enum Handle {
@@ -58,124 +76,94 @@ enum Handle {
 
 impl Tx {
     fn connection(&self) -> DatabaseExecutor<'_> {
-        match &self.0 {
+        match &self.handle {
             Handle::Transaction(transaction) => transaction.as_ref().into(),
             Handle::Pool(pool) => pool.into(),
         }
     }
-}
 
-/// Whether a migration of the schema has been applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MigrationStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether it is in the database.
-    pub applied: bool,
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
 }
 
 impl Store {
-    /// Opens the database at this URL (`sqlite://PATH`), made when missing.
-    /// The schema is left as it is.
+    /// Opens the database at this URL: `sqlite://PATH`, made when missing, or
+    /// `postgres://...`. The schema is left as it is.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it cannot be opened.
+    /// [`Error::Unusable`] with the reason.
     pub async fn open(url: &str) -> Result<Self> {
-        if !url.starts_with("sqlite://") {
-            let what = "the database URL must start with sqlite://";
-            return Err(Error::Unavailable(what.into()));
+        Self::open_with_replicas(url, &[]).await
+    }
+
+    /// As [`open`](Self::open), with replicas of a PostgreSQL database for reads
+    /// that may be answered by one. A replica that does not answer now may do so
+    /// later.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] with the reason.
+    pub async fn open_with_replicas(url: &str, replicas: &[String]) -> Result<Self> {
+        let dialect = Dialect::of(url).ok_or_else(|| {
+            Error::Unusable("the database URL must start with sqlite:// or postgres://".into())
+        })?;
+        check(dialect, url).await?;
+        if dialect == Dialect::Sqlite && !replicas.is_empty() {
+            return Err(Error::Unusable("SQLite has no replicas".into()));
         }
-        dialect::make_file(url).map_err(|e| Error::Unavailable(e.into()))?;
-        // The writer comes first: it sets the file's mode, which readers find.
-        let writer = connect(dialect::writer_options(url)).await?;
-        let reader = connect(dialect::reader_options(url)).await?;
-        let sentry = connect(dialect::sentry_options(url)).await?;
+        // The writer comes first: it sets a SQLite file's mode, which readers
+        // find.
+        let writer = connect(dialect, url, Purpose::Write).await?;
+        let reader = connect(dialect, url, Purpose::Read).await?;
+        let sentry = connect(dialect, url, Purpose::Watch).await?;
+        let mut opened = Vec::with_capacity(replicas.len());
+        for url in replicas {
+            opened.push(Replica::open(url).await?);
+        }
+        let bell = Bell::default();
         Ok(Self {
+            url: url.into(),
+            dialect,
+            lanes: Lanes::new(writer.clone(), dialect, bell.clone()),
             writer,
             reader,
             sentry,
+            replicas: opened.into(),
+            bell,
         })
     }
 
-    /// Brings the schema up to this build's.
+    /// Runs a write of a tenant and commits it when it returns `Ok`: alone, or
+    /// in one transaction with others that wait at the same time. While it runs
+    /// nobody else writes in the tenant. It may run several times, so nothing
+    /// outside the database may happen in it; once begun it goes on when the
+    /// caller does not wait any longer.
     ///
     /// # Errors
-    /// [`Error::Internal`], also when the database is newer than this build.
-    pub async fn migrate(&self) -> Result<()> {
-        Ok(Migrator::up(&self.writer, None).await?)
-    }
-
-    /// Takes the newest migrations back.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub async fn migrate_down(&self, steps: u32) -> Result<()> {
-        Ok(Migrator::down(&self.writer, Some(steps)).await?)
-    }
-
-    /// All migrations of this build and whether they have been applied.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub async fn migrations(&self) -> Result<Vec<MigrationStatus>> {
-        let migrations = Migrator::get_migration_with_status(&self.writer).await?;
-        let status = migrations.iter().map(|migration| MigrationStatus {
-            name: migration.name().to_owned(),
-            applied: migration.status() == sea_orm_migration::MigrationStatus::Applied,
-        });
-        Ok(status.collect())
-    }
-
-    /// Runs a closure in a transaction and commits when it returns `Ok`. It may
-    /// run several times when others hold the lock, so nothing outside the
-    /// database may happen in it.
-    ///
-    /// # Errors
-    /// What the closure returns, and [`Error::Contention`] when the lock could
-    /// not be had.
-    pub async fn transact<T, F, Fut>(&self, name: &'static str, closure: F) -> Result<T>
+    /// What the work returns; [`Error::Contention`] when the locks could not be
+    /// had, [`Error::Unavailable`], and [`Error::NotFound`] for an unknown
+    /// tenant.
+    pub async fn write<T, F, Fut>(&self, tenant_id: &str, name: &'static str, work: F) -> Result<T>
     where
-        F: Fn(Tx) -> Fut,
-        Fut: Future<Output = Result<T>>,
+        T: Send + 'static,
+        F: Fn(Tx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut attempt = 1;
-        loop {
-            match self.attempt(&closure).await {
-                Err(Error::Contention) if attempt < ATTEMPTS => {
-                    tracing::debug!(
-                        transaction = name,
-                        attempt,
-                        "the database is busy, trying again"
-                    );
-                    tokio::time::sleep(Duration::from_millis(u64::from(10 * attempt))).await;
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+        self.lanes.run(Some(tenant_id), name, work).await
     }
 
-    async fn attempt<T, F, Fut>(&self, closure: &F) -> Result<T>
+    /// As [`write`](Self::write), for what belongs to no tenant. Nobody else
+    /// administers meanwhile.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn administer<T, F, Fut>(&self, name: &'static str, work: F) -> Result<T>
     where
-        F: Fn(Tx) -> Fut,
-        Fut: Future<Output = Result<T>>,
+        T: Send + 'static,
+        F: Fn(Tx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let options = dialect::write_transaction();
-        let transaction = Arc::new(self.writer.begin_with_options(options).await?);
-        let result = closure(Tx(Handle::Transaction(Arc::clone(&transaction)))).await;
-        let transaction = Arc::try_unwrap(transaction)
-            .map_err(|_| Error::internal("a transaction outlived its closure"))?;
-        match result {
-            Ok(value) => {
-                transaction.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                // The error that led here tells more than one of the rollback.
-                let _ = transaction.rollback().await;
-                Err(error)
-            }
-        }
+        self.lanes.run(None, name, work).await
     }
 
     /// A view of the database at one moment, for reads of several statements.
@@ -183,19 +171,36 @@ impl Store {
     /// # Errors
     /// [`Error::Contention`], [`Error::Unavailable`].
     pub async fn snapshot(&self) -> Result<Tx> {
-        let transaction = Arc::new(self.reader.begin().await?);
-        Ok(Tx(Handle::Transaction(transaction)))
+        begin(&self.reader, self.dialect).await
     }
 
     /// The pool, for reads of one statement: it sees one moment anyway, and
     /// beginning and ending a transaction would triple its cost.
     pub fn single(&self) -> Tx {
-        Tx(Handle::Pool(self.reader.clone()))
+        self.pool(&self.reader)
     }
 
     /// A way past all other reads, for telling who a caller is.
     pub fn express(&self) -> Tx {
-        Tx(Handle::Pool(self.sentry.clone()))
+        self.pool(&self.sentry)
+    }
+
+    fn pool(&self, pool: &DatabaseConnection) -> Tx {
+        Tx {
+            handle: Handle::Pool(pool.clone()),
+            dialect: self.dialect,
+            ledger: None,
+        }
+    }
+
+    /// The replicas, none for SQLite.
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// What rings when a tenant's history grows.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Whether the database answers.
@@ -212,12 +217,37 @@ impl Store {
         let _ = self.sentry.close().await;
         let _ = self.reader.close().await;
         let _ = self.writer.close().await;
+        for replica in self.replicas.iter() {
+            replica.close().await;
+        }
     }
 }
 
-async fn connect(options: sea_orm::ConnectOptions) -> Result<DatabaseConnection> {
-    let connection = Database::connect(options).await;
-    connection.map_err(|error| Error::Unavailable(error.into()))
+/// Whether the database can be used at all.
+async fn check(dialect: Dialect, url: &str) -> Result<()> {
+    match dialect {
+        Dialect::Sqlite => dialect::sqlite::make_file(url).map_err(|error| {
+            let path = dialect::sqlite::path(url).display().to_string();
+            Error::Unusable(format!("{path}: {error}"))
+        }),
+        Dialect::Postgres => dialect::postgres::inspect(url, true)
+            .await
+            .map_err(Error::Unusable),
+    }
+}
+
+async fn begin(pool: &DatabaseConnection, dialect: Dialect) -> Result<Tx> {
+    let transaction = Arc::new(pool.begin().await?);
+    Ok(Tx {
+        handle: Handle::Transaction(transaction),
+        dialect,
+        ledger: None,
+    })
+}
+
+async fn connect(dialect: Dialect, url: &str, purpose: Purpose) -> Result<DatabaseConnection> {
+    let connection = Database::connect(dialect.options(url, purpose)).await;
+    connection.map_err(|error| Error::Unusable(error.to_string()))
 }
 
 /// Whose data a query is about, and through which connection's eyes.

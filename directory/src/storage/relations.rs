@@ -6,7 +6,11 @@ use muster_proto::schema::ENTERPRISE_USER;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::FromQueryResult;
 
-use super::{Scope, Tx, dialect, sql::Sql};
+use super::{
+    Scope, Tx,
+    dialect::{Dialect, JsonKind},
+    sql::Sql,
+};
 use crate::{
     domain::resource::ResourceKind,
     error::{Error, Result},
@@ -58,12 +62,12 @@ impl Wants {
 pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
 
 /// The columns `groups` and `manager_name` of a row `r`.
-pub(super) fn columns(scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
+pub(super) fn columns(dialect: Dialect, scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
     let is_user = kind == ResourceKind::User;
     let groups = if is_user && wants.groups {
         // CROSS JOIN fixes the order: left to itself, SQLite walks all groups
         // of the tenant because they are in the order asked for.
-        dialect::json_pairs(
+        dialect.json_pairs(
             "SELECT g.id AS first, g.display_name AS second \
              FROM memberships m CROSS JOIN groups g \
              WHERE m.member_id = r.id AND g.id = m.group_id \
@@ -78,7 +82,7 @@ pub(super) fn columns(scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql
              WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ",
         )
         .bind(scope.tenant_id)
-        .then(dialect::json_value("r.document", &MANAGER))
+        .then(dialect.json_value("r.document", &MANAGER, JsonKind::Text))
         .text(")")
     } else {
         Sql::new("NULL")

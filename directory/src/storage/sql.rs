@@ -61,13 +61,38 @@ impl Sql {
     /// The whole as a statement.
     pub(super) fn statement(self, backend: DbBackend) -> Statement {
         debug_assert_eq!(self.text.matches('?').count(), self.values.len());
-        Statement::from_sql_and_values(backend, self.text, self.values)
+        let text = match backend {
+            DbBackend::Postgres => numbered(&self.text),
+            _ => self.text,
+        };
+        Statement::from_sql_and_values(backend, text, self.values)
     }
+}
+
+/// The text with `$1`, `$2`... in place of each `?`.
+fn numbered(text: &str) -> String {
+    let mut pieces = text.split('?');
+    let mut numbered = pieces.next().unwrap_or_default().to_owned();
+    for (number, piece) in (1..).zip(pieces) {
+        numbered.push('$');
+        numbered.push_str(&number.to_string());
+        numbered.push_str(piece);
+    }
+    numbered
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_numbered_for_databases_that_want_it() {
+        assert_eq!(
+            numbered("a = ? AND b IN (?, ?)"),
+            "a = $1 AND b IN ($2, $3)"
+        );
+        assert_eq!(numbered("a"), "a");
+    }
 
     #[test]
     fn values_keep_the_order_of_their_marks() {

@@ -39,6 +39,7 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
         filter: query.filter(&GROUP)?,
         page: Some(page_request(page)),
         read_mask: None,
+        ..v1::ListGroupsRequest::default()
     };
     let directory = exchange.directory();
     let found = directory.list_groups(&exchange.caller, request).await?;
@@ -87,6 +88,7 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         read_mask: None,
+        ..v1::GetGroupRequest::default()
     };
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
@@ -204,6 +206,7 @@ async fn members(exchange: &Exchange, group_id: &str, enough: usize) -> Result<V
                 page_token,
                 ..v1::PageRequest::default()
             }),
+            ..v1::ListGroupMembersRequest::default()
         };
         let directory = exchange.directory();
         let found = directory.list_group_members(&exchange.caller, request);

@@ -122,7 +122,10 @@ impl GroupService for Groups {
         _: tonic::Request<v1::GetGroupRequest>,
     ) -> Result<tonic::Response<v1::GetGroupResponse>, tonic::Status> {
         let group = self.first();
-        Ok(tonic::Response::new(v1::GetGroupResponse { group }))
+        Ok(tonic::Response::new(v1::GetGroupResponse {
+            group,
+            ..v1::GetGroupResponse::default()
+        }))
     }
 
     async fn list_groups(
@@ -171,6 +174,7 @@ impl GroupService for Groups {
                 next_page_token,
                 ..v1::PageResponse::default()
             }),
+            ..v1::ListGroupMembersResponse::default()
         }))
     }
 
@@ -179,6 +183,21 @@ impl GroupService for Groups {
         _: tonic::Request<v1::DeleteGroupRequest>,
     ) -> Result<tonic::Response<v1::DeleteGroupResponse>, tonic::Status> {
         Err(refusal(tonic::Code::NotFound, ErrorReason::GroupNotFound))
+    }
+
+    // SCIM has neither.
+    async fn undelete_group(
+        &self,
+        _: tonic::Request<v1::UndeleteGroupRequest>,
+    ) -> Result<tonic::Response<v1::UndeleteGroupResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+
+    async fn purge_group(
+        &self,
+        _: tonic::Request<v1::PurgeGroupRequest>,
+    ) -> Result<tonic::Response<v1::PurgeGroupResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
     }
 }
 

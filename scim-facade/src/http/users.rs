@@ -27,6 +27,7 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
         filter: query.filter(&USER)?,
         page: Some(page_request(page)),
         read_mask: user_mask(&projection),
+        ..v1::ListUsersRequest::default()
     };
     let directory = exchange.directory();
     let found = directory.list_users(&exchange.caller, request).await?;
@@ -43,6 +44,7 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
+        ..v1::GetUserRequest::default()
     };
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;

@@ -42,9 +42,11 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         UserNameTaken | ExternalIdTaken | DisplayNameTaken => typed(ScimType::Uniqueness),
         UserNotFound | GroupNotFound | ConnectionNotFound => ScimError::new(404, status.message()),
         EtagMismatch => ScimError::new(412, status.message()),
-        WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded => {
-            ScimError::unavailable()
-        }
+        WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded | ReplicaBehind
+        | Draining => ScimError::unavailable(),
+        SlowConsumer => ScimError::too_many_requests(),
+        // The facade asks for no revision and follows no feed.
+        RevisionInvalid | StoreEpochMismatch | CursorExpired => ScimError::internal(),
         Internal | Unspecified => ScimError::internal(),
     }
 }

@@ -26,6 +26,8 @@ fn user(attributes: Json) -> Resource {
         version: 1,
         created_at: 0,
         updated_at: 0,
+        deleted_at: None,
+        owner: None,
     }
 }
 

@@ -13,7 +13,13 @@ async fn connection(world: &World) -> Connection {
 async fn create(world: &World, wanted: Wanted, expires_at: Option<i64>) -> IssuedCredential {
     let connection = connection(world).await;
     let directory = &world.directory;
-    let created = directory.create_credential(&connection, wanted, "oauth", expires_at);
+    let created = directory.create_credential(
+        &connection,
+        wanted,
+        "oauth",
+        expires_at,
+        Scopes::Provisioning,
+    );
     created.await.unwrap()
 }
 
@@ -56,7 +62,7 @@ async fn a_client_secret_buys_access_until_it_is_revoked() {
     let caller = directory.authenticate(&token.token, own).await.unwrap();
     assert_eq!(
         (&caller.credential_id, caller.scopes),
-        (id, &CONNECTION_SCOPES[..])
+        (id, Scopes::Provisioning)
     );
     let elsewhere = directory.authenticate(&token.token, Some("other")).await;
     assert!(elsewhere.is_err());
@@ -169,9 +175,10 @@ async fn a_federation_is_checked_and_kept() {
         audience: "a b".to_owned(),
     });
     let connection = connection(&world).await;
-    let created = world
-        .directory
-        .create_credential(&connection, broken, "x", None);
+    let created =
+        world
+            .directory
+            .create_credential(&connection, broken, "x", None, Scopes::Provisioning);
     match created.await {
         Err(Error::Invalid(violations)) => assert_eq!(violations.len(), 3),
         other => panic!("{other:?}"),

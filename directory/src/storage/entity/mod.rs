@@ -42,6 +42,7 @@ entity!(directory_heads, "directory_heads", {
     revision: i64,
     audit_sequence: i64,
     audit_hash: String,
+    earliest: i64,
 });
 
 entity!(connections, "connections", {
@@ -70,6 +71,7 @@ entity!(credentials, "credentials", {
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    scopes: Option<String>,
 });
 
 entity!(users, "users", {
@@ -81,11 +83,12 @@ entity!(users, "users", {
     display_name_key: Option<String>,
     active: bool,
     document: String,
-    search: String,
+    search: Json,
     version: i64,
     created_at: i64,
     updated_at: i64,
     deleted_at: Option<i64>,
+    connection_id: Option<String>,
 });
 
 entity!(groups, "groups", {
@@ -95,11 +98,12 @@ entity!(groups, "groups", {
     display_name: String,
     display_name_key: String,
     document: String,
-    search: String,
+    search: Json,
     version: i64,
     created_at: i64,
     updated_at: i64,
     deleted_at: Option<i64>,
+    connection_id: Option<String>,
 });
 
 entity!(external_ids, "external_ids", {
@@ -140,6 +144,7 @@ entity!(changes, "changes", {
     committed_at: i64,
     actor: String,
     payload: String,
+    request_id: String,
 });
 
 entity!(audit_entries, "audit_entries", {
@@ -156,4 +161,6 @@ entity!(audit_entries, "audit_entries", {
     outcome: String,
     changed_attributes: String,
     hash: String,
+    request_id: String,
+    reason: String,
 });

@@ -1,0 +1,413 @@
+//! `ChangeService`: decode, follow the feed, encode.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use muster_proto::v1::{self, change_service_server::ChangeService};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    caller, encode,
+    gate::Deadline,
+    status::status,
+    stream::{Outgoing, Sender},
+    wanted,
+};
+use crate::{
+    auth::Caller,
+    domain::resource::ResourceKind,
+    error::{Error, Result},
+    service::{
+        Directory, Feed, FeedFilter, Snapshot, SnapshotPage, Start, Step, Transaction,
+        snapshot_size,
+    },
+};
+
+/// The scope without which no values are shown.
+const PERSONAL_DATA: &str = "users.read.pii";
+
+/// Changes of one answer of `ListChanges` when the caller does not say, and at
+/// most.
+const LIST_SIZE: (i32, i32) = (1_000, 10_000);
+
+/// How long `ListChanges` may wait.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// What is left of a call's time to answer in.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// Between the checkpoints of a stream: when the caller does not say, at least,
+/// at most.
+const HEARTBEAT: (Duration, Duration, Duration) = (
+    Duration::from_secs(5),
+    Duration::from_secs(1),
+    Duration::from_secs(30),
+);
+
+/// How often a stream looks whether it may go on.
+const CHECK: Duration = Duration::from_secs(1);
+
+pub(super) struct Changes(pub(super) Directory);
+
+#[tonic::async_trait]
+impl ChangeService for Changes {
+    type WatchChangesStream = Outgoing<v1::WatchChangesResponse>;
+    type StreamSnapshotStream = Outgoing<v1::StreamSnapshotResponse>;
+
+    async fn get_change_bounds(
+        &self,
+        request: Request<v1::GetChangeBoundsRequest>,
+    ) -> Result<Response<v1::GetChangeBoundsResponse>, Status> {
+        let caller = caller(&request)?;
+        let answer = self.bounds(&caller).await.map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_changes(
+        &self,
+        request: Request<v1::ListChangesRequest>,
+    ) -> Result<Response<v1::ListChangesResponse>, Status> {
+        let caller = caller(&request)?;
+        let deadline = deadline(&request);
+        let answer = self.list(&caller, request.into_inner(), deadline).await;
+        Ok(Response::new(answer.map_err(status)?))
+    }
+
+    async fn watch_changes(
+        &self,
+        request: Request<v1::WatchChangesRequest>,
+    ) -> Result<Response<Self::WatchChangesStream>, Status> {
+        let caller = caller(&request)?;
+        let deadline = deadline(&request);
+        let watching = self.watch(caller, request.into_inner(), deadline);
+        Ok(Response::new(watching.await.map_err(status)?))
+    }
+
+    async fn stream_snapshot(
+        &self,
+        request: Request<v1::StreamSnapshotRequest>,
+    ) -> Result<Response<Self::StreamSnapshotStream>, Status> {
+        let caller = caller(&request)?;
+        let deadline = deadline(&request);
+        let streaming = self.snapshot(caller, request.into_inner(), deadline);
+        Ok(Response::new(streaming.await.map_err(status)?))
+    }
+}
+
+/// When the call must have ended.
+fn deadline<T>(request: &Request<T>) -> Instant {
+    let deadline = request.extensions().get::<Deadline>();
+    // The gate sets it for every call.
+    deadline.map_or_else(Instant::now, |deadline| deadline.0)
+}
+
+impl Changes {
+    async fn bounds(&self, caller: &Caller) -> Result<v1::GetChangeBoundsResponse> {
+        let bounds = self.0.change_bounds(caller).await?;
+        let mut earliest = bounds.latest.clone();
+        earliest.revision = bounds.earliest;
+        let retention = self.0.retention().changes;
+        Ok(v1::GetChangeBoundsResponse {
+            earliest: Some(encode::revision(&self.0, caller, &earliest)),
+            latest: Some(encode::revision(&self.0, caller, &bounds.latest)),
+            store_epoch: bounds.latest.epoch,
+            retention: prost_types::Duration::try_from(retention).ok(),
+        })
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        request: v1::ListChangesRequest,
+        deadline: Instant,
+    ) -> Result<v1::ListChangesResponse> {
+        let (filter, values) = wanted(caller, request.filter)?;
+        let start = match &request.after {
+            Some(after) => Start::After(wanted::position(&self.0, caller, after)?),
+            None => Start::Oldest,
+        };
+        let most = match request.max_changes {
+            count if count < 0 => {
+                return Err(Error::invalid("max_changes", "must not be negative"));
+            }
+            0 => LIST_SIZE.0,
+            count => count.min(LIST_SIZE.1),
+        };
+        let wait = wanted::duration("wait", request.wait)?.unwrap_or_default();
+        let end = (Instant::now() + wait.min(WAIT)).min(deadline - MARGIN);
+        let mut feed = self.0.feed(caller, start, filter).await?;
+        let mut found = Vec::new();
+        let mut count = 0;
+        let caught_up = loop {
+            match feed.read().await? {
+                Some(step) => {
+                    count += step
+                        .transactions
+                        .iter()
+                        .map(|t| t.changes.len())
+                        .sum::<usize>();
+                    found.extend(step.transactions);
+                    // A transaction is not cut: nobody could resume inside it.
+                    let whole = !feed.is_inside_transaction();
+                    if whole && i32::try_from(count).is_ok_and(|count| count < most) {
+                        continue;
+                    }
+                    if whole {
+                        break feed.is_caught_up();
+                    }
+                }
+                None if !found.is_empty() => break true,
+                None => match tokio::time::timeout_at(end, feed.news()).await {
+                    Ok(()) => {}
+                    Err(_) => break true,
+                },
+            }
+        };
+        let encoder = Encoder::new(&self.0, caller, values);
+        Ok(v1::ListChangesResponse {
+            batches: encoder.batches(&found).await?,
+            through: Some(encode::revision(&self.0, caller, &feed.through())),
+            caught_up,
+        })
+    }
+
+    async fn watch(
+        &self,
+        caller: Caller,
+        request: v1::WatchChangesRequest,
+        deadline: Instant,
+    ) -> Result<Outgoing<v1::WatchChangesResponse>> {
+        use v1::watch_changes_request::Start as Asked;
+        let (filter, values) = wanted(&caller, request.filter)?;
+        let start = match &request.start {
+            Some(Asked::After(after)) => Start::After(wanted::position(&self.0, &caller, after)?),
+            Some(Asked::FromNow(true)) => Start::Now,
+            Some(Asked::FromNow(false)) | None => {
+                return Err(Error::invalid("start", "must be a revision or from_now"));
+            }
+        };
+        let heartbeat = wanted::duration("heartbeat", request.heartbeat)?;
+        let heartbeat = heartbeat.unwrap_or(HEARTBEAT.0);
+        let feed = self.0.feed(&caller, start.clone(), filter).await?;
+        let watch = Watch {
+            directory: self.0.clone(),
+            caller,
+            values,
+            heartbeat: heartbeat.clamp(HEARTBEAT.1, HEARTBEAT.2),
+            deadline,
+        };
+        let (sender, outgoing) = Outgoing::new();
+        tokio::spawn(async move {
+            let ended = watch.run(feed, start == Start::Now, &sender).await;
+            sender.end(ended.err().map(status));
+        });
+        Ok(outgoing)
+    }
+
+    async fn snapshot(
+        &self,
+        caller: Caller,
+        request: v1::StreamSnapshotRequest,
+        deadline: Instant,
+    ) -> Result<Outgoing<v1::StreamSnapshotResponse>> {
+        let (filter, values) = wanted(&caller, request.filter)?;
+        let size = snapshot_size(request.page_size)?;
+        let token = request.resume_token;
+        let mut snapshot = self
+            .0
+            .snapshot(&caller, filter, size, values, &token)
+            .await?;
+        let (sender, outgoing) = Outgoing::new();
+        let directory = self.0.clone();
+        tokio::spawn(async move {
+            let pages = send_pages(&directory, &caller, &mut snapshot, &sender);
+            let ended = tokio::select! {
+                ended = pages => ended,
+                error = interrupted(&directory, &caller, deadline) => Err(error),
+                () = sender.closed() => Ok(()),
+            };
+            sender.end(ended.err().map(status));
+        });
+        Ok(outgoing)
+    }
+}
+
+/// What a caller wants, and whether with values.
+fn wanted(caller: &Caller, filter: Option<v1::ChangeFilter>) -> Result<(FeedFilter, bool)> {
+    let filter = filter.unwrap_or_default();
+    let values = filter.include_resource;
+    if values {
+        caller.require(PERSONAL_DATA)?;
+    }
+    Ok((wanted::change_filter(filter)?, values))
+}
+
+/// Ends when a stream must: at its deadline, when the server stops, when the
+/// credential dies.
+async fn interrupted(directory: &Directory, caller: &Caller, deadline: Instant) -> Error {
+    let mut stopping = directory.stopping();
+    let mut checks = tokio::time::interval(CHECK);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => return Error::DeadlineExceeded,
+            () = stopped(&mut stopping) => return Error::Draining,
+            _ = checks.tick() => match directory.still_trusts(caller).await {
+                Err(Error::CredentialInvalid) => return Error::CredentialInvalid,
+                // While the database does not answer nothing can be sent anyway.
+                Ok(()) | Err(_) => {}
+            },
+        }
+    }
+}
+
+/// Waits until the server stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The directory that says so outlives its streams.
+    let _ = stopping.wait_for(|stops| *stops).await.is_ok();
+}
+
+/// A stream of changes.
+struct Watch {
+    directory: Directory,
+    caller: Caller,
+    values: bool,
+    heartbeat: Duration,
+    deadline: Instant,
+}
+
+impl Watch {
+    async fn run(
+        &self,
+        mut feed: Feed,
+        announce: bool,
+        sender: &Sender<v1::WatchChangesResponse>,
+    ) -> Result<()> {
+        if announce {
+            sender.send(self.checkpoint(&feed)).await?;
+        }
+        let interruption = interrupted(&self.directory, &self.caller, self.deadline);
+        tokio::pin!(interruption);
+        let mut beats = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let encoder = Encoder::new(&self.directory, &self.caller, self.values);
+        loop {
+            tokio::select! {
+                biased;
+                () = sender.closed() => return Ok(()),
+                error = &mut interruption => return Err(error),
+                _ = beats.tick() => sender.send(self.checkpoint(&feed)).await?,
+                step = feed.next() => self.send(step?, &encoder, sender).await?,
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        step: Step,
+        encoder: &Encoder<'_>,
+        sender: &Sender<v1::WatchChangesResponse>,
+    ) -> Result<()> {
+        if step.transactions.is_empty() {
+            // The next checkpoint tells how far it is.
+            return Ok(());
+        }
+        let message = v1::WatchChangesResponse {
+            batches: encoder.batches(&step.transactions).await?,
+            through: Some(encode::revision(
+                &self.directory,
+                &self.caller,
+                &step.through,
+            )),
+            checkpoint: None,
+        };
+        sender.send(message).await
+    }
+
+    fn checkpoint(&self, feed: &Feed) -> v1::WatchChangesResponse {
+        let through = encode::revision(&self.directory, &self.caller, &feed.through());
+        v1::WatchChangesResponse {
+            through: Some(through),
+            batches: Vec::new(),
+            checkpoint: Some(v1::Checkpoint {
+                caught_up: feed.is_caught_up(),
+                server_time: Some(encode::timestamp(self.directory.now_ms())),
+            }),
+        }
+    }
+}
+
+async fn send_pages(
+    directory: &Directory,
+    caller: &Caller,
+    snapshot: &mut Snapshot,
+    sender: &Sender<v1::StreamSnapshotResponse>,
+) -> Result<()> {
+    use v1::stream_snapshot_response::Item;
+    while let Some(part) = snapshot.next().await? {
+        let item = match part.page {
+            SnapshotPage::Complete(from, exact) => Item::Complete(v1::SnapshotComplete {
+                replay_from: Some(encode::revision(directory, caller, &from)),
+                exact_at: Some(encode::revision(directory, caller, &exact)),
+            }),
+            page => Item::Page(encode::snapshot_page(
+                directory,
+                page,
+                snapshot.has_values(),
+            )?),
+        };
+        let message = v1::StreamSnapshotResponse {
+            resume_token: part.next,
+            item: Some(item),
+        };
+        sender.send(message).await?;
+    }
+    Ok(())
+}
+
+/// Makes messages of changes.
+struct Encoder<'a> {
+    directory: &'a Directory,
+    caller: &'a Caller,
+    values: bool,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(directory: &'a Directory, caller: &'a Caller, values: bool) -> Self {
+        Self {
+            directory,
+            caller,
+            values,
+        }
+    }
+
+    async fn batches(&self, transactions: &[Arc<Transaction>]) -> Result<Vec<v1::ChangeBatch>> {
+        let mut batches: Vec<_> = transactions.iter().map(|t| encode::batch(t)).collect();
+        if self.values {
+            let changes = batches.iter_mut().flat_map(|batch| &mut batch.changes);
+            self.add_values(changes.collect()).await?;
+        }
+        Ok(batches)
+    }
+
+    /// Reads the resources that changes speak of as they are now.
+    async fn add_values(&self, mut changes: Vec<&mut v1::Change>) -> Result<()> {
+        for kind in [ResourceKind::User, ResourceKind::Group] {
+            let of_kind = changes
+                .iter()
+                .filter(|change| encode::is_about(change, kind));
+            let ids: BTreeSet<_> = of_kind.map(|change| change.resource_id.clone()).collect();
+            let found = self.directory.get_many(self.caller, kind, ids).await?;
+            for change in &mut changes {
+                if encode::is_about(change, kind)
+                    && let Some(resource) = found.get(&change.resource_id)
+                {
+                    change.resource = Some(encode::changed(self.directory, resource.clone())?);
+                }
+            }
+        }
+        Ok(())
+    }
+}

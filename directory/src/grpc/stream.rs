@@ -1,0 +1,84 @@
+//! Messages on their way to a caller who may be slow.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tonic::Status;
+
+use crate::error::{Error, Result};
+
+/// Messages that wait for the caller; the transport keeps some more.
+const BUFFER: usize = 8;
+
+/// How long a message may wait for the ones before it to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a caller receives: messages, then the reason why there are no more.
+pub(super) struct Outgoing<T> {
+    messages: mpsc::Receiver<T>,
+    end: Arc<Mutex<Option<Status>>>,
+}
+
+/// Where the messages come from.
+pub(super) struct Sender<T> {
+    messages: mpsc::Sender<T>,
+    end: Arc<Mutex<Option<Status>>>,
+}
+
+impl<T> Outgoing<T> {
+    pub(super) fn new() -> (Sender<T>, Self) {
+        let (sender, messages) = mpsc::channel(BUFFER);
+        let end = Arc::default();
+        let sender = Sender {
+            messages: sender,
+            end: Arc::clone(&end),
+        };
+        (sender, Self { messages, end })
+    }
+}
+
+impl<T> Sender<T> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`Error::SlowConsumer`] when those before it are not taken in time.
+    pub(super) async fn send(&self, message: T) -> Result<()> {
+        match self.messages.send_timeout(message, PATIENCE).await {
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Error::SlowConsumer),
+            // Whoever went away does not want it.
+            Ok(()) | Err(mpsc::error::SendTimeoutError::Closed(_)) => Ok(()),
+        }
+    }
+
+    /// Waits until the caller is gone.
+    pub(super) async fn closed(&self) {
+        self.messages.closed().await;
+    }
+
+    /// Ends the stream, with a reason or without.
+    pub(super) fn end(self, reason: Option<Status>) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+impl<T> Stream for Outgoing<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.messages
+            .poll_recv(context)
+            .map(|message| match message {
+                Some(message) => Some(Ok(message)),
+                None => {
+                    let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+                    end.take().map(Err)
+                }
+            })
+    }
+}

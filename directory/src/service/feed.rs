@@ -1,0 +1,492 @@
+//! The change feed: one reader per tenant and process, any number of
+//! consumers.
+//!
+//! The reader looks at the tenant's head when the bell rings, and now and then
+//! without: rings may be lost. What it finds it keeps for a while, and tells
+//! consumers that there is more. A consumer has a place of its own and takes
+//! what lies behind it: from what is kept, or, when it is further back, from
+//! the database. So a slow one delays nobody and costs nothing while it waits.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{Directory, reading::check};
+use crate::{
+    auth::Caller,
+    domain::history::{Change, Position, ResourceType},
+    error::{Error, Result},
+    storage::{
+        Store,
+        feed::{Place, Transaction, changes_after},
+        history::{self, Bounds},
+    },
+};
+
+/// How often the head is looked at when no bell rings.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The shortest time between two looks, per consumer: waking all of them costs,
+/// and what comes meanwhile goes in one message.
+const PAUSE_PER_CONSUMER: Duration = Duration::from_micros(40);
+
+/// Changes that are kept for consumers who follow closely.
+const KEPT: usize = 20_000;
+
+/// Changes read from the database at once; a transaction with more comes in
+/// parts.
+const PART: u64 = 1_000;
+
+/// How long a credential counts as good once it was looked at.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// Which changes a consumer wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedFilter {
+    /// Of these types; empty: of all.
+    pub types: Vec<ResourceType>,
+    /// Of these groups and memberships in them; empty: of all.
+    pub group_ids: Vec<String>,
+    /// Of what this connection created.
+    pub connection_id: Option<String>,
+}
+
+impl FeedFilter {
+    /// Whether it lets a change through.
+    pub fn lets_through(&self, change: &Change) -> bool {
+        let of_group = || {
+            matches!(
+                change.resource_type,
+                ResourceType::Group | ResourceType::Membership
+            ) && self.group_ids.contains(&change.resource_id)
+        };
+        (self.types.is_empty() || self.types.contains(&change.resource_type))
+            && (self.group_ids.is_empty() || of_group())
+            && (self.connection_id.is_none() || self.connection_id == change.owner)
+    }
+}
+
+/// Where a consumer starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Behind this position.
+    After(Position),
+    /// With the oldest change that is kept.
+    Oldest,
+    /// With what comes.
+    Now,
+}
+
+/// The readers of a process.
+#[derive(Debug)]
+pub(super) struct Hub {
+    store: Store,
+    tenants: Mutex<HashMap<String, Weak<Shared>>>,
+    trusted: Mutex<HashMap<String, Instant>>,
+}
+
+/// What a tenant's reader found.
+#[derive(Debug)]
+struct Shared {
+    recent: RwLock<Recent>,
+    news: watch::Sender<()>,
+    consumers: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Recent {
+    bounds: Bounds,
+    /// All changes behind this revision, up to the latest, are kept.
+    base: i64,
+    transactions: VecDeque<Arc<Transaction>>,
+    changes: usize,
+}
+
+impl Hub {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            tenants: Mutex::default(),
+            trusted: Mutex::default(),
+        }
+    }
+
+    /// What the tenant's reader finds, whom the first who asks starts.
+    async fn shared(&self, tenant_id: &str) -> Result<Arc<Shared>> {
+        if let Some(shared) = lock(&self.tenants).get(tenant_id).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        let bounds = history::bounds(&self.store.single(), tenant_id).await?;
+        let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
+        let mut tenants = lock(&self.tenants);
+        if let Some(shared) = tenants.get(tenant_id).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        let shared = Arc::new(Shared {
+            recent: RwLock::new(Recent {
+                base: bounds.latest.revision,
+                bounds,
+                transactions: VecDeque::new(),
+                changes: 0,
+            }),
+            news: watch::Sender::new(()),
+            consumers: AtomicUsize::new(0),
+        });
+        tenants.insert(tenant_id.to_owned(), Arc::downgrade(&shared));
+        tenants.retain(|_, shared| shared.strong_count() > 0);
+        let reader = Reader {
+            store: self.store.clone(),
+            tenant_id: tenant_id.to_owned(),
+            shared: Arc::downgrade(&shared),
+        };
+        tokio::spawn(reader.run());
+        Ok(shared)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Follows a tenant's history as long as somebody wants to know.
+struct Reader {
+    store: Store,
+    tenant_id: String,
+    shared: Weak<Shared>,
+}
+
+impl Reader {
+    async fn run(self) {
+        let bell = self.store.bell().listen(&self.tenant_id);
+        let mut looked = Instant::now();
+        loop {
+            // Without a ring nothing is the matter; the look is the matter.
+            let _ = tokio::time::timeout(POLL, bell.notified()).await;
+            let Some(shared) = self.shared.upgrade() else {
+                break;
+            };
+            let consumers = u32::try_from(shared.consumers.load(Ordering::Relaxed));
+            tokio::time::sleep_until(looked + PAUSE_PER_CONSUMER * consumers.unwrap_or(0)).await;
+            looked = Instant::now();
+            if let Err(error) = self.look(&shared).await {
+                // Consumers wait; whoever reads himself is told.
+                tracing::debug!(%error, "the feed's reader looks again");
+            }
+        }
+        self.store.bell().forget(&self.tenant_id);
+    }
+
+    async fn look(&self, shared: &Shared) -> Result<()> {
+        let tx = self.store.single();
+        let bounds = history::bounds(&tx, &self.tenant_id).await?;
+        let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
+        let known = shared.bounds();
+        if bounds == known {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        if bounds.latest.epoch == known.latest.epoch {
+            let after = Place {
+                revision: known.latest.revision,
+                part: Place::END,
+            };
+            let through = bounds.latest.revision;
+            let limit = u64::try_from(KEPT / 2).unwrap_or(u64::MAX);
+            found = changes_after(&tx, &self.tenant_id, after, through, limit).await?;
+        }
+        shared.take(bounds, found);
+        shared.news.send_replace(());
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn bounds(&self) -> Bounds {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        recent.bounds.clone()
+    }
+
+    fn take(&self, bounds: Bounds, found: Vec<Transaction>) {
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        let latest = bounds.latest.revision;
+        let whole = found
+            .last()
+            .is_some_and(|t| t.is_complete && t.revision == latest);
+        recent.bounds = bounds;
+        if !whole {
+            // Too much at once, or another history: consumers read themselves.
+            recent.transactions.clear();
+            recent.changes = 0;
+            recent.base = latest;
+            return;
+        }
+        for transaction in found {
+            recent.changes += transaction.changes.len();
+            recent.transactions.push_back(Arc::new(transaction));
+        }
+        while recent.changes > KEPT {
+            let Some(oldest) = recent.transactions.pop_front() else {
+                break;
+            };
+            recent.changes -= oldest.changes.len();
+            recent.base = oldest.revision;
+        }
+    }
+
+    /// The kept transactions behind a revision, at most about a part's worth;
+    /// `None` when they are not kept.
+    fn after(&self, place: Place) -> Option<Vec<Arc<Transaction>>> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        if place.part != Place::END || place.revision < recent.base {
+            return None;
+        }
+        let first = recent
+            .transactions
+            .partition_point(|transaction| transaction.revision <= place.revision);
+        let mut changes = 0;
+        let behind = recent
+            .transactions
+            .range(first..)
+            .take_while(|transaction| {
+                let fits = changes == 0 || changes + transaction.changes.len() <= KEPT / 10;
+                changes += transaction.changes.len();
+                fits
+            });
+        let behind: Vec<_> = behind.map(Arc::clone).collect();
+        // What is kept is not cut into parts.
+        let small = |t: &Arc<Transaction>| t.changes.len() as u64 <= PART;
+        behind.iter().all(small).then_some(behind)
+    }
+}
+
+/// What a consumer takes at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What its filter lets through, in order.
+    pub transactions: Vec<Arc<Transaction>>,
+    /// Where it may resume; inside a transaction, before it.
+    pub through: Position,
+}
+
+/// One consumer's way through the feed.
+#[derive(Debug)]
+pub struct Feed {
+    directory: Directory,
+    tenant_id: String,
+    filter: FeedFilter,
+    shared: Arc<Shared>,
+    news: watch::Receiver<()>,
+    epoch: String,
+    place: Place,
+    /// Behind all that is complete.
+    resume: i64,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.consumers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Directory {
+    /// Starts to read the feed.
+    ///
+    /// # Errors
+    /// [`Error::RevisionInvalid`], [`Error::EpochMismatch`],
+    /// [`Error::CursorExpired`].
+    pub async fn feed(&self, caller: &Caller, start: Start, filter: FeedFilter) -> Result<Feed> {
+        let shared = self.feeds.shared(&caller.tenant_id).await?;
+        let bounds = self.change_bounds(caller).await?;
+        let revision = match start {
+            Start::Oldest => bounds.earliest,
+            Start::Now => bounds.latest.revision,
+            Start::After(position) => {
+                check(&position, &bounds.latest)?;
+                position.revision
+            }
+        };
+        if revision < bounds.earliest {
+            return Err(Error::CursorExpired);
+        }
+        shared.consumers.fetch_add(1, Ordering::Relaxed);
+        Ok(Feed {
+            directory: self.clone(),
+            tenant_id: caller.tenant_id.clone(),
+            filter,
+            news: shared.news.subscribe(),
+            shared,
+            epoch: bounds.latest.epoch,
+            place: Place {
+                revision,
+                part: Place::END,
+            },
+            resume: revision,
+        })
+    }
+
+    /// From where to where changes are kept.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn change_bounds(&self, caller: &Caller) -> Result<Bounds> {
+        let bounds = history::bounds(&self.store.single(), &caller.tenant_id).await?;
+        bounds.ok_or_else(|| Error::internal("the tenant has no head"))
+    }
+
+    /// Whether a stream's credential is still good; asked of the database at
+    /// most once a second for all streams of the credential.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`] when it is not.
+    pub async fn still_trusts(&self, caller: &Caller) -> Result<()> {
+        let trusted = lock(&self.feeds.trusted)
+            .get(&caller.credential_id)
+            .copied();
+        if trusted.is_some_and(|at| at.elapsed() < TRUST) {
+            return Ok(());
+        }
+        self.check_credential(caller).await?;
+        let mut trusted = lock(&self.feeds.trusted);
+        trusted.retain(|_, at| at.elapsed() < TRUST);
+        trusted.insert(caller.credential_id.clone(), Instant::now());
+        Ok(())
+    }
+}
+
+impl Feed {
+    /// Where the consumer may resume.
+    pub fn through(&self) -> Position {
+        Position {
+            epoch: self.epoch.clone(),
+            revision: self.resume,
+        }
+    }
+
+    /// Whether all that was committed, as far as the reader knows, was taken.
+    pub fn is_caught_up(&self) -> bool {
+        self.shared.bounds().latest.revision <= self.resume
+    }
+
+    /// Whether the last transaction goes on behind what was taken.
+    pub fn is_inside_transaction(&self) -> bool {
+        self.place.part != Place::END
+    }
+
+    /// Waits until there may be more.
+    pub async fn news(&mut self) {
+        // The reader cannot end while this consumer is there.
+        let _ = self.news.changed().await;
+    }
+
+    /// Waits for what comes next. Nothing is lost when it is not waited for to
+    /// the end.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], [`Error::EpochMismatch`].
+    pub async fn next(&mut self) -> Result<Step> {
+        loop {
+            self.news.borrow_and_update();
+            let bounds = self.shared.bounds();
+            if bounds.latest.epoch != self.epoch {
+                return Err(Error::EpochMismatch);
+            }
+            if bounds.latest.revision > self.resume {
+                let step = match self.shared.after(self.place) {
+                    Some(kept) if !kept.is_empty() => self.advance(kept),
+                    _ => match self.read().await? {
+                        Some(step) => step,
+                        None => continue,
+                    },
+                };
+                return Ok(step);
+            }
+            // The reader cannot end while this consumer is there.
+            let _ = self.news.changed().await;
+        }
+    }
+
+    /// What the database has behind the consumer's place; `None` when there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], [`Error::EpochMismatch`].
+    pub async fn read(&mut self) -> Result<Option<Step>> {
+        let tx = self.directory.store.snapshot().await?;
+        let bounds = history::bounds(&tx, &self.tenant_id).await?;
+        let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
+        if bounds.latest.epoch != self.epoch {
+            return Err(Error::EpochMismatch);
+        }
+        if self.resume < bounds.earliest {
+            return Err(Error::CursorExpired);
+        }
+        let through = bounds.latest.revision;
+        let found = changes_after(&tx, &self.tenant_id, self.place, through, PART).await?;
+        if found.is_empty() {
+            let moved = self.resume < through;
+            self.settle(through);
+            return Ok(moved.then(|| Step {
+                transactions: Vec::new(),
+                through: self.through(),
+            }));
+        }
+        Ok(Some(
+            self.advance(found.into_iter().map(Arc::new).collect()),
+        ))
+    }
+
+    fn settle(&mut self, revision: i64) {
+        self.place = Place {
+            revision,
+            part: Place::END,
+        };
+        self.resume = revision;
+    }
+
+    /// Moves behind what was found, and keeps what the filter lets through.
+    fn advance(&mut self, found: Vec<Arc<Transaction>>) -> Step {
+        for transaction in &found {
+            if transaction.is_complete {
+                self.settle(transaction.revision);
+            } else {
+                let taken = i64::try_from(transaction.changes.len()).unwrap_or(i64::MAX);
+                let before = match self.place {
+                    Place { revision, part } if revision == transaction.revision => part,
+                    _ => -1,
+                };
+                self.place = Place {
+                    revision: transaction.revision,
+                    part: before + taken,
+                };
+            }
+        }
+        let kept = found.into_iter().filter_map(|t| self.filtered(t));
+        let transactions = kept.collect();
+        Step {
+            transactions,
+            through: self.through(),
+        }
+    }
+
+    fn filtered(&self, transaction: Arc<Transaction>) -> Option<Arc<Transaction>> {
+        let passes = |change: &Change| self.filter.lets_through(change);
+        let count = transaction.changes.iter().filter(|c| passes(c)).count();
+        if count == transaction.changes.len() {
+            return Some(transaction);
+        }
+        // The end of a transaction is told even when nothing of it is left.
+        if count == 0 {
+            return None;
+        }
+        let mut rest = Transaction::clone(&transaction);
+        rest.changes.retain(passes);
+        Some(Arc::new(rest))
+    }
+}

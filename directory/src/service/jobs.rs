@@ -1,0 +1,184 @@
+//! What is done without being asked: what is gone for long goes for good.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Directory, resources::purge_method};
+use crate::{
+    auth::{Caller, Scopes},
+    domain::{
+        history::{Actor, AuditEntry, Change, ChangeKind},
+        resource::ResourceKind,
+    },
+    error::Result,
+    storage::{
+        Tx, feed, history,
+        relations::Wants,
+        resources::{self, Reach},
+        tenants,
+    },
+};
+
+/// How long what is gone is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Deleted users and groups, until they are purged.
+    pub deleted: Duration,
+    /// Changes, until consumers that far behind must start anew.
+    pub changes: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            deleted: 30 * DAY,
+            changes: 7 * DAY,
+        }
+    }
+}
+
+/// Resources purged in one write.
+const PURGED_AT_ONCE: i64 = 50;
+
+/// Changes deleted in one write.
+const PRUNED_AT_ONCE: u64 = 2_000;
+
+/// How the audit names the job.
+const JOB: &str = "purge";
+
+impl Directory {
+    /// When a resource that was deleted at this time will be purged.
+    pub fn purge_time(&self, deleted_at: i64) -> i64 {
+        deleted_at.saturating_add(millis(self.retention.deleted))
+    }
+
+    /// Purges what was deleted long ago and forgets changes that are older than
+    /// they are kept. Several processes may do it at once.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keep_house(&self) -> Result<()> {
+        for tenant in tenants::list_tenants(&self.store.single()).await? {
+            for kind in [ResourceKind::User, ResourceKind::Group] {
+                while self.purge_some(&tenant.id, kind).await? {}
+            }
+            while self.prune_some(&tenant.id).await? {}
+        }
+        Ok(())
+    }
+
+    /// Purges a few resources; whether there may be more.
+    async fn purge_some(&self, tenant_id: &str, kind: ResourceKind) -> Result<bool> {
+        let now = self.source.now_ms();
+        let before = now.saturating_sub(millis(self.retention.deleted));
+        let found = resources::deleted_before(
+            &self.store.single(),
+            tenant_id,
+            kind,
+            before,
+            PURGED_AT_ONCE,
+        )
+        .await?;
+        if found.is_empty() {
+            return Ok(false);
+        }
+        let caller = Arc::new(nobody(tenant_id));
+        self.store
+            .write(tenant_id, "Purge", move |tx| {
+                let caller = Arc::clone(&caller);
+                async move {
+                    // Those found before the lock was had may be back by now.
+                    let found = resources::deleted_before(
+                        &tx,
+                        &caller.tenant_id,
+                        kind,
+                        before,
+                        PURGED_AT_ONCE,
+                    );
+                    for id in found.await? {
+                        purge_one(&tx, &caller, kind, &id, now).await?;
+                    }
+                    Ok(())
+                }
+            })
+            .await?;
+        Ok(true)
+    }
+
+    /// Forgets a few changes; whether there may be more.
+    async fn prune_some(&self, tenant_id: &str) -> Result<bool> {
+        let before = self.source.now_ms() - millis(self.retention.changes);
+        let tx = self.store.single();
+        let oldest = feed::nth_oldest(&tx, tenant_id, 0).await?;
+        let Some((oldest, _)) = oldest.filter(|(_, at)| *at < before) else {
+            return Ok(false);
+        };
+        // As many as go at once, or fewer until all that go are old.
+        let mut count = PRUNED_AT_ONCE;
+        let through = loop {
+            match feed::nth_oldest(&tx, tenant_id, count).await? {
+                // The revision at the edge may go on behind it; the oldest one
+                // goes whole, however large it is.
+                Some((revision, at)) if at < before => break oldest.max(revision - 1),
+                _ if count == 0 => return Ok(false),
+                _ => count /= 2,
+            }
+        };
+        self.forget_through(tenant_id, through).await?;
+        Ok(true)
+    }
+
+    /// Forgets changes up to a revision: first the promise, then the rows, so
+    /// that nobody reads a feed with a hole.
+    async fn forget_through(&self, tenant_id: &str, revision: i64) -> Result<()> {
+        let tenant = Arc::<str>::from(tenant_id);
+        self.store
+            .write(tenant_id, "ForgetChanges", move |tx| {
+                let tenant = Arc::clone(&tenant);
+                async move {
+                    feed::set_earliest(&tx, &tenant, revision).await?;
+                    feed::delete_through(&tx, &tenant, revision).await
+                }
+            })
+            .await
+    }
+}
+
+async fn purge_one(tx: &Tx, caller: &Caller, kind: ResourceKind, id: &str, now: i64) -> Result<()> {
+    let scope = caller.scope();
+    let found = resources::load(tx, scope, kind, id, Reach::Deleted, Wants::NONE).await?;
+    let Some(((mut resource, _), _)) = found else {
+        return Ok(());
+    };
+    resource.version += 1;
+    resources::purge(tx, kind, id).await?;
+    let entry = AuditEntry {
+        actor: Actor::Job {
+            name: JOB.to_owned(),
+        },
+        method: purge_method(kind).into(),
+        resource_type: kind.into(),
+        resource_id: id.to_owned(),
+        changed_attributes: Vec::new(),
+        request_id: String::new(),
+        refusal: None,
+    };
+    let changes = [Change::of(ChangeKind::Purged, &resource)];
+    history::record(tx, &caller.tenant_id, &entry, &changes, now).await?;
+    Ok(())
+}
+
+/// Whoever works in a tenant without being asked: through no connection's eyes.
+fn nobody(tenant_id: &str) -> Caller {
+    Caller {
+        tenant_id: tenant_id.to_owned(),
+        connection_id: String::new(),
+        credential_id: String::new(),
+        scopes: Scopes::Named(Arc::new([])),
+        request_id: String::new(),
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,72 @@
+//! Who rings when a tenant's history has grown, and for whom.
+//!
+//! A ring may be lost, on the way from another process above all: whoever
+//! listens looks now and then without one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sea_orm::sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+
+use super::{Store, dialect::Dialect};
+
+/// The channel on which processes tell each other which tenant's history grew.
+pub(super) const CHANNEL: &str = "muster_changes";
+
+/// Before a lost connection to the channel is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Rings for those who wait for a tenant's history.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<Mutex<HashMap<String, Arc<Notify>>>>);
+
+impl Bell {
+    /// What is notified when the tenant's history has grown.
+    pub fn listen(&self, tenant_id: &str) -> Arc<Notify> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tenants.entry(tenant_id.to_owned()).or_default())
+    }
+
+    /// Forgets a tenant to whom nobody listens any more.
+    pub fn forget(&self, tenant_id: &str) {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.remove(tenant_id);
+    }
+
+    /// The tenant's history has grown.
+    pub fn ring(&self, tenant_id: &str) {
+        let tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = tenants.get(tenant_id) {
+            notify.notify_one();
+        }
+    }
+}
+
+impl Store {
+    /// Rings for what other processes write. Runs until dropped; ends at once
+    /// where there is no other way than to look.
+    pub async fn hear_others(&self) {
+        if self.dialect != Dialect::Postgres {
+            return;
+        }
+        loop {
+            if let Err(error) = self.hear().await {
+                tracing::debug!(%error, "the channel of changes is lost; trying again");
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn hear(&self) -> Result<(), sea_orm::sqlx::Error> {
+        let mut listener = PgListener::connect(&self.url).await?;
+        listener.listen(CHANNEL).await?;
+        loop {
+            let notification = listener.recv().await?;
+            self.bell.ring(notification.payload());
+        }
+    }
+}

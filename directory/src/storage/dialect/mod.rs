@@ -1,0 +1,288 @@
+//! Everything that is said differently to different databases, and nothing
+//! else: how text, JSON and locks are spelled here, how connections are opened
+//! and what errors mean in the module of each.
+
+use sea_orm::{ConnectOptions, DbBackend, DbErr, RuntimeErr, TransactionOptions, sqlx};
+
+use super::sql::Sql;
+use crate::domain::filter::Literal;
+
+pub(super) mod postgres;
+pub(super) mod sqlite;
+
+/// A database's way of saying things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// As what a JSON value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JsonKind {
+    Text,
+    Boolean,
+    Number,
+}
+
+impl From<&Literal> for JsonKind {
+    fn from(literal: &Literal) -> Self {
+        match literal {
+            Literal::Text { .. } => Self::Text,
+            Literal::Boolean(_) => Self::Boolean,
+            Literal::Integer(_) | Literal::Decimal(_) | Literal::Instant(_) => Self::Number,
+        }
+    }
+}
+
+/// What connections are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Transactions that write.
+    Write,
+    /// Reads.
+    Read,
+    /// Telling who a caller is and whether the database is well: heavy filters
+    /// must not make either wait.
+    Watch,
+}
+
+impl Dialect {
+    /// By the URL's scheme; `None` for a database that is not spoken to.
+    pub(super) fn of(url: &str) -> Option<Self> {
+        match url.split_once("://")?.0 {
+            "sqlite" => Some(Self::Sqlite),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            _ => None,
+        }
+    }
+
+    pub(super) fn backend(self) -> DbBackend {
+        match self {
+            Self::Sqlite => DbBackend::Sqlite,
+            Self::Postgres => DbBackend::Postgres,
+        }
+    }
+
+    pub(super) fn options(self, url: &str, purpose: Purpose) -> ConnectOptions {
+        match self {
+            Self::Sqlite => sqlite::options(url, purpose),
+            Self::Postgres => postgres::options(url, purpose),
+        }
+    }
+
+    /// How a writing transaction begins. SQLite's begins with the lock, so that
+    /// it cannot fail half way for want of it; PostgreSQL's takes the lock of
+    /// its tenant first.
+    pub(super) fn write_transaction(self) -> TransactionOptions {
+        match self {
+            Self::Sqlite => sqlite::write_transaction(),
+            Self::Postgres => TransactionOptions::default(),
+        }
+    }
+
+    /// Whether one transaction may serve writes of several tenants: where there
+    /// is one writer, sharing costs nobody anything.
+    pub(super) fn has_one_writer(self) -> bool {
+        self == Self::Sqlite
+    }
+
+    /// Behind a `SELECT`: keeps the rows from changing until the transaction
+    /// ends.
+    pub(super) fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// A statement that keeps others who use the same key out until the
+    /// transaction ends; `None` where the transaction has the lock already.
+    pub(super) fn exclude(self, key: i64) -> Option<Sql> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Sql::new("SELECT pg_advisory_xact_lock(?)").bind(key)),
+        }
+    }
+
+    /// A bound text in a place that tells the database nothing of its type.
+    pub(super) fn text(self, text: &str) -> Sql {
+        match self {
+            Self::Sqlite => Sql::value(text),
+            Self::Postgres => Sql::new("CAST(? AS TEXT) COLLATE \"C\"").bind(text),
+        }
+    }
+
+    /// The value at these keys of a JSON column, as SQL's own type; NULL when
+    /// there is none, or one of another kind.
+    pub(super) fn json_value(self, column: &str, keys: &[&str], kind: JsonKind) -> Sql {
+        match self {
+            Self::Sqlite => sqlite::json_value(column, keys),
+            Self::Postgres => postgres::json_value(column, keys, kind),
+        }
+    }
+
+    /// Whether there is a value at these keys of a JSON column.
+    pub(super) fn json_present(self, column: &str, keys: &[&str]) -> Sql {
+        self.json_type(column, keys).text(" IS NOT NULL")
+    }
+
+    /// Whether the value at these keys of a JSON column is a list.
+    pub(super) fn json_is_list(self, column: &str, keys: &[&str]) -> Sql {
+        self.json_type(column, keys).text(" = 'array'")
+    }
+
+    /// Whether the value at these keys of a JSON column is there and no object.
+    pub(super) fn json_is_no_object(self, column: &str, keys: &[&str]) -> Sql {
+        self.json_type(column, keys).text(" <> 'object'")
+    }
+
+    fn json_type(self, column: &str, keys: &[&str]) -> Sql {
+        match self {
+            Self::Sqlite => sqlite::json_type(column, keys),
+            Self::Postgres => postgres::json_type(column, keys),
+        }
+    }
+
+    /// The value at these keys of a JSON column when a literal of this kind can
+    /// be compared with it, else NULL: values of other types would compare by
+    /// rules of the database's own.
+    pub(super) fn json_comparable(self, column: &str, keys: &[&str], kind: JsonKind) -> Sql {
+        match self {
+            Self::Sqlite => sqlite::json_comparable(column, keys, kind),
+            Self::Postgres => postgres::json_value(column, keys, kind),
+        }
+    }
+
+    /// The elements of the list at these keys, as a table named `element`; a
+    /// single value counts as a list of one. What follows speaks of [`ELEMENT`].
+    pub(super) fn json_elements(self, column: &str, keys: &[&str]) -> Sql {
+        match self {
+            Self::Sqlite => sqlite::json_elements(column, keys),
+            Self::Postgres => postgres::json_elements(column, keys),
+        }
+    }
+
+    /// The element itself, as [`json_comparable`](Self::json_comparable).
+    pub(super) fn element_comparable(self, kind: JsonKind) -> Sql {
+        match self {
+            Self::Sqlite => sqlite::element_comparable(kind),
+            Self::Postgres => postgres::json_value(ELEMENT, &[], kind),
+        }
+    }
+
+    /// Whether the element is an object.
+    pub(super) fn element_is_object(self) -> Sql {
+        match self {
+            Self::Sqlite => Sql::new("element.type = 'object'"),
+            Self::Postgres => postgres::json_type(ELEMENT, &[]).text(" = 'object'"),
+        }
+    }
+
+    /// The rows of a query with columns `first` and `second`, as one JSON list
+    /// of pairs in the query's order.
+    pub(super) fn json_pairs(self, query: &str) -> Sql {
+        Sql::new(match self {
+            Self::Sqlite => {
+                format!("(SELECT json_group_array(json_array(first, second)) FROM ({query}))")
+            }
+            Self::Postgres => format!(
+                "(SELECT CAST(jsonb_agg(jsonb_build_array(first, second)) AS TEXT) \
+                 FROM ({query}) AS pair)"
+            ),
+        })
+    }
+
+    /// Whether a text contains another.
+    pub(super) fn contains(self, text: Sql, part: &str) -> Sql {
+        let function = match self {
+            Self::Sqlite => "instr(",
+            Self::Postgres => "strpos(",
+        };
+        Sql::new(function).then(text).text(", ?) > 0").bind(part)
+    }
+
+    /// Whether a text starts with another.
+    pub(super) fn starts_with(self, text: Sql, start: &str) -> Sql {
+        let text = match self {
+            Self::Sqlite => Sql::new("substr(").then(text).text(", 1, ?) = ?"),
+            Self::Postgres => Sql::new("left(").then(text).text(", CAST(? AS INT)) = ?"),
+        };
+        text.bind(characters(start)).bind(start)
+    }
+
+    /// Whether a text ends with another.
+    pub(super) fn ends_with(self, text: Sql, end: &str) -> Sql {
+        let length = characters(end);
+        match self {
+            // substr(x, 0) would be the whole text.
+            Self::Sqlite if length == 0 => text.text(" IS NOT NULL"),
+            Self::Sqlite => Sql::new("substr(")
+                .then(text)
+                .text(", ?) = ?")
+                .bind(-length)
+                .bind(end),
+            Self::Postgres => Sql::new("right(")
+                .then(text)
+                .text(", CAST(? AS INT)) = ?")
+                .bind(length)
+                .bind(end),
+        }
+    }
+}
+
+/// The column of [`Dialect::json_elements`]' table.
+pub(super) const ELEMENT: &str = "element.value";
+
+fn characters(text: &str) -> i64 {
+    i64::try_from(text.chars().count()).unwrap_or(i64::MAX)
+}
+
+/// What a driver's error means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A unique index refused a row: its name, or the columns it is on.
+    Unique(String),
+    /// Others have the locks, or this transaction was the one to give way.
+    Busy,
+    /// The database does not answer, not in time, or cannot write.
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+/// Reads a driver's error.
+pub(super) fn fault(error: &DbErr) -> Fault {
+    match driver_error(error) {
+        Some(sqlx::Error::Database(error)) => {
+            if error
+                .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                .is_some()
+            {
+                postgres::fault(error.as_ref())
+            } else {
+                sqlite::fault(error.as_ref())
+            }
+        }
+        Some(sqlx::Error::PoolTimedOut) => Fault::Busy,
+        Some(
+            sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_),
+        ) => Fault::Unreachable,
+        Some(_) => Fault::Other,
+        None if matches!(error, DbErr::ConnectionAcquire(_)) => Fault::Busy,
+        None => Fault::Other,
+    }
+}
+
+fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error.as_ref()),
+        _ => None,
+    }
+}

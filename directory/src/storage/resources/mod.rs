@@ -1,0 +1,476 @@
+//! Users and groups.
+//!
+//! Both have a document, a search document and a version; what differs is
+//! which attributes have columns. A resource is seen through a connection: the
+//! `externalId` in its attributes is that connection's.
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::{
+    Scope, Tx,
+    filter::condition,
+    history,
+    relations::{self, Relations, Wants},
+    sql::Sql,
+};
+use crate::{
+    domain::{
+        Resource,
+        filter::Filter,
+        history::{Position, ResourceType},
+        page::{Page, PageRequest},
+        resource::ResourceKind,
+        search::object_from_json,
+    },
+    error::{Error, Result},
+};
+
+mod write;
+
+pub use write::{delete, insert, purge, restore, update};
+
+/// Attributes that are not in the document because they belong to one
+/// connection alone.
+const EXTERNAL_ID: &str = "externalId";
+
+/// The table that holds resources of this kind.
+pub(super) fn table(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::User => "users",
+        ResourceKind::Group => "groups",
+    }
+}
+
+fn type_number(kind: ResourceKind) -> i64 {
+    ResourceType::from(kind) as i64
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Row {
+    id: String,
+    document: String,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    external_id: Option<String>,
+    deleted_at: Option<i64>,
+    owner: Option<String>,
+    groups: Option<String>,
+    manager_name: Option<String>,
+    revision: i64,
+    epoch: Option<String>,
+}
+
+/// A resource and what its representation says about others.
+pub type Found = (Resource, Relations);
+
+/// Which resources a read may find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that are not deleted.
+    Live,
+    /// Also those that are deleted and can come back.
+    Deleted,
+}
+
+impl Row {
+    fn into_found(self, kind: ResourceKind) -> Result<Found> {
+        let relations = Relations {
+            groups: relations::groups(self.groups.as_deref())?,
+            manager_name: self.manager_name.clone(),
+        };
+        Ok((self.into_resource(kind)?, relations))
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch.clone().unwrap_or_default(),
+            revision: self.revision,
+        }
+    }
+
+    fn into_resource(self, kind: ResourceKind) -> Result<Resource> {
+        let document = serde_json::from_str(&self.document).map_err(|e| {
+            Error::internal(format!("{}.document of {}: {e}", table(kind), self.id))
+        })?;
+        let mut attributes = object_from_json(document);
+        if let Some(external_id) = self.external_id {
+            attributes.insert(EXTERNAL_ID.to_owned(), external_id.into());
+        }
+        Ok(Resource {
+            kind,
+            id: self.id,
+            attributes,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
+            owner: self.owner,
+        })
+    }
+}
+
+/// The resource with this id, and when this was so.
+///
+/// # Errors
+/// The database's.
+pub async fn load(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    id: &str,
+    reach: Reach,
+    wants: Wants,
+) -> Result<Option<(Found, Position)>> {
+    // No id has it, and not every database takes it.
+    if id.contains('\0') {
+        return Ok(None);
+    }
+    let reader = Reader {
+        tx,
+        scope,
+        kind,
+        reach,
+        wants,
+    };
+    let mut rows = reader.select(Sql::new(" AND r.id = ?").bind(id)).await?;
+    let Some(row) = rows.pop() else {
+        return Ok(None);
+    };
+    let position = row.position();
+    Ok(Some((row.into_found(kind)?, position)))
+}
+
+/// Live resources with these ids.
+///
+/// # Errors
+/// The database's.
+pub async fn load_many(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    ids: Vec<String>,
+) -> Result<Vec<Resource>> {
+    let reader = Reader {
+        tx,
+        scope,
+        kind,
+        reach: Reach::Live,
+        wants: Wants::NONE,
+    };
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(CHUNK) {
+        let among = Sql::list(ids.iter().map(String::as_str)).text(")");
+        let rows = reader
+            .select(Sql::new(" AND r.id IN (").then(among))
+            .await?;
+        for row in rows {
+            found.push(row.into_resource(kind)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Resources that satisfy the filter, in the order of their ids, and when this
+/// was so.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    selection: &Selection<'_>,
+    page: &PageRequest,
+) -> Result<(Page<Found>, Position)> {
+    let Selection {
+        filter,
+        reach,
+        wants,
+    } = *selection;
+    let reader = Reader {
+        tx,
+        scope,
+        kind,
+        reach,
+        wants,
+    };
+    let wanted = match filter {
+        Some(filter) => Sql::new(" AND ").then(condition(tx.dialect(), filter, kind, scope)),
+        None => Sql::default(),
+    };
+    if page.count_only {
+        let total = reader.count(wanted).await?;
+        let page = Page {
+            items: Vec::new(),
+            next: None,
+            total,
+        };
+        return Ok((page, reader.position().await?));
+    }
+    let (rows, more) = reader.page(&wanted, page).await?;
+    let total = match (page.count, more, rows.len()) {
+        (false, ..) => 0,
+        // The page ends the list, so its place tells the length.
+        (true, false, found) if page.after.is_none() && (found > 0 || page.skip == 0) => page
+            .skip
+            .saturating_add(i64::try_from(found).unwrap_or(i64::MAX)),
+        (true, ..) => reader.count(wanted).await?,
+    };
+    let position = match rows.first() {
+        Some(row) => row.position(),
+        None => reader.position().await?,
+    };
+    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    let items = rows.into_iter().map(|row| row.into_found(kind));
+    let page = Page {
+        items: items.collect::<Result<_>>()?,
+        next,
+        total,
+    };
+    Ok((page, position))
+}
+
+/// What is wanted of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// Only what satisfies it.
+    pub filter: Option<&'a Filter>,
+    /// Whether deleted ones count.
+    pub reach: Reach,
+    /// What the representation says about others.
+    pub wants: Wants,
+}
+
+/// Rows read by one statement.
+const BATCH: usize = 100;
+
+/// Where a page of large documents ends before it is full, in bytes: an answer
+/// must fit a message and memory.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Reads rows of one kind.
+struct Reader<'a> {
+    tx: &'a Tx,
+    scope: Scope<'a>,
+    kind: ResourceKind,
+    reach: Reach,
+    wants: Wants,
+}
+
+impl Reader<'_> {
+    /// The rows of a page, and whether there are more behind it.
+    async fn page(&self, wanted: &Sql, page: &PageRequest) -> Result<(Vec<Row>, bool)> {
+        let mut rows: Vec<Row> = Vec::new();
+        let (mut after, mut skip, mut bytes) = (page.after.clone(), page.skip, 0);
+        loop {
+            // One more than is missing tells whether the list goes on.
+            let limit = (page.size - rows.len()).min(BATCH) + 1;
+            let batch = self
+                .batch(wanted.clone(), after.as_deref(), skip, limit)
+                .await?;
+            let full = batch.len() == limit;
+            for row in batch.into_iter().take(limit - 1) {
+                bytes += row.document.len() + row.groups.as_ref().map_or(0, String::len);
+                if bytes > PAGE_BYTES && !rows.is_empty() {
+                    return Ok((rows, true));
+                }
+                rows.push(row);
+            }
+            if !full || rows.len() == page.size {
+                return Ok((rows, full));
+            }
+            (after, skip) = (rows.last().map(|row| row.id.clone()), 0);
+        }
+    }
+
+    async fn batch(
+        &self,
+        mut wanted: Sql,
+        after: Option<&str>,
+        skip: i64,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        if let Some(after) = after {
+            wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
+        }
+        let end = Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(skip);
+        self.select(wanted.then(end)).await
+    }
+
+    async fn select(&self, rest: Sql) -> Result<Vec<Row>> {
+        let connection = &self.tx.connection();
+        let statement = self.selection(rest);
+        let statement = statement.statement(connection.get_database_backend());
+        Ok(Row::find_by_statement(statement).all(connection).await?)
+    }
+
+    fn selection(&self, rest: Sql) -> Sql {
+        let columns = Sql::new(
+            "SELECT r.id, r.document, r.version, r.created_at, r.updated_at, r.deleted_at, \
+             r.connection_id AS owner, (SELECT e.external_id FROM external_ids e \
+             WHERE e.connection_id = ? AND e.resource_id = r.id) AS external_id, \
+             (SELECT h.revision FROM directory_heads h \
+             WHERE h.tenant_id = r.tenant_id) AS revision, \
+             (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, ",
+        )
+        .bind(self.scope.connection_id);
+        let relations = relations::columns(self.tx.dialect(), self.scope, self.kind, self.wants);
+        let columns = columns.then(relations).text(" ");
+        columns.then(self.rows()).then(rest)
+    }
+
+    fn rows(&self) -> Sql {
+        match self.reach {
+            Reach::Live => live(self.scope, self.kind),
+            Reach::Deleted => {
+                let table = table(self.kind);
+                Sql::new(format!("FROM {table} r WHERE r.tenant_id = ?")).bind(self.scope.tenant_id)
+            }
+        }
+    }
+
+    async fn count(&self, wanted: Sql) -> Result<i64> {
+        let sql = Sql::new("SELECT COUNT(*) AS total ")
+            .then(self.rows())
+            .then(wanted);
+        let connection = &self.tx.connection();
+        let statement = sql.statement(connection.get_database_backend());
+        let row = Count::find_by_statement(statement).one(connection).await?;
+        Ok(row.map_or(0, |count| count.total))
+    }
+
+    async fn position(&self) -> Result<Position> {
+        let position = history::position(self.tx, self.scope.tenant_id).await?;
+        position.ok_or_else(|| Error::internal("the tenant has no head"))
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Count {
+    total: i64,
+}
+
+fn live(scope: Scope<'_>, kind: ResourceKind) -> Sql {
+    live_joined(scope, kind, "")
+}
+
+fn live_joined(scope: Scope<'_>, kind: ResourceKind, join: &str) -> Sql {
+    let table = table(kind);
+    Sql::new(format!(
+        "FROM {table} r {join} WHERE r.deleted_at IS NULL AND r.tenant_id = ?"
+    ))
+    .bind(scope.tenant_id)
+}
+
+/// Ids of resources that were deleted before this time, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn deleted_before(
+    tx: &Tx,
+    tenant_id: &str,
+    kind: ResourceKind,
+    before_ms: i64,
+    limit: i64,
+) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Id {
+        id: String,
+    }
+    let sql = Sql::new(format!(
+        "SELECT id FROM {} WHERE tenant_id = ? AND deleted_at IS NOT NULL \
+         AND deleted_at < ? ORDER BY deleted_at LIMIT ?",
+        table(kind)
+    ))
+    .bind(tenant_id)
+    .bind(before_ms)
+    .bind(limit);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let rows = Id::find_by_statement(statement).all(connection).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Ids of live resources that a caller refers to, by id or by the connection's
+/// external id, with what was referred to. What names nobody is left out.
+///
+/// # Errors
+/// The database's.
+pub async fn resolve(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    references: &[String],
+    by_external_id: bool,
+) -> Result<Vec<(String, String)>> {
+    #[derive(FromQueryResult)]
+    struct Found {
+        reference: String,
+        id: String,
+    }
+    let connection = &tx.connection();
+    let mut found = Vec::with_capacity(references.len());
+    for references in references.chunks(CHUNK) {
+        let sql = if by_external_id {
+            Sql::new("SELECT e.external_id AS reference, r.id ")
+                .then(live_joined(
+                    scope,
+                    kind,
+                    "JOIN external_ids e ON e.resource_id = r.id",
+                ))
+                .then(
+                    Sql::new(" AND e.live AND e.connection_id = ? AND e.resource_type = ? ")
+                        .bind(scope.connection_id)
+                        .bind(type_number(kind)),
+                )
+                .text("AND e.external_id IN (")
+        } else {
+            Sql::new("SELECT r.id AS reference, r.id ")
+                .then(live(scope, kind))
+                .text(" AND r.id IN (")
+        };
+        let sql = sql
+            .then(Sql::list(references.iter().map(String::as_str)))
+            .text(")");
+        let statement = sql.statement(connection.get_database_backend());
+        let rows = Found::find_by_statement(statement).all(connection).await?;
+        found.extend(rows.into_iter().map(|row| (row.reference, row.id)));
+    }
+    Ok(found)
+}
+
+/// Values bound by one statement; databases have limits.
+pub(super) const CHUNK: usize = 1_000;
+
+/// How the database finds what a filter asks for, for tests.
+#[cfg(test)]
+pub(crate) async fn plan(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    filter: &Filter,
+) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Step {
+        detail: String,
+    }
+    let condition = condition(tx.dialect(), filter, kind, scope);
+    let rest = Sql::new(" AND ")
+        .then(condition)
+        .text(" ORDER BY r.id LIMIT 101");
+    let reader = Reader {
+        tx,
+        scope,
+        kind,
+        reach: Reach::Live,
+        wants: Wants::ALL,
+    };
+    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(reader.selection(rest));
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let steps = Step::find_by_statement(statement).all(connection).await?;
+    Ok(steps.into_iter().map(|step| step.detail).collect())
+}

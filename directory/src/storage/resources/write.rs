@@ -1,0 +1,255 @@
+//! Writes of users and groups.
+
+use muster_proto::value::{Object, Value};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+};
+
+use super::{EXTERNAL_ID, table, type_number};
+use crate::{
+    domain::{
+        Resource,
+        fold::fold,
+        resource::ResourceKind,
+        search::{indexed_values, object_to_json, search_document},
+    },
+    error::Result,
+    storage::{
+        Scope, Tx,
+        entity::{external_ids, groups, user_values, users},
+        sql::Sql,
+    },
+};
+
+/// Brings a deleted resource back, with the names it had.
+///
+/// # Errors
+/// [`Error::Taken`] when one of its names was given away meanwhile.
+pub async fn restore(tx: &Tx, resource: &Resource) -> Result<()> {
+    let mark = Sql::new(format!(
+        "UPDATE {} SET deleted_at = NULL, updated_at = ?, version = ? WHERE id = ?",
+        table(resource.kind)
+    ))
+    .bind(resource.updated_at)
+    .bind(resource.version)
+    .bind(resource.id.as_str());
+    let take = Sql::new("UPDATE external_ids SET live = TRUE WHERE resource_id = ?")
+        .bind(resource.id.as_str());
+    execute(tx, [mark, take]).await
+}
+
+/// Removes a resource for good, with all that names it.
+///
+/// # Errors
+/// The database's.
+pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
+    let by = |statement: &str| Sql::new(statement).bind(id);
+    let named = [
+        by("DELETE FROM memberships WHERE member_id = ?"),
+        by("DELETE FROM external_ids WHERE resource_id = ?"),
+    ];
+    execute(tx, named).await?;
+    match kind {
+        ResourceKind::User => {
+            let values = by("DELETE FROM user_values WHERE user_id = ?");
+            execute(tx, [values, by("DELETE FROM users WHERE id = ?")]).await
+        }
+        ResourceKind::Group => {
+            let members = by("DELETE FROM memberships WHERE group_id = ?");
+            execute(tx, [members, by("DELETE FROM groups WHERE id = ?")]).await
+        }
+    }
+}
+
+async fn execute(tx: &Tx, statements: [Sql; 2]) -> Result<()> {
+    let connection = &tx.connection();
+    let backend = connection.get_database_backend();
+    for statement in statements {
+        connection.execute_raw(statement.statement(backend)).await?;
+    }
+    Ok(())
+}
+
+/// Puts a new resource in.
+///
+/// # Errors
+/// [`Error::Taken`].
+pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()> {
+    let columns = Columns::of(resource);
+    match resource.kind {
+        ResourceKind::User => {
+            let row = columns.user(scope, resource);
+            users::Entity::insert(row)
+                .exec_without_returning(&tx.connection())
+                .await?;
+        }
+        ResourceKind::Group => {
+            let row = columns.group(scope, resource);
+            groups::Entity::insert(row)
+                .exec_without_returning(&tx.connection())
+                .await?;
+        }
+    }
+    insert_values(tx, scope, &resource.id, indexed(resource)).await?;
+    set_external_id(tx, scope, None, resource).await
+}
+
+/// Writes what differs between two versions of a resource.
+///
+/// # Errors
+/// [`Error::Taken`].
+pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resource) -> Result<()> {
+    let columns = Columns::of(after);
+    match after.kind {
+        ResourceKind::User => {
+            let row = columns.user(scope, after);
+            users::Entity::update(row).exec(&tx.connection()).await?;
+        }
+        ResourceKind::Group => {
+            let row = columns.group(scope, after);
+            groups::Entity::update(row).exec(&tx.connection()).await?;
+        }
+    }
+    let (old, new) = (indexed(before), indexed(after));
+    if old != new {
+        user_values::Entity::delete_many()
+            .filter(user_values::Column::UserId.eq(&after.id))
+            .exec(&tx.connection())
+            .await?;
+        insert_values(tx, scope, &after.id, new).await?;
+    }
+    set_external_id(tx, scope, Some(before), after).await
+}
+
+/// Marks a resource as deleted: it is no longer found, and its names are free.
+/// The row stays, with its memberships, so that it can come back.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
+    let mark = Sql::new(format!(
+        "UPDATE {} SET deleted_at = ?, updated_at = ?, version = ? WHERE id = ?",
+        table(resource.kind)
+    ))
+    .bind(resource.updated_at)
+    .bind(resource.updated_at)
+    .bind(resource.version)
+    .bind(resource.id.as_str());
+    let free = Sql::new("UPDATE external_ids SET live = FALSE WHERE resource_id = ?")
+        .bind(resource.id.as_str());
+    execute(tx, [mark, free]).await
+}
+
+/// A resource's attributes as its columns hold them.
+struct Columns {
+    document: String,
+    search: serde_json::Value,
+    display_name: Option<String>,
+}
+
+impl Columns {
+    fn of(resource: &Resource) -> Self {
+        let mut shared: Object = resource.attributes.clone();
+        shared.remove(EXTERNAL_ID);
+        let search = search_document(resource.kind.schema(), &shared);
+        Self {
+            document: object_to_json(&shared).to_string(),
+            search: object_to_json(&search),
+            display_name: resource.text("displayName").map(ToOwned::to_owned),
+        }
+    }
+
+    fn user(self, scope: Scope<'_>, user: &Resource) -> users::ActiveModel {
+        users::ActiveModel {
+            id: Set(user.id.clone()),
+            tenant_id: Set(scope.tenant_id.to_owned()),
+            user_name_key: Set(fold(user.text("userName").unwrap_or_default())),
+            display_name_key: Set(self.display_name.as_deref().map(fold)),
+            display_name: Set(self.display_name),
+            active: Set(user.active()),
+            document: Set(self.document),
+            search: Set(self.search),
+            version: Set(user.version),
+            created_at: Set(user.created_at),
+            updated_at: Set(user.updated_at),
+            deleted_at: Set(None),
+            connection_id: Set(user.owner.clone()),
+        }
+    }
+
+    fn group(self, scope: Scope<'_>, group: &Resource) -> groups::ActiveModel {
+        let display_name = self.display_name.unwrap_or_default();
+        groups::ActiveModel {
+            id: Set(group.id.clone()),
+            tenant_id: Set(scope.tenant_id.to_owned()),
+            display_name_key: Set(fold(&display_name)),
+            display_name: Set(display_name),
+            document: Set(self.document),
+            search: Set(self.search),
+            version: Set(group.version),
+            created_at: Set(group.created_at),
+            updated_at: Set(group.updated_at),
+            deleted_at: Set(None),
+            connection_id: Set(group.owner.clone()),
+        }
+    }
+}
+
+fn indexed(resource: &Resource) -> Vec<(String, String)> {
+    indexed_values(resource.kind.schema(), &resource.attributes)
+}
+
+async fn insert_values(
+    tx: &Tx,
+    scope: Scope<'_>,
+    user_id: &str,
+    values: Vec<(String, String)>,
+) -> Result<()> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let rows = values
+        .into_iter()
+        .map(|(attribute, value_key)| user_values::ActiveModel {
+            user_id: Set(user_id.to_owned()),
+            attribute: Set(attribute),
+            value_key: Set(value_key),
+            tenant_id: Set(scope.tenant_id.to_owned()),
+        });
+    user_values::Entity::insert_many(rows)
+        .exec_without_returning(&tx.connection())
+        .await?;
+    Ok(())
+}
+
+async fn set_external_id(
+    tx: &Tx,
+    scope: Scope<'_>,
+    before: Option<&Resource>,
+    after: &Resource,
+) -> Result<()> {
+    let old = before.and_then(|before| before.attributes.get(EXTERNAL_ID));
+    let new = after.attributes.get(EXTERNAL_ID);
+    if old == new {
+        return Ok(());
+    }
+    if old.is_some() {
+        let key = (scope.connection_id.to_owned(), after.id.clone());
+        external_ids::Entity::delete_by_id(key)
+            .exec(&tx.connection())
+            .await?;
+    }
+    if let Some(external_id) = new.and_then(Value::as_str) {
+        let row = external_ids::ActiveModel {
+            connection_id: Set(scope.connection_id.to_owned()),
+            resource_id: Set(after.id.clone()),
+            resource_type: Set(type_number(after.kind)),
+            external_id: Set(external_id.to_owned()),
+            live: Set(true),
+        };
+        external_ids::Entity::insert(row)
+            .exec_without_returning(&tx.connection())
+            .await?;
+    }
+    Ok(())
+}
