@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use crate::{
     binary,
     cli::{self, Admin},
+    guard::Guard,
 };
 
 /// How long a server may take to start or to stop.
@@ -218,7 +219,7 @@ impl Server {
 
     /// The server that tests share; every test brings its own tenant.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<(Server, Child)> = OnceLock::new();
+        static SHARED: OnceLock<(Server, Guard)> = OnceLock::new();
         let (server, _) = SHARED.get_or_init(|| {
             let server = Self::start();
             let guard = guard(&server);
@@ -419,16 +420,9 @@ fn drain(
     })
 }
 
-/// Ends the shared server with the test process: nothing drops a static. The
-/// guard's standard input closes when this process is gone, however it went.
-fn guard(server: &Server) -> Child {
-    const SCRIPT: &str = r#"trap "" INT; cat >/dev/null; kill -KILL "$1"; rm -rf "$2""#;
-    let mut guard = Command::new("sh");
-    guard
-        .args(["-c", SCRIPT, "sh", &server.pid().to_string()])
-        .arg(server.folder())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    guard.spawn().expect("sh starts")
+/// Ends a shared server with the test process: nothing drops a static.
+fn guard(server: &Server) -> Guard {
+    const SCRIPT: &str = r#"cat >/dev/null; kill -KILL "$1"; rm -rf "$2""#;
+    let pid = server.pid().to_string();
+    Guard::new(SCRIPT, &[pid.as_ref(), server.folder().as_os_str()])
 }

@@ -4,7 +4,7 @@
 //! [`patch`], [`paging`], [`versions`], [`discovery`], [`grpc`], [`oauth`]. By
 //! property: [`auth`], [`tenancy`], [`errors`], [`concurrency`], [`secrets`],
 //! [`binary`]. From outside: [`replay`]. About the sources: [`tidy`],
-//! [`supply`].
+//! [`supply`]. About the PostgreSQL of the tests: [`harness`].
 //!
 //! Most tests share one server; each makes a tenant of its own in it.
 
@@ -22,6 +22,7 @@ mod errors;
 mod filter;
 mod groups;
 mod grpc;
+mod harness;
 mod membership;
 mod oauth;
 mod paging;
