@@ -6,6 +6,7 @@
 //!
 //! * [`binary`]: which `muster` is under test.
 //! * [`server`]: a server process on its own folder, gone when dropped.
+//! * [`engine`]: on which kind of database it runs.
 //! * [`postgres`]: a private PostgreSQL, which tests may stop and pause.
 //! * [`guard`]: cleans up behind a test process.
 //! * [`cli`]: the admin commands, answers as JSON.
@@ -26,6 +27,7 @@
 
 pub mod binary;
 pub mod cli;
+pub mod engine;
 pub mod fixture;
 pub mod grpc;
 pub mod guard;
