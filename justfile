@@ -8,11 +8,15 @@ check: && test
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# The whole suite. MUSTER_CASES names further folders of recorded cases.
+# The whole suite, on both databases. MUSTER_CASES names further folders of recorded cases.
 test:
     cargo test --workspace --locked
 
-# One module of the end-to-end suite, for example `just suite patch::`.
+# The whole suite without PostgreSQL.
+test-sqlite:
+    SKIP_POSTGRES=1 cargo test --workspace --locked
+
+# A part of the end-to-end suite, for example `just suite patch::` or `just suite postgres::patch::`.
 suite filter="":
     cargo test -p muster-tests --test suite --locked -- {{ filter }}
 

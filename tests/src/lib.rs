@@ -6,6 +6,9 @@
 //!
 //! * [`binary`]: which `muster` is under test.
 //! * [`server`]: a server process on its own folder, gone when dropped.
+//! * [`engine`]: on which kind of database it runs.
+//! * [`postgres`]: a private PostgreSQL, which tests may stop and pause.
+//! * [`guard`]: cleans up behind a test process.
 //! * [`cli`]: the admin commands, answers as JSON.
 //! * [`tenant`]: a fresh tenant with a connection and a token.
 //! * [`scim`]: a SCIM client that needs a URL and a token only.
@@ -24,11 +27,14 @@
 
 pub mod binary;
 pub mod cli;
+pub mod engine;
 pub mod fixture;
 pub mod grpc;
+pub mod guard;
 pub mod issuer;
 pub mod oauth;
 pub mod path;
+pub mod postgres;
 pub mod raw;
 pub mod replay;
 pub mod runtime;

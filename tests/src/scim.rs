@@ -35,6 +35,8 @@ const WORDS_OF_THE_STORE: &[&str] = &[
     "seaorm",
     "postgres",
     "constraint",
+    "duplicate key",
+    "relation \"",
     " sql",
     "sql ",
     "table ",

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use crate::{
     binary,
     cli::{self, Admin},
+    engine::{Database, Engine},
+    guard::Guard,
 };
 
 /// How long a server may take to start or to stop.
@@ -28,33 +30,40 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Launch {
     binary: PathBuf,
     files: Arc<TempDir>,
+    database: Arc<Database>,
     role: Option<String>,
-    database: bool,
+    names_database: bool,
     addresses: bool,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
 }
 
-impl Default for Launch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Launch {
-    /// All roles, a new SQLite file in a new folder, ports chosen by the system.
-    pub fn new() -> Self {
-        Self::of(binary::muster())
+    /// All roles, a new and empty database in a new folder or on the shared
+    /// PostgreSQL, ports chosen by the system.
+    pub fn on(engine: Engine) -> Self {
+        Self::of(binary::muster(), engine)
     }
 
-    /// As [`Launch::new`], of this binary.
-    pub fn of(binary: &Path) -> Self {
-        let files = tempfile::Builder::new().prefix("muster-").tempdir();
+    /// As [`Launch::on`], of this binary.
+    pub fn of(binary: &Path, engine: Engine) -> Self {
+        let files = folder();
+        let database = Database::new(engine, files.path());
+        Self::with(binary, files, database)
+    }
+
+    /// As [`Launch::on`], on the database of this URL.
+    pub fn at(database_url: &str) -> Self {
+        Self::with(binary::muster(), folder(), Database::at(database_url))
+    }
+
+    fn with(binary: &Path, files: TempDir, database: Database) -> Self {
         Self {
             binary: binary.to_owned(),
-            files: Arc::new(files.expect("a temporary folder")),
+            files: Arc::new(files),
+            database: Arc::new(database),
             role: None,
-            database: true,
+            names_database: true,
             addresses: true,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -69,7 +78,7 @@ impl Launch {
 
     /// Passes no `--database-url`.
     pub fn without_database(mut self) -> Self {
-        self.database = false;
+        self.names_database = false;
         self
     }
 
@@ -98,12 +107,12 @@ impl Launch {
 
     /// The URL of the server's database.
     pub fn database_url(&self) -> String {
-        format!("sqlite://{}", self.folder().join("muster.db").display())
+        self.database.url().to_owned()
     }
 
     /// The admin commands on the server's database.
     pub fn admin(&self) -> Admin {
-        Admin::new(&self.binary, &self.database_url())
+        Admin::new(&self.binary, self.database.url())
     }
 
     /// Starts the server and waits until it says that it listens.
@@ -159,8 +168,8 @@ impl Launch {
         if let Some(role) = &self.role {
             command.args(["--role", role]);
         }
-        if self.database && role != "scim" {
-            command.args(["--database-url", &self.database_url()]);
+        if self.names_database && role != "scim" {
+            command.args(["--database-url", self.database.url()]);
         }
         if self.addresses && role != "scim" {
             command.args(["--grpc-listen", "127.0.0.1:0"]);
@@ -212,15 +221,21 @@ pub struct Stopped {
 impl Server {
     /// Starts a server on a new, empty database.
     #[track_caller]
-    pub fn start() -> Self {
-        Launch::new().start()
+    pub fn start(engine: Engine) -> Self {
+        Launch::on(engine).start()
     }
 
-    /// The server that tests share; every test brings its own tenant.
-    pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<(Server, Child)> = OnceLock::new();
-        let (server, _) = SHARED.get_or_init(|| {
-            let server = Self::start();
+    /// The server that tests on this engine share; every test brings its own
+    /// tenant.
+    pub fn shared(engine: Engine) -> &'static Self {
+        static SQLITE: OnceLock<(Server, Guard)> = OnceLock::new();
+        static POSTGRES: OnceLock<(Server, Guard)> = OnceLock::new();
+        let shared = match engine {
+            Engine::Sqlite => &SQLITE,
+            Engine::Postgres => &POSTGRES,
+        };
+        let (server, _) = shared.get_or_init(|| {
+            let server = Self::start(engine);
             let guard = guard(&server);
             (server, guard)
         });
@@ -396,6 +411,11 @@ impl Drop for Server {
     }
 }
 
+fn folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("muster-").tempdir();
+    folder.expect("a temporary folder")
+}
+
 /// Reads a stream to its end, so that the server never blocks on a full pipe.
 fn drain(
     stream: impl Read + Send + 'static,
@@ -419,16 +439,9 @@ fn drain(
     })
 }
 
-/// Ends the shared server with the test process: nothing drops a static. The
-/// guard's standard input closes when this process is gone, however it went.
-fn guard(server: &Server) -> Child {
-    const SCRIPT: &str = r#"trap "" INT; cat >/dev/null; kill -KILL "$1"; rm -rf "$2""#;
-    let mut guard = Command::new("sh");
-    guard
-        .args(["-c", SCRIPT, "sh", &server.pid().to_string()])
-        .arg(server.folder())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    guard.spawn().expect("sh starts")
+/// Ends a shared server with the test process: nothing drops a static.
+fn guard(server: &Server) -> Guard {
+    const SCRIPT: &str = r#"cat >/dev/null; kill -KILL "$1"; rm -rf "$2""#;
+    let pid = server.pid().to_string();
+    Guard::new(SCRIPT, &[pid.as_ref(), server.folder().as_os_str()])
 }

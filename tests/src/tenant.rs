@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{grpc::Grpc, scim::Scim, server::Server};
+use crate::{engine::Engine, grpc::Grpc, scim::Scim, server::Server};
 
 /// A tenant of a running server.
 #[derive(Debug, Clone)]
@@ -28,10 +28,10 @@ impl Tenant {
         Self::create_with(server, server.http(), Some(server.grpc()))
     }
 
-    /// A tenant of the shared server.
+    /// A tenant of the server that tests on this engine share.
     #[track_caller]
-    pub fn shared() -> Self {
-        Self::create(Server::shared())
+    pub fn shared(engine: Engine) -> Self {
+        Self::create(Server::shared(engine))
     }
 
     /// A tenant in the database of `server`, spoken to at other addresses.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use muster_tests::{
     scim::{Reply, Scim, USER},
-    server::Server,
     tenant::Tenant,
 };
 use serde_json::json;
@@ -30,8 +29,8 @@ fn knock(tenant: &Tenant, authorization: Option<&str>, path: &str) -> Reply {
 
 #[test]
 fn every_refusal_looks_the_same() {
-    let server = Server::shared();
-    let (tenant, other) = (Tenant::shared(), Tenant::shared());
+    let server = super::server();
+    let (tenant, other) = (super::tenant(), super::tenant());
     let revoked = tenant.credential(server, "entra", &[]);
     let _ = server
         .admin()
@@ -94,7 +93,7 @@ fn wait_until_refused(scim: &Scim) {
 
 #[test]
 fn a_refused_write_writes_nothing() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     let stranger = tenant.scim_with("wrong");
     let id = tenant.scim().user("a");
     let body = json!({"schemas": [USER], "userName": "b"});
@@ -110,7 +109,7 @@ fn a_refused_write_writes_nothing() {
 
 #[test]
 fn a_refusal_comes_before_any_look_at_the_request() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     let stranger = tenant.scim_with("wrong");
     for (method, path) in [
         ("GET", "/Users/none"),
@@ -126,7 +125,7 @@ fn a_refusal_comes_before_any_look_at_the_request() {
 
 #[test]
 fn the_scheme_is_read_without_case() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let value = format!("{scheme} {}", tenant.token);
         let _ = knock(&tenant, Some(&value), "/Users").status(200);
@@ -135,8 +134,8 @@ fn the_scheme_is_read_without_case() {
 
 #[test]
 fn a_connections_own_path_takes_its_own_token_only() {
-    let server = Server::shared();
-    let tenant = Tenant::shared();
+    let server = super::server();
+    let tenant = super::tenant();
     let (okta, _, token) = tenant.connection(server, "okta");
     let path = |connection: &str| format!("/connections/{connection}/Users");
     let get = |token: &str, connection: &str| tenant.scim_with(token).get(&path(connection));
@@ -148,8 +147,8 @@ fn a_connections_own_path_takes_its_own_token_only() {
 
 #[test]
 fn several_credentials_of_a_connection_live_and_die_alone() {
-    let server = Server::shared();
-    let tenant = Tenant::shared();
+    let server = super::server();
+    let tenant = super::tenant();
     let second = tenant.credential(server, "entra", &["--name", "rotation"]);
     let _ = tenant.scim_with(&second.1).get("/Users").status(200);
     let _ = server
@@ -169,7 +168,7 @@ fn several_credentials_of_a_connection_live_and_die_alone() {
 
 #[test]
 fn discovery_tells_everybody_or_nobody() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     for path in ["/ServiceProviderConfig", "/Schemas", "/ResourceTypes"] {
         let _ = tenant.scim().get(path).status(200);
         let reply = knock(&tenant, None, path);

@@ -2,10 +2,7 @@
 
 use std::thread;
 
-use muster_tests::{
-    scim::{Scim, USER},
-    tenant::Tenant,
-};
+use muster_tests::scim::{Scim, USER};
 use serde_json::json;
 
 /// Runs `each` on as many threads as there are inputs, all at once.
@@ -37,7 +34,7 @@ fn users(scim: &Scim, count: usize) -> Vec<String> {
 
 #[test]
 fn concurrent_patches_of_one_group_all_land() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for round in 0..4 {
         let mut ids: Vec<String> = (0..5)
             .map(|n| scim.user(&format!("u-{round}-{n}")))
@@ -56,7 +53,7 @@ fn concurrent_patches_of_one_group_all_land() {
 
 #[test]
 fn concurrent_adds_and_removes_each_have_their_effect() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let ids = users(&scim, 16);
     let (leaving, coming) = ids.split_at(8);
     let members: Vec<&str> = leaving.iter().map(String::as_str).collect();
@@ -82,7 +79,7 @@ fn concurrent_adds_and_removes_each_have_their_effect() {
 
 #[test]
 fn of_many_creates_of_one_name_one_wins() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let bodies = (0..32).map(|n| {
         let name = if n % 2 == 0 {
             "ada@example.test"
@@ -102,7 +99,7 @@ fn of_many_creates_of_one_name_one_wins() {
 
 #[test]
 fn of_many_writes_with_one_tag_one_wins() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "a"});
     let created = scim.post("/Users", &body).status(201);
     let path = format!("/Users/{}", created.id());
@@ -119,7 +116,7 @@ fn of_many_writes_with_one_tag_one_wins() {
 
 #[test]
 fn concurrent_patches_of_one_user_all_land() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let path = format!("/Users/{}", scim.user("a"));
     let attributes = [
         "title",

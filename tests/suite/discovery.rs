@@ -1,10 +1,6 @@
 //! What the service says of itself.
 
-use muster_tests::{
-    scim::{ENTERPRISE, GROUP, LIST, USER},
-    server::Server,
-    tenant::Tenant,
-};
+use muster_tests::scim::{ENTERPRISE, GROUP, LIST, USER};
 use serde_json::{Value, json};
 
 fn assert_no_nulls(value: &Value) {
@@ -18,7 +14,7 @@ fn assert_no_nulls(value: &Value) {
 
 #[test]
 fn the_provider_config_tells_what_works() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let config = scim.get("/ServiceProviderConfig").status(200).json();
     for (feature, supported) in [
         ("patch", true),
@@ -43,7 +39,7 @@ fn the_provider_config_tells_what_works() {
 
 #[test]
 fn resource_types_point_to_their_schemas() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let list = scim.get("/ResourceTypes").status(200).json();
     assert_eq!(list["schemas"], json!([LIST]));
     for (name, endpoint, schema) in [("User", "/Users", USER), ("Group", "/Groups", GROUP)] {
@@ -63,7 +59,7 @@ fn resource_types_point_to_their_schemas() {
 
 #[test]
 fn schemas_describe_every_attribute_in_full() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let list = scim.get("/Schemas").status(200).json();
     assert_eq!(list["schemas"], json!([LIST]));
     for urn in [USER, GROUP, ENTERPRISE] {
@@ -118,7 +114,7 @@ fn assert_described(attribute: &Value) {
 
 #[test]
 fn unknown_schemas_and_types_are_not_found() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for path in [
         "/Schemas/urn:none",
         "/ResourceTypes/Device",
@@ -130,7 +126,7 @@ fn unknown_schemas_and_types_are_not_found() {
 
 #[test]
 fn discovery_is_not_written_to() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for path in ["/Schemas", "/ResourceTypes", "/ServiceProviderConfig"] {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let reply = scim.request(method, path).json(&json!({})).send();
@@ -141,7 +137,7 @@ fn discovery_is_not_written_to() {
 
 #[test]
 fn health_and_readiness_need_no_token() {
-    let server = Server::shared();
+    let server = super::server();
     let anyone = muster_tests::scim::Scim::anonymous(server.http());
     for path in ["/healthz", "/readyz", "/metrics"] {
         let _ = anyone.get(path).status(200);
@@ -150,8 +146,8 @@ fn health_and_readiness_need_no_token() {
 
 #[test]
 fn both_base_paths_and_their_spellings_lead_to_the_tenant() {
-    let server = Server::shared();
-    let tenant = Tenant::shared();
+    let server = super::server();
+    let tenant = super::tenant();
     let scim = tenant.scim();
     scim.user("a");
     let own = format!("{}/connections/{}", scim.base(), tenant.connection_id);

@@ -3,8 +3,6 @@
 use muster_tests::{
     raw::{self, RawConnection, RawReply},
     scim::{GROUP, PATCH, Scim, USER, query},
-    server::Server,
-    tenant::Tenant,
 };
 use serde_json::{Value, json};
 
@@ -31,8 +29,8 @@ fn assert_nothing_was_written(scim: &Scim) {
 
 #[test]
 fn malformed_json_is_invalid_syntax() {
-    let scim = Tenant::shared().scim();
-    let path = format!("/Users/{}", Tenant::shared().scim().user("elsewhere"));
+    let scim = super::tenant().scim();
+    let path = format!("/Users/{}", super::tenant().scim().user("elsewhere"));
     for bad in [
         "",
         "{",
@@ -61,7 +59,7 @@ fn malformed_json_is_invalid_syntax() {
 
 #[test]
 fn invalid_utf_8_is_invalid_syntax() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for bad in [
         &b"{\"userName\":\"\xff\"}"[..],
         b"\xff\xfe{\0}\0",
@@ -74,7 +72,7 @@ fn invalid_utf_8_is_invalid_syntax() {
 
 #[test]
 fn duplicate_keys_are_invalid_syntax() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for bad in [
         r#"{"userName":"a","userName":"b"}"#,
         r#"{"userName":"a","USERNAME":"b"}"#,
@@ -88,7 +86,7 @@ fn duplicate_keys_are_invalid_syntax() {
 
 #[test]
 fn values_of_the_wrong_type_are_invalid_values() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for (name, value) in [
         ("userName", json!({"a": 1})),
         ("userName", json!(["a"])),
@@ -123,7 +121,7 @@ fn values_of_the_wrong_type_are_invalid_values() {
 
 #[test]
 fn near_misses_are_taken_for_what_they_mean() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": 7, "active": "FALSE", "emails": "a@b.test"});
     let user = scim.post("/Users", &body).status(201).json();
     assert_eq!(user["userName"], "7");
@@ -133,7 +131,7 @@ fn near_misses_are_taken_for_what_they_mean() {
 
 #[test]
 fn required_attributes_that_are_missing_are_invalid_values() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let _ = scim
         .post("/Users", &json!({"schemas": [USER]}))
         .scim_error(400, "invalidValue");
@@ -145,7 +143,7 @@ fn required_attributes_that_are_missing_are_invalid_values() {
 
 #[test]
 fn unknown_attributes_of_a_resource_are_passed_over() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER, "urn:none:such"], "userName": "a", "shoeSize": 9,
         "name": {"shoeSize": 9}, "emails": [{"value": "a@b.test", "shoeSize": 9}]});
     let reply = scim.post("/Users", &body).status(201);
@@ -154,7 +152,7 @@ fn unknown_attributes_of_a_resource_are_passed_over() {
 
 #[test]
 fn bodies_over_the_limit_are_too_large() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     let scim = tenant.scim();
     let filler = "x".repeat(1024 * 1024 + 16);
     let body = json!({"schemas": [USER], "userName": "a", "title": filler}).to_string();
@@ -174,7 +172,7 @@ fn bodies_over_the_limit_are_too_large() {
     // The same without a length in advance.
     let head = raw::head("POST", "/scim/v2/Users", &tenant.token, 0)
         .replace("content-length: 0", "transfer-encoding: chunked");
-    let mut connection = RawConnection::open(Server::shared().http_address());
+    let mut connection = RawConnection::open(super::server().http_address());
     connection.send(head.as_bytes());
     for _ in 0..40 {
         let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
@@ -187,7 +185,7 @@ fn bodies_over_the_limit_are_too_large() {
 
 #[test]
 fn bodies_below_the_limit_meet_the_limits_of_attributes() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let long = "x".repeat(1025);
     let _ = scim
         .post("/Users", &json!({"schemas": [USER], "userName": long}))
@@ -216,7 +214,7 @@ fn bodies_below_the_limit_meet_the_limits_of_attributes() {
 
 #[test]
 fn bodies_nested_too_deeply_are_refused() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for depth in [100, 20_000] {
         let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let body = format!("{{\"userName\":\"a\",\"urn:x:y:User\":{{\"a\":{nested}}}}}");
@@ -227,7 +225,7 @@ fn bodies_nested_too_deeply_are_refused() {
 
 #[test]
 fn text_with_a_nul_is_refused() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = r#"{"userName":"a\u0000b"}"#;
     let reply = send(&scim, "POST", "/Users", body).status(400);
     reply.keeps_the_store_to_itself();
@@ -239,7 +237,7 @@ fn text_with_a_nul_is_refused() {
 
 #[test]
 fn over_long_and_over_deep_filters_are_invalid_filters() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let long = format!("userName eq \"{}\"", "x".repeat(2048));
     let many = vec!["userName pr"; 65].join(" or ");
     let deep = format!("{}userName pr{}", "(".repeat(11), ")".repeat(11));
@@ -255,7 +253,7 @@ fn over_long_and_over_deep_filters_are_invalid_filters() {
 
 #[test]
 fn ids_that_are_not_ids_are_not_found() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let long = "x".repeat(5000);
     for id in [
         "1",
@@ -282,7 +280,7 @@ fn ids_that_are_not_ids_are_not_found() {
 
 #[test]
 fn absurd_page_numbers_are_no_fault_of_the_server() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for number in [
         "-9223372036854775808",
         "9223372036854775808",
@@ -300,7 +298,7 @@ fn absurd_page_numbers_are_no_fault_of_the_server() {
 
 #[test]
 fn bad_percent_encoding_is_answered_in_scim() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     for target in [
         "/scim/v2/Users?filter=userName+eq+%22%ff%22",
         "/scim/v2/Users?filter=%",
@@ -319,7 +317,7 @@ fn bad_percent_encoding_is_answered_in_scim() {
 
 #[test]
 fn a_query_that_is_no_uri_is_refused_before_any_handler() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     for target in [
         "/scim/v2/Users?filter=userName eq \"a\"",
         "/scim/v2/Users?filter=\"a\"",
@@ -332,7 +330,7 @@ fn a_query_that_is_no_uri_is_refused_before_any_handler() {
 
 #[test]
 fn unknown_routes_are_not_found_in_scim() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for path in [
         "/Devices",
         "/",
@@ -353,7 +351,7 @@ fn unknown_routes_are_not_found_in_scim() {
 
 #[test]
 fn wrong_methods_are_not_allowed_and_say_which_are() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = format!("/Users/{}", scim.user("a"));
     for (method, path) in [
         ("PUT", "/Users"),
@@ -374,7 +372,7 @@ fn wrong_methods_are_not_allowed_and_say_which_are() {
 
 #[test]
 fn other_content_types_are_unsupported() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "a"}).to_string();
     for content_type in [
         "text/xml",
@@ -405,7 +403,7 @@ fn other_content_types_are_unsupported() {
 
 #[test]
 fn too_many_operations_are_refused_whole() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let path = format!("/Users/{}", scim.user("a"));
     let before = scim.get(&path).etag();
     let one = json!({"op": "replace", "path": "title", "value": "T"});
@@ -417,7 +415,7 @@ fn too_many_operations_are_refused_whole() {
 
 #[test]
 fn every_verb_with_every_kind_of_nonsense_is_never_the_servers_fault() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = format!("/Users/{}", scim.user("a"));
     let group = format!("/Groups/{}", scim.group("G", &[]));
     let bodies = [
@@ -470,5 +468,5 @@ fn every_verb_with_every_kind_of_nonsense_is_never_the_servers_fault() {
 
 #[track_caller]
 fn exchange(bytes: &[u8]) -> RawReply {
-    raw::exchange(Server::shared().http_address(), bytes)
+    raw::exchange(super::server().http_address(), bytes)
 }

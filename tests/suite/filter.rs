@@ -44,7 +44,7 @@ fn check(scim: &Scim, filter: &str, expected: &[&str]) {
 
 #[test]
 fn equality_follows_the_case_rule_of_the_attribute() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "userName eq \"ADA@example.TEST\"", &[ADA]);
     check(&scim, "USERNAME Eq \"ada@example.test\"", &[ADA]);
     check(&scim, "userName eq \"ÇELIK@example.test\"", &[CELIK]);
@@ -60,7 +60,7 @@ fn equality_follows_the_case_rule_of_the_attribute() {
 
 #[test]
 fn parts_of_text_are_found_and_wildcards_are_text() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "userName co \"EXAMPLE\"", &[ADA, BOB, CELIK]);
     check(&scim, "userName sw \"bob\"", &[BOB]);
     check(&scim, "userName ew \".test\"", &[ADA, BOB, CELIK, DORA]);
@@ -73,7 +73,7 @@ fn parts_of_text_are_found_and_wildcards_are_text() {
 
 #[test]
 fn presence_means_a_value() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "title pr", &[ADA, CELIK, DORA]);
     check(&scim, "not (title pr)", &[BOB]);
     check(&scim, "emails pr", &[ADA, BOB]);
@@ -84,7 +84,7 @@ fn presence_means_a_value() {
 
 #[test]
 fn operators_combine_with_their_precedence() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(
         &scim,
         "title eq \"Driver\" or title eq \"Analyst\" and active eq false",
@@ -101,7 +101,7 @@ fn operators_combine_with_their_precedence() {
 
 #[test]
 fn one_element_must_satisfy_the_whole_bracket() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(
         &scim,
         "emails[type eq \"work\" and value co \"@w\"]",
@@ -131,7 +131,7 @@ fn one_element_must_satisfy_the_whole_bracket() {
 
 #[test]
 fn extensions_are_reached_by_their_urn() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(
         &scim,
         &format!("{ENTERPRISE}:department eq \"engines\""),
@@ -151,7 +151,7 @@ fn extensions_are_reached_by_their_urn() {
 
 #[test]
 fn booleans_and_times_compare_as_what_they_are() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "active eq true", &[ADA, CELIK, DORA]);
     check(&scim, "active eq \"False\"", &[BOB]);
     check(&scim, "roles[primary eq \"True\"]", &[CELIK]);
@@ -166,7 +166,7 @@ fn booleans_and_times_compare_as_what_they_are() {
 
 #[test]
 fn quoting_in_values_is_json() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, r#"displayName eq "O'Neil \"Ç\" \\""#, &[CELIK]);
     check(&scim, r#"displayName co "\u00c7""#, &[CELIK]);
     check(&scim, r#"displayName eq "' OR 1=1 --""#, &[]);
@@ -174,7 +174,7 @@ fn quoting_in_values_is_json() {
 
 #[test]
 fn bare_words_are_values() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "externalId eq e-1", &[ADA]);
     check(&scim, "title eq null", &[BOB]);
     check(&scim, "title ne null", &[ADA, CELIK, DORA]);
@@ -182,14 +182,14 @@ fn bare_words_are_values() {
 
 #[test]
 fn ids_that_are_none_find_nobody() {
-    let scim = people(&Tenant::shared());
+    let scim = people(&super::tenant());
     check(&scim, "id eq \"not-an-id\"", &[]);
     check(&scim, "id eq \"\"", &[]);
 }
 
 #[test]
 fn groups_are_filtered_too() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     scim.group("Engines of Ærø", &[]);
     scim.group("Looms", &[]);
     let total = |filter: &str| scim.find("/Groups", filter).status(200).total();
@@ -204,7 +204,7 @@ fn groups_are_filtered_too() {
 
 #[test]
 fn what_is_no_filter_is_an_invalid_filter() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for bad in [
         "userName",
         "userName eq",

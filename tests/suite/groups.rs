@@ -1,11 +1,11 @@
 //! Groups over SCIM, but for their members.
 
-use muster_tests::{scim::GROUP, tenant::Tenant};
+use muster_tests::scim::GROUP;
 use serde_json::json;
 
 #[test]
 fn create_returns_the_group_with_id_meta_and_location() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [GROUP], "displayName": "Engines", "externalId": "g-1"});
     let reply = scim.post("/Groups", &body).status(201);
     let group = reply.json();
@@ -21,7 +21,7 @@ fn create_returns_the_group_with_id_meta_and_location() {
 
 #[test]
 fn create_rejects_a_taken_display_name() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     scim.group("Engines", &[]);
     for taken in ["Engines", "eNGINES"] {
         let body = json!({"schemas": [GROUP], "displayName": taken});
@@ -33,7 +33,7 @@ fn create_rejects_a_taken_display_name() {
 
 #[test]
 fn create_with_a_member_that_does_not_exist_creates_nothing() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let body = json!({
         "schemas": [GROUP], "displayName": "Engines",
@@ -45,7 +45,7 @@ fn create_with_a_member_that_does_not_exist_creates_nothing() {
 
 #[test]
 fn rename_answers_no_content_and_holds() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let path = format!("/Groups/{}", scim.group("Engines", &[]));
     let operations = json!([{"op": "Replace", "path": "displayName", "value": "Looms"}]);
     let _ = scim.patch(&path, &operations).status(204);
@@ -59,7 +59,7 @@ fn rename_answers_no_content_and_holds() {
 
 #[test]
 fn rename_to_a_taken_name_changes_nothing() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     scim.group("Looms", &[]);
     let user = scim.user("a");
     let id = scim.group("Engines", &[]);
@@ -75,7 +75,7 @@ fn rename_to_a_taken_name_changes_nothing() {
 
 #[test]
 fn replace_sets_name_and_members() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b) = (scim.user("a"), scim.user("b"));
     let id = scim.group("Engines", &[&a]);
     let body = json!({"schemas": [GROUP], "displayName": "Looms", "members": [{"value": b}]});
@@ -91,7 +91,7 @@ fn replace_sets_name_and_members() {
 
 #[test]
 fn delete_is_final_frees_the_name_and_spares_the_members() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let id = scim.group("Engines", &[&user]);
     let path = format!("/Groups/{id}");
@@ -108,7 +108,7 @@ fn delete_is_final_frees_the_name_and_spares_the_members() {
 
 #[test]
 fn members_are_left_out_when_excluded() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let id = scim.group("Engines", &[&user]);
     for path in [
@@ -125,7 +125,7 @@ fn members_are_left_out_when_excluded() {
 
 #[test]
 fn a_group_without_a_name_is_refused() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for body in [
         json!({"schemas": [GROUP]}),
         json!({"schemas": [GROUP], "displayName": ""}),

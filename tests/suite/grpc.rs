@@ -4,8 +4,6 @@ use muster_proto::v1;
 use muster_tests::{
     grpc::{Grpc, reason},
     runtime::wait,
-    server::Server,
-    tenant::Tenant,
 };
 use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
@@ -50,7 +48,7 @@ fn equals(attribute: &str, value: &str) -> v1::Filter {
 
 #[test]
 fn health_is_serving_without_a_credential() {
-    let grpc = Grpc::new(Server::shared().grpc(), None);
+    let grpc = Grpc::new(super::server().grpc(), None);
     for service in [
         "",
         "identity.directory.v1.UserService",
@@ -70,7 +68,7 @@ fn health_is_serving_without_a_credential() {
 
 #[test]
 fn what_grpc_writes_scim_reads() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     let created = create(&tenant.grpc(), user("ada")).expect("created");
     let read = tenant
         .scim()
@@ -82,7 +80,7 @@ fn what_grpc_writes_scim_reads() {
 
 #[test]
 fn lists_filter_page_and_count() {
-    let grpc = Tenant::shared().grpc();
+    let grpc = super::tenant().grpc();
     for n in 0..5 {
         create(&grpc, user(&format!("u{n}"))).expect("created");
     }
@@ -119,7 +117,7 @@ fn lists_filter_page_and_count() {
 
 #[test]
 fn a_taken_name_has_its_reason_and_not_its_holder() {
-    let grpc = Tenant::shared().grpc();
+    let grpc = super::tenant().grpc();
     let holder = create(&grpc, user("ada")).expect("created");
     let status = create(&grpc, user("ADA")).expect_err("taken");
     assert_eq!(status.code(), Code::AlreadyExists);
@@ -134,7 +132,7 @@ fn a_taken_name_has_its_reason_and_not_its_holder() {
 
 #[test]
 fn every_refusal_has_a_reason() {
-    let grpc = Tenant::shared().grpc();
+    let grpc = super::tenant().grpc();
     let one = create(&grpc, user("one")).expect("created");
     let patch = |operation: v1::PatchOperation, if_match: &str| {
         let request = v1::PatchUserRequest {
@@ -232,7 +230,7 @@ fn every_refusal_has_a_reason() {
 
 #[test]
 fn negative_pages_are_refused() {
-    let grpc = Tenant::shared().grpc();
+    let grpc = super::tenant().grpc();
     for page in [
         v1::PageRequest {
             page_size: -1,
@@ -257,7 +255,7 @@ fn negative_pages_are_refused() {
 
 #[test]
 fn filters_beyond_the_limits_are_refused() {
-    let grpc = Tenant::shared().grpc();
+    let grpc = super::tenant().grpc();
     let list = |filter: v1::Filter| {
         let request = v1::ListUsersRequest {
             filter: Some(filter),
@@ -282,7 +280,7 @@ fn filters_beyond_the_limits_are_refused() {
 
 #[test]
 fn a_token_names_its_own_connection() {
-    let tenant = Tenant::shared();
+    let tenant = super::tenant();
     let request = v1::GetConnectionRequest::default();
     let answer = wait(tenant.grpc().provisioning().get_connection(request)).expect("its own");
     let connection = answer.into_inner().connection.expect("a connection");
@@ -292,8 +290,8 @@ fn a_token_names_its_own_connection() {
 
 #[test]
 fn a_token_reads_no_other_connection_of_its_tenant() {
-    let tenant = Tenant::shared();
-    let (okta, ..) = tenant.connection(Server::shared(), "okta");
+    let tenant = super::tenant();
+    let (okta, ..) = tenant.connection(super::server(), "okta");
     let request = v1::GetConnectionRequest { id: okta };
     let status = wait(tenant.grpc().provisioning().get_connection(request)).expect_err("refused");
     assert!(
@@ -305,7 +303,7 @@ fn a_token_reads_no_other_connection_of_its_tenant() {
 
 #[test]
 fn a_connection_named_in_the_metadata_must_be_the_tokens() {
-    let (tenant, other) = (Tenant::shared(), Tenant::shared());
+    let (tenant, other) = (super::tenant(), super::tenant());
     for (id, fits) in [(&tenant.connection_id, true), (&other.connection_id, false)] {
         let mut request = tonic::Request::new(v1::ListUsersRequest::default());
         let value = id.parse().expect("an id is ASCII");

@@ -1,35 +1,41 @@
 //! Everything that muster promises at its edges, against the real binary.
 //!
-//! By capability: [`users`], [`groups`], [`membership`], [`filter`],
-//! [`patch`], [`paging`], [`versions`], [`discovery`], [`grpc`], [`oauth`]. By
-//! property: [`auth`], [`tenancy`], [`errors`], [`concurrency`], [`secrets`],
-//! [`binary`]. From outside: [`replay`]. About the sources: [`tidy`],
-//! [`supply`].
+//! What it does is in `behaviour.rs`, and is asked of SQLite and of PostgreSQL
+//! in the same words: by capability in `users`, `groups`, `membership`,
+//! `filter`, `patch`, `paging`, `versions`, `discovery`, `grpc`, `oauth`,
+//! `admin`; by property in `auth`, `tenancy`, `errors`, `concurrency`,
+//! `secrets`, `lifecycle`, `settings`; from outside in `replay`. Most of these
+//! tests share one server of each kind; each makes a tenant of its own in it.
 //!
-//! Most tests share one server; each makes a tenant of its own in it.
+//! What no database has a part in is here once: [`binary`], about arguments;
+//! [`tidy`] and [`supply`], about the sources; [`harness`], about the
+//! PostgreSQL of the tests.
 
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test reports by panicking"
 )]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "one source of behaviour for every database"
+)]
 
-mod auth;
 mod binary;
-mod concurrency;
-mod discovery;
-mod errors;
-mod filter;
-mod groups;
-mod grpc;
-mod membership;
-mod oauth;
-mod paging;
-mod patch;
-mod replay;
-mod secrets;
+#[cfg(not(skip_postgres))]
+mod harness;
+#[cfg(not(skip_postgres))]
+#[path = "behaviour.rs"]
+mod postgres;
+#[path = "behaviour.rs"]
+mod sqlite;
 mod supply;
-mod tenancy;
 mod tidy;
-mod users;
-mod versions;
+
+/// In the place of what was left out, so that the test runner says so.
+#[cfg(skip_postgres)]
+mod postgres {
+    #[test]
+    #[ignore = "SKIP_POSTGRES=1"]
+    fn everything() {}
+}

@@ -1,6 +1,6 @@
 //! Who is in which group.
 
-use muster_tests::{scim::Scim, tenant::Tenant};
+use muster_tests::scim::Scim;
 use serde_json::{Value, json};
 
 fn sorted(mut ids: Vec<String>) -> Vec<String> {
@@ -20,7 +20,7 @@ fn patch(scim: &Scim, group: &str, operation: &Value) {
 
 #[test]
 fn add_keeps_who_is_there_and_repeats_are_nothing() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[&a]);
     let add = json!({"op": "Add", "path": "members", "value": [{"value": b}, {"value": a}]});
@@ -34,7 +34,7 @@ fn add_keeps_who_is_there_and_repeats_are_nothing() {
 
 #[test]
 fn remove_takes_only_those_that_are_named() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, c) = three_users(&scim);
     let group = scim.group("G", &[&a, &b, &c]);
     patch(
@@ -60,7 +60,7 @@ fn remove_takes_only_those_that_are_named() {
 
 #[test]
 fn remove_without_a_value_empties_the_group() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[&a, &b]);
     patch(&scim, &group, &json!({"op": "remove", "path": "members"}));
@@ -69,7 +69,7 @@ fn remove_without_a_value_empties_the_group() {
 
 #[test]
 fn replace_sets_exactly_these() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, c) = three_users(&scim);
     let group = scim.group("G", &[&a, &b]);
     let value = json!([{"value": b}, {"value": c}]);
@@ -83,7 +83,7 @@ fn replace_sets_exactly_these() {
 
 #[test]
 fn operations_on_members_apply_in_order() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[]);
     let operations = json!([
@@ -99,7 +99,7 @@ fn operations_on_members_apply_in_order() {
 
 #[test]
 fn an_unknown_member_leaves_the_group_untouched() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[&a]);
     let path = format!("/Groups/{group}");
@@ -118,7 +118,7 @@ fn an_unknown_member_leaves_the_group_untouched() {
 
 #[test]
 fn members_carry_reference_type_and_name() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("ada@example.test");
     let inner = scim.group("Inner", &[]);
     let group = scim.group("Outer", &[&user, &inner]);
@@ -134,7 +134,7 @@ fn members_carry_reference_type_and_name() {
 
 #[test]
 fn users_show_their_groups() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let group = scim.group("G", &[&user]);
     let body = scim.get(&format!("/Users/{user}")).status(200).json();
@@ -144,7 +144,7 @@ fn users_show_their_groups() {
 
 #[test]
 fn a_group_is_no_member_of_itself() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let inner = scim.group("Inner", &[]);
     let outer = scim.group("Outer", &[&inner]);
     for (group, member) in [(&inner, &inner), (&inner, &outer)] {
@@ -163,7 +163,7 @@ fn a_group_is_no_member_of_itself() {
 
 #[test]
 fn deleted_users_leave_their_groups() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[&a, &b]);
     let _ = scim.delete(&format!("/Users/{a}")).status(204);
@@ -172,7 +172,7 @@ fn deleted_users_leave_their_groups() {
 
 #[test]
 fn disabled_users_stay_in_their_groups() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let group = scim.group("G", &[&user]);
     let operations = json!([{"op": "replace", "value": {"active": false}}]);
@@ -184,7 +184,7 @@ fn disabled_users_stay_in_their_groups() {
 
 #[test]
 fn groups_are_found_by_their_members() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let (a, b, _) = three_users(&scim);
     let group = scim.group("G", &[&a]);
     let found = |filter: String| scim.find("/Groups", &filter).status(200).total();
@@ -198,7 +198,7 @@ fn groups_are_found_by_their_members() {
 
 #[test]
 fn a_group_of_a_thousand_and_one_is_whole() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let mut ids = Vec::new();
     for n in 0..1001 {
         ids.push(scim.user(&format!("user-{n}")));

@@ -9,7 +9,7 @@ use muster_tests::{
     oauth::{AUDIENCE, Client, SUBJECT, access_token},
     runtime::wait,
     scim::Reply,
-    server::{Launch, Server},
+    server::Server,
     tenant::Tenant,
 };
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ fn revoke(server: &Server, tenant: &Tenant, id: &str) {
 /// Provisions with the token, and not for others or beyond the credential.
 #[track_caller]
 fn is_good_until_revoked(tenant: &Tenant, client: &Client, token: &str) {
-    let server = Server::shared();
+    let server = super::server();
     let scim = tenant.scim_with(token);
     let id = scim.user("ada");
     assert_eq!(tenant.scim().get(&format!("/Users/{id}")).code(), 200);
     let own = format!("/connections/{}/Users", tenant.connection_id);
     let _ = scim.get(&own).status(200);
-    let other = Tenant::shared();
+    let other = super::tenant();
     let others = format!("/connections/{}/Users", other.connection_id);
     let _ = scim.get(&others).scim_error(401, None);
     assert_eq!(other.scim().get("/Users").total(), 0);
@@ -53,7 +53,7 @@ fn is_good_until_revoked(tenant: &Tenant, client: &Client, token: &str) {
 
 #[test]
 fn a_client_secret_buys_access_until_it_is_revoked() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     let client = Client::create(server, &tenant);
     assert_eq!(
         client.token_endpoint,
@@ -66,7 +66,7 @@ fn a_client_secret_buys_access_until_it_is_revoked() {
 
 #[test]
 fn an_assertion_buys_access_until_its_client_is_revoked() {
-    let (server, tenant, issuer) = (Server::shared(), Tenant::shared(), Issuer::shared());
+    let (server, tenant, issuer) = (super::server(), super::tenant(), Issuer::shared());
     let client = Client::federated(server, &tenant, issuer.url());
     assert_eq!(client.secret, "");
     let assertion = issuer.assertion(SUBJECT, AUDIENCE, &json!({}));
@@ -77,7 +77,7 @@ fn an_assertion_buys_access_until_its_client_is_revoked() {
 
 #[test]
 fn an_assertion_must_be_this_clients_and_now() {
-    let (server, tenant, issuer) = (Server::shared(), Tenant::shared(), Issuer::shared());
+    let (server, tenant, issuer) = (super::server(), super::tenant(), Issuer::shared());
     let client = Client::federated(server, &tenant, issuer.url());
     let _ = access_token(&client.assert(&issuer.assertion(SUBJECT, AUDIENCE, &json!({}))));
     for wrong in [
@@ -101,7 +101,7 @@ fn an_assertion_must_be_this_clients_and_now() {
 
 #[test]
 fn a_new_key_of_an_issuer_is_looked_for_once_a_minute() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     let issuer = Issuer::start();
     let client = Client::federated(server, &tenant, issuer.url());
     let old = issuer.assertion(SUBJECT, AUDIENCE, &json!({}));
@@ -113,7 +113,7 @@ fn a_new_key_of_an_issuer_is_looked_for_once_a_minute() {
 
 #[test]
 fn a_client_whose_issuer_is_silent_is_asked_to_come_back() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     // Nobody listens there.
     let client = Client::federated(server, &tenant, "http://127.0.0.1:1/");
     let assertion = Issuer::shared().assertion(SUBJECT, AUDIENCE, &json!({}));
@@ -125,7 +125,7 @@ fn a_client_whose_issuer_is_silent_is_asked_to_come_back() {
 
 #[test]
 fn no_kind_of_credential_passes_for_another() {
-    let (server, tenant, issuer) = (Server::shared(), Tenant::shared(), Issuer::shared());
+    let (server, tenant, issuer) = (super::server(), super::tenant(), Issuer::shared());
     let client = Client::create(server, &tenant);
     let federated = Client::federated(server, &tenant, issuer.url());
     let bearer = Client {
@@ -166,7 +166,7 @@ fn no_kind_of_credential_passes_for_another() {
 
 #[test]
 fn every_refusal_of_a_client_looks_the_same() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     let client = Client::create(server, &tenant);
     let revoked = Client::create(server, &tenant);
     revoke(server, &tenant, &revoked.id);
@@ -191,7 +191,7 @@ fn every_refusal_of_a_client_looks_the_same() {
 
 #[test]
 fn over_grpc_a_proof_is_all_that_counts() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     let client = Client::create(server, &tenant);
     let ask = |bearer: Option<&str>, proof: Option<Proof>| {
         let request = IssueConnectionTokenRequest {
@@ -224,7 +224,7 @@ fn over_grpc_a_proof_is_all_that_counts() {
 
 #[test]
 fn contradictory_options_are_refused_with_the_remedy() {
-    let (server, tenant) = (Server::shared(), Tenant::shared());
+    let (server, tenant) = (super::server(), super::tenant());
     let create = |options: &[&str]| {
         let mut arguments = vec!["credential", "create", "--connection", "entra"];
         arguments.extend_from_slice(&["--tenant", &tenant.id]);
@@ -242,7 +242,7 @@ fn contradictory_options_are_refused_with_the_remedy() {
 
 #[test]
 fn a_listed_credential_tells_its_kind_and_no_secret() {
-    let (server, tenant, issuer) = (Server::shared(), Tenant::shared(), Issuer::shared());
+    let (server, tenant, issuer) = (super::server(), super::tenant(), Issuer::shared());
     let client = Client::create(server, &tenant);
     let _ = Client::federated(server, &tenant, issuer.url());
     let arguments = [
@@ -267,7 +267,7 @@ fn a_listed_credential_tells_its_kind_and_no_secret() {
 
 #[test]
 fn the_log_names_no_proof_and_no_access_token() {
-    let server = Launch::new().env("RUST_LOG", "debug").start();
+    let server = super::launch().env("RUST_LOG", "debug").start();
     let tenant = Tenant::create(&server);
     let issuer = Issuer::shared();
     let client = Client::create(&server, &tenant);

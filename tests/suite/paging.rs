@@ -1,12 +1,9 @@
 //! Lists by index: RFC 7644 section 3.4.2.4.
 
-use muster_tests::{
-    scim::{LIST, Scim},
-    tenant::Tenant,
-};
+use muster_tests::scim::{LIST, Scim};
 
 fn seven() -> Scim {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for n in 0..7 {
         scim.user(&format!("user-{n}"));
     }

@@ -1,17 +1,14 @@
 //! PATCH on users: RFC 7644 section 3.5.2 and the accents of real clients.
 //! The recorded cases hold more of the latter.
 
-use muster_tests::{
-    scim::{ENTERPRISE, PATCH, Scim, USER},
-    tenant::Tenant,
-};
+use muster_tests::scim::{ENTERPRISE, PATCH, Scim, USER};
 use serde_json::{Value, json};
 
-use crate::users::ada;
+use super::users::ada;
 
 /// A tenant's client and the path of a user with something everywhere.
 fn one_user() -> (Scim, String) {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.post("/Users", &ada()).status(201).id();
     (scim, format!("/Users/{id}"))
 }

@@ -10,7 +10,6 @@ use muster_tests::{
     fixture::Case,
     oauth,
     replay::{self, Placeholders},
-    server::Server,
     tenant::Tenant,
 };
 
@@ -38,7 +37,7 @@ fn the_cases_of_other_folders_replay() {
 }
 
 fn replay_folder(folder: &Path) {
-    let summary = match replay::folder(Server::shared(), folder, &offered) {
+    let summary = match replay::folder(super::server(), folder, &offered) {
         Ok(summary) => summary,
         Err(what) => panic!("{what}"),
     };
@@ -66,7 +65,7 @@ fn replay_folder(folder: &Path) {
 
 /// What this server offers beyond a bearer.
 fn offered(tenant: &Tenant, case: &Case) -> Placeholders {
-    oauth::placeholders(Server::shared(), tenant, case)
+    oauth::placeholders(super::server(), tenant, case)
 }
 
 /// Past the test runner's capture, so that a green run shows it too.

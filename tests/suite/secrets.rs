@@ -1,11 +1,11 @@
 //! The log is read by more people than the directory.
 
-use muster_tests::{scim::USER, server::Launch, tenant::Tenant};
+use muster_tests::{scim::USER, tenant::Tenant};
 use serde_json::json;
 
 #[test]
 fn the_log_names_no_token_and_no_person() {
-    let launch = Launch::new().arg("--bootstrap").env("RUST_LOG", "debug");
+    let launch = super::launch().arg("--bootstrap").env("RUST_LOG", "debug");
     let server = launch.start();
     let secret = server
         .printed()

@@ -7,7 +7,6 @@ use muster_tests::{
     grpc::{self, Grpc},
     runtime::wait,
     scim::USER,
-    tenant::Tenant,
 };
 use prost_reflect::DescriptorPool;
 use serde_json::json;
@@ -269,7 +268,7 @@ fn rpcs() -> Vec<String> {
 
 #[test]
 fn every_rpc_treats_another_tenants_ids_as_nobodys() {
-    let (ours, theirs) = (Tenant::shared(), Tenant::shared());
+    let (ours, theirs) = (super::tenant(), super::tenant());
     let user = theirs.scim().user("theirs");
     let ids = Ids {
         group: theirs.scim().group("Theirs", &[&user]),
@@ -304,7 +303,7 @@ fn every_rpc_treats_another_tenants_ids_as_nobodys() {
 
 #[test]
 fn every_rpc_without_a_credential_is_unauthenticated() {
-    let url = muster_tests::server::Server::shared().grpc();
+    let url = super::server().grpc();
     let ids = Ids {
         user: "u".to_owned(),
         group: "g".to_owned(),
@@ -334,7 +333,7 @@ fn every_rpc_without_a_credential_is_unauthenticated() {
 
 #[test]
 fn over_scim_another_tenants_resources_are_not_found() {
-    let (ours, theirs) = (Tenant::shared().scim(), Tenant::shared().scim());
+    let (ours, theirs) = (super::tenant().scim(), super::tenant().scim());
     let user = theirs.user("theirs");
     let group = theirs.group("Theirs", &[&user]);
     let body = json!({"schemas": [USER], "userName": "x", "displayName": "x"});
@@ -357,7 +356,7 @@ fn over_scim_another_tenants_resources_are_not_found() {
 #[test]
 fn names_and_keys_are_unique_in_a_tenant_only() {
     for _ in 0..2 {
-        let scim = Tenant::shared().scim();
+        let scim = super::tenant().scim();
         let body = json!({"schemas": [USER], "userName": "ada", "externalId": "e"});
         let _ = scim.post("/Users", &body).status(201);
         scim.group("G", &[]);

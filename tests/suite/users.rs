@@ -1,9 +1,6 @@
 //! Users over SCIM: create, read, replace, delete.
 
-use muster_tests::{
-    scim::{ENTERPRISE, USER},
-    tenant::Tenant,
-};
+use muster_tests::scim::{ENTERPRISE, USER};
 use serde_json::{Value, json};
 
 /// A user with something in every kind of attribute.
@@ -58,7 +55,7 @@ pub(crate) fn assert_includes(whole: &Value, part: &Value) {
 
 #[test]
 fn create_returns_the_user_with_id_meta_and_location() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let reply = scim.post("/Users", &ada()).status(201);
     let user = reply.json();
     assert_includes(&user, &ada());
@@ -74,7 +71,7 @@ fn create_returns_the_user_with_id_meta_and_location() {
 
 #[test]
 fn read_returns_what_create_returned() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let created = scim.post("/Users", &ada()).status(201);
     let read = scim.get(&format!("/Users/{}", created.id())).status(200);
     assert_eq!(read.json(), created.json());
@@ -83,14 +80,14 @@ fn read_returns_what_create_returned() {
 
 #[test]
 fn a_user_is_active_unless_said_otherwise() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.user("plain@example.test");
     assert_eq!(scim.get(&format!("/Users/{id}")).json()["active"], true);
 }
 
 #[test]
 fn create_rejects_a_taken_user_name() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     scim.user("Straße@example.test");
     for taken in ["Straße@example.test", "STRASSE@EXAMPLE.TEST"] {
         let body = json!({"schemas": [USER], "userName": taken});
@@ -102,7 +99,7 @@ fn create_rejects_a_taken_user_name() {
 
 #[test]
 fn create_rejects_a_taken_external_id() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user =
         |name: &str, key: &str| json!({"schemas": [USER], "userName": name, "externalId": key});
     let _ = scim.post("/Users", &user("a", "key")).status(201);
@@ -115,7 +112,7 @@ fn create_rejects_a_taken_external_id() {
 
 #[test]
 fn two_users_may_share_everything_but_their_keys() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let _ = scim.post("/Users", &ada()).status(201);
     let mut twin = ada();
     twin["userName"] = json!("twin@example.test");
@@ -125,8 +122,8 @@ fn two_users_may_share_everything_but_their_keys() {
 
 #[test]
 fn external_ids_belong_to_their_connection() {
-    let tenant = Tenant::shared();
-    let server = muster_tests::server::Server::shared();
+    let tenant = super::tenant();
+    let server = super::server();
     let (_, _, token) = tenant.connection(server, "okta");
     let (entra, okta) = (tenant.scim(), tenant.scim_with(&token));
     let id = entra.post("/Users", &ada()).status(201).id();
@@ -143,7 +140,7 @@ fn external_ids_belong_to_their_connection() {
 
 #[test]
 fn replace_clears_what_is_not_sent() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.post("/Users", &ada()).status(201).id();
     let body = json!({"schemas": [USER], "userName": "ada@example.test", "title": "Countess"});
     let user = scim.put(&format!("/Users/{id}"), &body).status(200).json();
@@ -161,7 +158,7 @@ fn is_empty(value: &Value) -> bool {
 
 #[test]
 fn replace_with_the_same_content_changes_no_version() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let created = scim.post("/Users", &ada()).status(201);
     let path = format!("/Users/{}", created.id());
     let replaced = scim.put(&path, &created.json()).status(200);
@@ -170,7 +167,7 @@ fn replace_with_the_same_content_changes_no_version() {
 
 #[test]
 fn replace_of_an_unknown_user_is_not_found() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "nobody"});
     for id in ["0190a5c1-0000-7000-8000-000000000000", "nobody"] {
         let _ = scim
@@ -182,7 +179,7 @@ fn replace_of_an_unknown_user_is_not_found() {
 
 #[test]
 fn delete_is_final_and_frees_the_keys() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.post("/Users", &ada()).status(201).id();
     let path = format!("/Users/{id}");
     let reply = scim.delete(&path).status(204);
@@ -199,7 +196,7 @@ fn delete_is_final_and_frees_the_keys() {
 
 #[test]
 fn a_disabled_user_stays_readable() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.user("gone@example.test");
     let operations = json!([{"op": "Replace", "path": "active", "value": "False"}]);
     let _ = scim.patch(&format!("/Users/{id}"), &operations).status(200);
@@ -210,7 +207,7 @@ fn a_disabled_user_stays_readable() {
 #[test]
 fn unknown_extensions_are_kept() {
     const URN: &str = "urn:ietf:params:scim:schemas:extension:Acme:2.0:User";
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "x", URN: {"badge": "7", "floor": 3}});
     let id = scim.post("/Users", &body).status(201).id();
     let user = scim.get(&format!("/Users/{id}")).json();
@@ -221,7 +218,7 @@ fn unknown_extensions_are_kept() {
 
 #[test]
 fn passwords_are_neither_kept_nor_returned() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "x", "password": "hunter2-hunter2"});
     let reply = scim.post("/Users", &body).status(201);
     assert!(!reply.text().contains("hunter2"), "{reply}");
@@ -229,7 +226,7 @@ fn passwords_are_neither_kept_nor_returned() {
 
 #[test]
 fn output_only_attributes_are_the_servers() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({
         "schemas": [USER], "userName": "x", "id": "mine",
         "meta": {"resourceType": "Robot", "created": "1970-01-01T00:00:00Z", "version": "W/\"9\""},
@@ -243,7 +240,7 @@ fn output_only_attributes_are_the_servers() {
 
 #[test]
 fn attributes_and_excluded_attributes_shape_the_answer() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let id = scim.post("/Users", &ada()).status(201).id();
     let path = format!("/Users/{id}?attributes=userName,emails.value");
     let user = scim.get(&path).status(200).json();
@@ -261,7 +258,7 @@ fn attributes_and_excluded_attributes_shape_the_answer() {
 
 #[test]
 fn attribute_names_are_read_without_case() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"SCHEMAS": [USER], "USERNAME": "x", "Name": {"GIVENNAME": "X"}});
     let user = scim.post("/Users", &body).status(201).json();
     assert_eq!(user["userName"], "x");
@@ -270,7 +267,7 @@ fn attribute_names_are_read_without_case() {
 
 #[test]
 fn text_of_every_script_comes_back_as_sent() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     for name in [
         "Åse",
         "A\u{30a}se",

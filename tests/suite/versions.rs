@@ -1,9 +1,6 @@
 //! Entity tags and preconditions: RFC 7644 section 3.14, RFC 9110 section 13.
 
-use muster_tests::{
-    scim::{ENTERPRISE, PATCH, Reply, Scim, USER},
-    tenant::Tenant,
-};
+use muster_tests::scim::{ENTERPRISE, PATCH, Reply, Scim, USER};
 use serde_json::json;
 
 #[track_caller]
@@ -18,7 +15,7 @@ fn retitle(scim: &Scim, path: &str, title: &str, if_match: Option<&str>) -> Repl
 }
 
 fn one_user() -> (Scim, String, String) {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let body = json!({"schemas": [USER], "userName": "a"});
     let reply = scim.post("/Users", &body).status(201);
     let path = format!("/Users/{}", reply.id());
@@ -140,7 +137,7 @@ fn what_others_say_of_a_user_is_sent_again() {
 
 #[test]
 fn groups_have_versions_as_well() {
-    let scim = Tenant::shared().scim();
+    let scim = super::tenant().scim();
     let user = scim.user("a");
     let path = format!("/Groups/{}", scim.group("G", &[]));
     let first = scim.get(&path).status(200).etag();

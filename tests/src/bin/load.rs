@@ -31,6 +31,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use muster_tests::{
     binary,
+    engine::Engine,
     scim::{GROUP, PATCH, USER, query},
     server::{Launch, Server},
     tenant::Tenant,
@@ -82,8 +83,8 @@ fn plan() -> Plan {
 
 fn main() {
     let plan = plan();
-    let server = Launch::of(binary::muster_release()).start();
-    let small = Launch::of(binary::muster_release()).start();
+    let server = Launch::of(binary::muster_release(), Engine::Sqlite).start();
+    let small = Launch::of(binary::muster_release(), Engine::Sqlite).start();
     let at_rest_empty = server.resident_kib();
     let mut bench = Bench {
         large: Place::new(&server),

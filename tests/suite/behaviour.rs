@@ -1,0 +1,52 @@
+//! What muster does on either database: loaded once for each, and told by its
+//! own name which one it is.
+
+mod admin;
+mod auth;
+mod concurrency;
+mod discovery;
+mod errors;
+mod filter;
+mod groups;
+mod grpc;
+mod lifecycle;
+mod membership;
+mod oauth;
+mod paging;
+mod patch;
+mod replay;
+mod secrets;
+mod settings;
+mod tenancy;
+mod users;
+mod versions;
+
+use muster_tests::{
+    engine::Engine,
+    server::{Launch, Server},
+    tenant::Tenant,
+};
+
+/// The database of the tests below.
+fn engine() -> Engine {
+    match module_path!().rsplit("::").next() {
+        Some("sqlite") => Engine::Sqlite,
+        Some("postgres") => Engine::Postgres,
+        _ => panic!("{} is no engine", module_path!()),
+    }
+}
+
+/// The server that tests share; every test brings its own tenant.
+fn server() -> &'static Server {
+    Server::shared(engine())
+}
+
+/// A fresh tenant of that server.
+fn tenant() -> Tenant {
+    Tenant::shared(engine())
+}
+
+/// A server of a test's own, on a new database.
+fn launch() -> Launch {
+    Launch::on(engine())
+}
