@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use sea_orm::sqlx::postgres::PgListener;
@@ -16,9 +15,6 @@ use super::{Store, dialect::Dialect};
 
 /// The channel on which processes tell each other which tenant's history grew.
 pub(super) const CHANNEL: &str = "muster_changes";
-
-/// Before a lost connection to the channel is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Rings for those who wait for a tenant's history.
 #[derive(Debug, Clone, Default)]
@@ -47,17 +43,14 @@ impl Bell {
 }
 
 impl Store {
-    /// Rings for what other processes write. Runs until dropped; ends at once
-    /// where there is no other way than to look.
+    /// Rings for what other processes write, until the connection on which
+    /// they tell is lost. Waits for good where there is no such thing.
     pub async fn hear_others(&self) {
         if self.dialect != Dialect::Postgres {
-            return;
+            return std::future::pending().await;
         }
-        loop {
-            if let Err(error) = self.hear().await {
-                tracing::debug!(%error, "the channel of changes is lost; trying again");
-            }
-            tokio::time::sleep(AGAIN).await;
+        if let Err(error) = self.hear().await {
+            tracing::debug!(%error, "the channel of changes is lost");
         }
     }
 
