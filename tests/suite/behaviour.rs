@@ -18,6 +18,7 @@ mod replay;
 mod secrets;
 mod settings;
 mod tenancy;
+mod transfer;
 mod users;
 mod versions;
 

@@ -176,10 +176,13 @@ impl<'a, R: BufRead + Send> Reader<'a, R> {
         match insert(alone.tx(), rows).await {
             Ok(()) => Ok(()),
             Err(error @ (Error::Unavailable(_) | Error::Contention)) => Err(error),
-            Err(error) => {
-                tracing::debug!(?error, "a row was refused");
-                Err(self.wrong(format!("at or shortly before this line: {error}")))
+            Err(Error::Internal(cause)) => {
+                tracing::debug!(%cause, "rows were refused");
+                let what = "the database refuses this line or one shortly before it: \
+                            it speaks of what is not there";
+                Err(self.wrong(what))
             }
+            Err(error) => Err(self.wrong(format!("this line or one shortly before it: {error}"))),
         }
     }
 

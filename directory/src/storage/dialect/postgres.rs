@@ -94,10 +94,11 @@ pub(in crate::storage) async fn inspect(url: &str, primary: bool) -> Result<(), 
     let query = "SELECT current_setting('server_version_num')::int, \
          current_setting('server_encoding'), pg_is_in_recovery(), \
          current_setting('transaction_read_only') = 'on'";
-    let facts: (i32, String, bool, bool) = sqlx::query_as(query)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(|error| format!("{place}: {}", plain(&error)))?;
+    let facts: (i32, String, bool, bool) =
+        sqlx::query_as(query)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| format!("{place}: {}", plain(&error)))?;
     // The answer is here; how the connection ends tells nothing more.
     let _ = connection.close().await;
     unfit(facts, primary).map_or(Ok(()), |why| Err(format!("{place}: {why}")))
