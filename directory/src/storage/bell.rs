@@ -27,10 +27,13 @@ impl Bell {
         Arc::clone(tenants.entry(tenant_id.to_owned()).or_default())
     }
 
-    /// Forgets a tenant to whom nobody listens any more.
-    pub fn forget(&self, tenant_id: &str) {
+    /// Forgets a tenant if nobody listens to him but whoever asks for it.
+    pub fn forget(&self, tenant_id: &str, bell: &Arc<Notify>) {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tenants.remove(tenant_id);
+        // One is the table's, one the asker's.
+        if Arc::strong_count(bell) <= 2 {
+            tenants.remove(tenant_id);
+        }
     }
 
     /// The tenant's history has grown.
@@ -57,9 +60,10 @@ impl Store {
     async fn hear(&self) -> Result<(), sea_orm::sqlx::Error> {
         let mut listener = PgListener::connect(&self.url).await?;
         listener.listen(CHANNEL).await?;
-        loop {
-            let notification = listener.recv().await?;
+        // `recv` would connect again without telling.
+        while let Some(notification) = listener.try_recv().await? {
             self.bell.ring(notification.payload());
         }
+        Ok(())
     }
 }
