@@ -30,6 +30,14 @@ pub enum Scopes {
 }
 
 impl Scopes {
+    /// All of them.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Provisioning => CONNECTION_SCOPES.to_vec(),
+            Self::Named(names) => names.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// Whether this scope is among them.
     pub fn has(&self, scope: &str) -> bool {
         match self {

@@ -77,6 +77,12 @@ pub enum Error {
     /// The database cannot be used as it is; for the operator at start.
     #[error("{0}")]
     Unusable(String),
+    /// A file that cannot be written or read, with the reason.
+    #[error("{0}")]
+    File(String),
+    /// The database has tenants already.
+    #[error("the database has tenants already; import into an empty one")]
+    NotEmpty,
     /// A revision that is none of this tenant's, or has not happened.
     #[error("the revision is none of this directory's")]
     RevisionInvalid,

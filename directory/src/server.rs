@@ -86,6 +86,7 @@ impl Services {
         tokio::join!(
             purge,
             self.directory.hear_others(),
+            self.directory.note_history(),
             self.directory.watch_replicas()
         );
     }

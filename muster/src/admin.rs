@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use muster_directory::{
     auth::Scopes,
     clock::{Source as _, System},
@@ -13,35 +13,67 @@ use muster_directory::{
 
 use crate::{
     arguments::{
-        Admin, Connection, Credential, CredentialKind, FederationArguments, Migrate, Tenant,
+        Admin, Audit, Connection, Credential, CredentialKind, Epoch, FederationArguments, Migrate,
+        Tenant,
     },
     output,
     serve::open_directory,
     settings::Settings,
+    transfer,
 };
 
 /// Runs one command.
 pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Admin::Migrate(command) => migrate(command, settings).await,
-        Admin::Tenant(command) => {
+        command => {
             let directory = open_directory(settings).await?;
-            tenant(command, &directory).await?;
+            let done = on_directory(command, &directory, settings).await;
             directory.close().await;
-            Ok(())
+            done
         }
-        Admin::Connection(command) => {
-            let directory = open_directory(settings).await?;
-            connection(command, &directory, settings).await?;
-            directory.close().await;
-            Ok(())
-        }
-        Admin::Credential(command) => {
-            let directory = open_directory(settings).await?;
-            credential(command, &directory, settings).await?;
-            directory.close().await;
-            Ok(())
-        }
+    }
+}
+
+async fn on_directory(
+    command: Admin,
+    directory: &Directory,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    match command {
+        Admin::Migrate(command) => migrate(command, settings).await,
+        Admin::Tenant(command) => tenant(command, directory).await,
+        Admin::Connection(command) => connection(command, directory, settings).await,
+        Admin::Credential(command) => credential(command, directory, settings).await,
+        Admin::Epoch(command) => epoch(command, directory).await,
+        Admin::Audit(command) => audit(command, directory).await,
+        Admin::Export { output, json } => transfer::export(directory, &output, json).await,
+        Admin::Import { input, json } => transfer::import(directory, &input, json).await,
+    }
+}
+
+async fn epoch(command: Epoch, directory: &Directory) -> anyhow::Result<()> {
+    let (epoch, json) = match command {
+        Epoch::Show { json } => (directory.store_epoch().await?, json),
+        Epoch::Renew { json } => (directory.renew_epoch().await?, json),
+    };
+    output::one(&output::epoch(&epoch), json)?;
+    Ok(())
+}
+
+async fn audit(command: Audit, directory: &Directory) -> anyhow::Result<()> {
+    let Audit::Verify {
+        tenant,
+        expected_head,
+        json,
+    } = command;
+    let tenant = directory.find_tenant(&tenant.tenant).await?;
+    let expected = expected_head.as_deref();
+    let verdict = directory.verify_audit(&tenant.id, 1, 0, expected).await?;
+    output::one(&output::verdict(&verdict), json)?;
+    match verdict.broken {
+        None => Ok(()),
+        Some(sequence) => bail!("the audit is broken at entry {sequence}"),
     }
 }
 

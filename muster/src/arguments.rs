@@ -123,6 +123,66 @@ pub(crate) enum Admin {
     /// The database schema
     #[command(subcommand)]
     Migrate(Migrate),
+    /// The database's epoch: what came before is another history
+    #[command(subcommand)]
+    Epoch(Epoch),
+    /// The audit
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Write everything to a file that `import` reads, whatever the database.
+    /// Keep it like the database itself
+    Export {
+        /// The file; `-` for standard output
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Fill an empty database from a file that `export` wrote
+    Import {
+        /// The file; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        input: PathBuf,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Commands on the epoch.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Epoch {
+    /// Show the epoch
+    Show {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Begin a new epoch, after a backup was restored: revisions and cursors from
+    /// before are refused, and consumers of the feed start anew
+    Renew {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Commands on the audit.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Recompute a tenant's hash chain; exit code 1 when it is broken
+    Verify {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// A head that an earlier run printed: fails when the chain was cut
+        #[arg(long, value_name = "HASH")]
+        expected_head: Option<String>,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 /// Prints the result as JSON.

@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod shutdown;
 mod telemetry;
+mod transfer;
 
 use arguments::{Arguments, Command};
 use settings::Settings;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use muster_directory::{
     domain::credential::Proof,
-    service::{Announcement, IssuedCredential},
+    service::{Announcement, IssuedCredential, Tally, Verdict},
     storage::{
         MigrationStatus,
         credentials::Credential,
@@ -46,6 +46,7 @@ pub(crate) fn credential(credential: &Credential) -> Value {
         "created_at": instant(Some(credential.created_at)),
         "expires_at": instant(credential.expires_at),
         "revoked_at": instant(credential.revoked_at),
+        "scopes": credential.scopes.names(),
     });
     if let Proof::Federated(federation) = &credential.proof {
         shown["issuer"] = federation.issuer.as_str().into();
@@ -80,6 +81,27 @@ pub(crate) fn issued(issued: &IssuedCredential, urls: &Announcement) -> Value {
 /// A migration.
 pub(crate) fn migration(status: &MigrationStatus) -> Value {
     json!({"name": status.name, "applied": status.applied})
+}
+
+/// The store's epoch.
+pub(crate) fn epoch(epoch: &str) -> Value {
+    json!({"epoch": epoch})
+}
+
+/// What was exported or imported.
+pub(crate) fn tally(tally: &Tally) -> Value {
+    json!({"records": tally.records, "sha256": tally.sha256})
+}
+
+/// What checking the audit told.
+pub(crate) fn verdict(verdict: &Verdict) -> Value {
+    json!({
+        "intact": verdict.broken.is_none(),
+        "checked_entries": verdict.checked,
+        "first_broken_sequence": verdict.broken,
+        "head": verdict.head,
+        "head_sequence": verdict.head_sequence,
+    })
 }
 
 fn instant(ms: Option<i64>) -> Value {

@@ -21,6 +21,7 @@ mod secrets;
 mod settings;
 mod snapshot;
 mod tenancy;
+mod transfer;
 mod users;
 mod versions;
 mod watch;

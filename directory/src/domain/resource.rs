@@ -132,6 +132,16 @@ impl Resource {
         Ok(resource)
     }
 
+    /// The resource by the rules of this build, as it came from elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Required`].
+    pub fn conformed(mut self) -> Result<Self> {
+        self.attributes = conform::conform(self.kind.schema(), self.attributes)?;
+        self.check()?;
+        Ok(self)
+    }
+
     /// Replaces all attributes. A user's `active` stays when it is not given:
     /// a client that does not speak of it does not mean to switch it.
     ///

@@ -140,7 +140,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::SlowConsumer => (Code::ResourceExhausted, Reason::SlowConsumer),
         Error::Draining => (Code::Unavailable, Reason::Draining),
         Error::DeadlineExceeded => (Code::DeadlineExceeded, Reason::DeadlineExceeded),
-        Error::Internal(_) => (Code::Internal, Reason::Internal),
+        // Only commands work on files.
+        Error::Internal(_) | Error::File(_) | Error::NotEmpty => (Code::Internal, Reason::Internal),
     }
 }
 

@@ -15,7 +15,9 @@ use crate::{
     storage::{
         Tx,
         credentials::{self, Credential},
-        history, settings,
+        history,
+        identity::Identity,
+        settings,
         tenants::{self, Connection, Tenant},
     },
 };
@@ -311,16 +313,20 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn renew_epoch(&self) -> Result<String> {
-        let fresh = self.source.new_id();
-        self.store
-            .administer("RenewEpoch", move |tx| {
-                let fresh = fresh.clone();
-                async move {
-                    settings::save(&tx, settings::EPOCH, fresh.clone()).await?;
-                    Ok(fresh)
-                }
-            })
-            .await
+        let identity = match self.store.identity().await? {
+            Identity::New(now) | Identity::Other(Some(now)) => Some(now),
+            Identity::Same | Identity::Other(None) => None,
+        };
+        self.begin_epoch(identity).await
+    }
+
+    /// The store's epoch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn store_epoch(&self) -> Result<String> {
+        let epoch = settings::load(&self.store.single(), settings::EPOCH).await?;
+        Ok(epoch.unwrap_or_default())
     }
 
     /// The URLs that the server that last ran announced.
@@ -328,7 +334,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn announced(&self) -> Result<Option<Announcement>> {
-        let tx = self.store.snapshot().await?;
+        let tx = self.store.single();
         let tenant_url = settings::load(&tx, settings::TENANT_URL).await?;
         let token_endpoint = settings::load(&tx, settings::TOKEN_ENDPOINT).await?;
         let urls = tenant_url.zip(token_endpoint);
@@ -336,6 +342,42 @@ impl Directory {
             tenant_url,
             token_endpoint,
         }))
+    }
+
+    /// Looks whether the database is the one that it was, and begins a new epoch
+    /// when it is not.
+    pub(super) async fn recognize_store(&self) -> Result<()> {
+        match self.store.identity().await? {
+            Identity::Same => Ok(()),
+            Identity::New(now) => {
+                self.store
+                    .administer("RememberStore", move |tx| {
+                        let now = now.clone();
+                        async move { settings::save(&tx, settings::IDENTITY, now).await }
+                    })
+                    .await
+            }
+            Identity::Other(now) => {
+                tracing::warn!("the database was restored or replaced: a new epoch begins");
+                self.begin_epoch(now).await.map(drop)
+            }
+        }
+    }
+
+    async fn begin_epoch(&self, identity: Option<String>) -> Result<String> {
+        let fresh = self.source.new_id();
+        self.store
+            .administer("RenewEpoch", move |tx| {
+                let (fresh, identity) = (fresh.clone(), identity.clone());
+                async move {
+                    if let Some(identity) = identity {
+                        settings::save(&tx, settings::IDENTITY, identity).await?;
+                    }
+                    settings::save(&tx, settings::EPOCH, fresh.clone()).await?;
+                    Ok(fresh)
+                }
+            })
+            .await
     }
 }
 

@@ -180,7 +180,7 @@ impl Reader {
                 tracing::debug!(%error, "the feed's reader looks again");
             }
         }
-        self.store.bell().forget(&self.tenant_id);
+        self.store.bell().forget(&self.tenant_id, &bell);
     }
 
     async fn look(&self, shared: &Shared) -> Result<()> {
@@ -287,6 +287,8 @@ pub struct Feed {
     place: Place,
     /// Behind all that is complete.
     resume: i64,
+    /// The newest revision that this consumer saw itself.
+    latest: i64,
 }
 
 impl Drop for Feed {
@@ -328,6 +330,7 @@ impl Directory {
                 part: Place::END,
             },
             resume: revision,
+            latest: bounds.latest.revision,
         })
     }
 
@@ -369,9 +372,9 @@ impl Feed {
         }
     }
 
-    /// Whether all that was committed, as far as the reader knows, was taken.
+    /// Whether all that is known to be committed was taken.
     pub fn is_caught_up(&self) -> bool {
-        self.shared.bounds().latest.revision <= self.resume
+        self.shared.bounds().latest.revision.max(self.latest) <= self.resume
     }
 
     /// Whether the last transaction goes on behind what was taken.
@@ -428,6 +431,7 @@ impl Feed {
             return Err(Error::CursorExpired);
         }
         let through = bounds.latest.revision;
+        self.latest = through;
         let found = changes_after(&tx, &self.tenant_id, self.place, through, PART).await?;
         if found.is_empty() {
             let moved = self.resume < through;
@@ -452,7 +456,10 @@ impl Feed {
 
     /// Moves behind what was found, and keeps what the filter lets through.
     fn advance(&mut self, found: Vec<Arc<Transaction>>) -> Step {
-        for transaction in &found {
+        let mut transactions = Vec::with_capacity(found.len());
+        for transaction in found {
+            let goes_on = self.is_inside_transaction();
+            transactions.extend(self.filtered(Arc::clone(&transaction), goes_on));
             if transaction.is_complete {
                 self.settle(transaction.revision);
             } else {
@@ -467,22 +474,23 @@ impl Feed {
                 };
             }
         }
-        let kept = found.into_iter().filter_map(|t| self.filtered(t));
-        let transactions = kept.collect();
         Step {
             transactions,
             through: self.through(),
         }
     }
 
-    fn filtered(&self, transaction: Arc<Transaction>) -> Option<Arc<Transaction>> {
+    /// What the filter leaves of a transaction; `goes_on` when parts of it have
+    /// been taken before.
+    fn filtered(&self, transaction: Arc<Transaction>, goes_on: bool) -> Option<Arc<Transaction>> {
         let passes = |change: &Change| self.filter.lets_through(change);
         let count = transaction.changes.iter().filter(|c| passes(c)).count();
         if count == transaction.changes.len() {
             return Some(transaction);
         }
         // The end of a transaction is told even when nothing of it is left.
-        if count == 0 {
+        let ends = goes_on && transaction.is_complete;
+        if count == 0 && !ends {
             return None;
         }
         let mut rest = Transaction::clone(&transaction);

@@ -12,9 +12,13 @@ mod jobs;
 mod reading;
 mod resources;
 mod snapshot;
+mod transfer;
 mod view;
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::sync::watch;
@@ -33,6 +37,7 @@ pub use jobs::Retention;
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
 pub use snapshot::{Snapshot, SnapshotItem, SnapshotPage, size as snapshot_size};
+pub use transfer::Tally;
 pub use view::View;
 
 use crate::{
@@ -42,6 +47,12 @@ use crate::{
     issuers::Issuers,
     storage::{Store, settings},
 };
+
+/// Before a lost channel to other processes is tried again.
+const HEAR_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is noted how far the database has come.
+const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The directory: users, groups and credentials of all tenants.
 #[derive(Debug, Clone)]
@@ -77,7 +88,7 @@ impl Directory {
         retention: Retention,
     ) -> Result<Self> {
         let key = identify(&store, source.as_ref()).await?;
-        Ok(Self {
+        let directory = Self {
             feeds: Arc::new(feed::Hub::new(store.clone())),
             cursors: Cursors::new(&key)?,
             store,
@@ -86,7 +97,9 @@ impl Directory {
             retention,
             turn: Arc::default(),
             stopping: Arc::new(watch::Sender::new(false)),
-        })
+        };
+        directory.recognize_store().await?;
+        Ok(directory)
     }
 
     /// How long what is gone is kept.
@@ -116,7 +129,26 @@ impl Directory {
 
     /// Hears of what other processes write. Runs until dropped.
     pub async fn hear_others(&self) {
-        self.store.hear_others().await;
+        loop {
+            self.store.hear_others().await;
+            // The connection was lost, perhaps because another database took
+            // the place of this one.
+            if let Err(error) = self.recognize_store().await {
+                tracing::debug!(%error, "the database does not say who it is");
+            }
+            tokio::time::sleep(HEAR_AGAIN).await;
+        }
+    }
+
+    /// Notes now and then how far the database has come. Runs until dropped.
+    pub async fn note_history(&self) {
+        let mut ticks = tokio::time::interval(NOTE_INTERVAL);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.store.note_history().await {
+                tracing::debug!(%error, "how far the database has come is noted later");
+            }
+        }
     }
 
     /// Keeps what is known of replicas true. Runs until dropped.
@@ -134,6 +166,9 @@ impl Directory {
 
     /// Closes the database once running statements are done.
     pub async fn close(self) {
+        if let Err(error) = self.store.note_history().await {
+            tracing::debug!(%error, "how far the database has come is not noted");
+        }
         self.store.close().await;
     }
 }

@@ -54,12 +54,12 @@ impl Directory {
     ) -> Result<Tx> {
         match consistency {
             Consistency::Strong => self.store.snapshot().await,
-            Consistency::Fast => self.from_fresh_replica().await,
+            Consistency::Fast => self.fresh_replica().await,
             Consistency::AtLeast(position) => self.at_least(&caller.tenant_id, position).await,
         }
     }
 
-    async fn from_fresh_replica(&self) -> Result<Tx> {
+    async fn fresh_replica(&self) -> Result<Tx> {
         for replica in self.replicas_in_turn().filter(|replica| replica.is_fresh()) {
             match replica.snapshot().await {
                 Ok(tx) => return Ok(tx),

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use sea_orm::sqlx::postgres::PgListener;
@@ -16,9 +15,6 @@ use super::{Store, dialect::Dialect};
 
 /// The channel on which processes tell each other which tenant's history grew.
 pub(super) const CHANNEL: &str = "muster_changes";
-
-/// Before a lost connection to the channel is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Rings for those who wait for a tenant's history.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +27,13 @@ impl Bell {
         Arc::clone(tenants.entry(tenant_id.to_owned()).or_default())
     }
 
-    /// Forgets a tenant to whom nobody listens any more.
-    pub fn forget(&self, tenant_id: &str) {
+    /// Forgets a tenant if nobody listens to him but whoever asks for it.
+    pub fn forget(&self, tenant_id: &str, bell: &Arc<Notify>) {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tenants.remove(tenant_id);
+        // One is the table's, one the asker's.
+        if Arc::strong_count(bell) <= 2 {
+            tenants.remove(tenant_id);
+        }
     }
 
     /// The tenant's history has grown.
@@ -47,26 +46,24 @@ impl Bell {
 }
 
 impl Store {
-    /// Rings for what other processes write. Runs until dropped; ends at once
-    /// where there is no other way than to look.
+    /// Rings for what other processes write, until the connection on which
+    /// they tell is lost. Waits for good where there is no such thing.
     pub async fn hear_others(&self) {
         if self.dialect != Dialect::Postgres {
-            return;
+            return std::future::pending().await;
         }
-        loop {
-            if let Err(error) = self.hear().await {
-                tracing::debug!(%error, "the channel of changes is lost; trying again");
-            }
-            tokio::time::sleep(AGAIN).await;
+        if let Err(error) = self.hear().await {
+            tracing::debug!(%error, "the channel of changes is lost");
         }
     }
 
     async fn hear(&self) -> Result<(), sea_orm::sqlx::Error> {
         let mut listener = PgListener::connect(&self.url).await?;
         listener.listen(CHANNEL).await?;
-        loop {
-            let notification = listener.recv().await?;
+        // `recv` would connect again without telling.
+        while let Some(notification) = listener.try_recv().await? {
             self.bell.ring(notification.payload());
         }
+        Ok(())
     }
 }

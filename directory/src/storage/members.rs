@@ -271,8 +271,8 @@ impl From<EdgeRow> for Edge {
 /// # Errors
 /// The database's.
 pub async fn edges_of(tx: &Tx, id: &str) -> Result<Vec<Edge>> {
-    let end = Sql::new("(m.member_id = ? OR m.group_id = ?)");
-    edges(tx, end.bind(id).bind(id), None).await
+    let end = Sql::new("(m.member_id = ? OR m.group_id = ?) ORDER BY m.group_id, m.member_id");
+    edges(tx, end.bind(id).bind(id)).await
 }
 
 /// The live memberships of a tenant behind this pair of group and member, in the
@@ -286,28 +286,28 @@ pub async fn edges_after(
     (group_id, member_id): (&str, &str),
     limit: i64,
 ) -> Result<Vec<Edge>> {
-    let behind =
-        Sql::new("g.tenant_id = ? AND m.group_id >= ? AND (m.group_id > ? OR m.member_id > ?)")
-            .bind(tenant_id)
-            .bind(group_id)
-            .bind(group_id)
-            .bind(member_id);
-    edges(tx, behind, Some(limit)).await
+    // By the tenant's groups: memberships of all tenants lie between each other.
+    let condition = Sql::new(
+        "g.tenant_id = ? AND g.id >= ? AND (g.id > ? OR m.member_id > ?) \
+         ORDER BY g.id, m.member_id LIMIT ?",
+    )
+    .bind(tenant_id)
+    .bind(group_id)
+    .bind(group_id)
+    .bind(member_id)
+    .bind(limit);
+    edges(tx, condition).await
 }
 
 /// Memberships whose both ends live and that satisfy a condition on `m` or on
-/// the group `g`, in the order of their keys.
-async fn edges(tx: &Tx, condition: Sql, limit: Option<i64>) -> Result<Vec<Edge>> {
-    let mut sql = Sql::new(format!(
+/// the group `g`.
+async fn edges(tx: &Tx, condition: Sql) -> Result<Vec<Edge>> {
+    let sql = Sql::new(format!(
         "SELECT m.group_id, g.version, g.connection_id AS owner, m.member_id, \
-         m.member_type = 2 AS is_group FROM memberships m JOIN groups g ON g.id = m.group_id\
+         m.member_type = 2 AS is_group FROM groups g JOIN memberships m ON m.group_id = g.id\
          {MEMBER_JOINS} WHERE g.deleted_at IS NULL AND {MEMBER_IS_LIVE} AND "
     ))
-    .then(condition)
-    .text(" ORDER BY m.group_id, m.member_id");
-    if let Some(limit) = limit {
-        sql = sql.then(Sql::new(" LIMIT ?").bind(limit));
-    }
+    .then(condition);
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let rows = EdgeRow::find_by_statement(statement)

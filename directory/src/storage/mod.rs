@@ -23,6 +23,7 @@ mod error;
 pub mod feed;
 mod filter;
 pub mod history;
+pub mod identity;
 mod lanes;
 pub mod members;
 pub mod relations;
@@ -32,6 +33,7 @@ mod schema;
 pub mod settings;
 mod sql;
 pub mod tenants;
+pub mod transfer;
 
 pub use schema::MigrationStatus;
 

@@ -8,6 +8,9 @@ use crate::error::Result;
 /// Random text that changes when the database is restored or replaced.
 pub const EPOCH: &str = "epoch";
 
+/// What tells a PostgreSQL database from the one it was restored from.
+pub const IDENTITY: &str = "identity";
+
 /// Key that authenticates cursors handed to callers; base64.
 pub const CURSOR_KEY: &str = "cursor_key";
 

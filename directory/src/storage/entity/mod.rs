@@ -7,8 +7,9 @@ macro_rules! entity {
     ($module:ident, $table:literal, { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
         pub(super) mod $module {
             use sea_orm::entity::prelude::*;
+            use serde::{Deserialize, Serialize};
 
-            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DeriveEntityModel)]
             #[sea_orm(table_name = $table)]
             pub(crate) struct Model {
                 $($(#[$attribute])* pub(crate) $field: $type),*

@@ -27,6 +27,7 @@ use crate::{
 
 mod write;
 
+pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
 
 /// Attributes that are not in the document because they belong to one

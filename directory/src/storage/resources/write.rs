@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
 };
 
-use super::{EXTERNAL_ID, table, type_number};
+use super::{CHUNK, EXTERNAL_ID, table, type_number};
 use crate::{
     domain::{
         Resource,
@@ -94,6 +94,44 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
     set_external_id(tx, scope, None, resource).await
 }
 
+/// Puts resources of one kind in, each with its tenant, as they come from
+/// elsewhere: their external ids are rows of their own.
+///
+/// # Errors
+/// [`Error::Taken`].
+pub(crate) async fn insert_all(tx: &Tx, resources: &[(String, Resource)]) -> Result<()> {
+    let (mut users, mut groups, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant_id, resource) in resources {
+        let scope = Scope {
+            tenant_id,
+            connection_id: "",
+        };
+        let columns = Columns::of(resource);
+        match resource.kind {
+            ResourceKind::User => users.push(columns.user(scope, resource)),
+            ResourceKind::Group => groups.push(columns.group(scope, resource)),
+        }
+        values.extend(value_rows(scope, &resource.id, indexed(resource)));
+    }
+    let connection = &tx.connection();
+    if !users.is_empty() {
+        users::Entity::insert_many(users)
+            .exec_without_returning(connection)
+            .await?;
+    }
+    if !groups.is_empty() {
+        groups::Entity::insert_many(groups)
+            .exec_without_returning(connection)
+            .await?;
+    }
+    for values in values.chunks(CHUNK) {
+        user_values::Entity::insert_many(values.to_vec())
+            .exec_without_returning(connection)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Writes what differs between two versions of a resource.
 ///
 /// # Errors
@@ -172,7 +210,7 @@ impl Columns {
             version: Set(user.version),
             created_at: Set(user.created_at),
             updated_at: Set(user.updated_at),
-            deleted_at: Set(None),
+            deleted_at: Set(user.deleted_at),
             connection_id: Set(user.owner.clone()),
         }
     }
@@ -189,7 +227,7 @@ impl Columns {
             version: Set(group.version),
             created_at: Set(group.created_at),
             updated_at: Set(group.updated_at),
-            deleted_at: Set(None),
+            deleted_at: Set(group.deleted_at),
             connection_id: Set(group.owner.clone()),
         }
     }
@@ -208,18 +246,24 @@ async fn insert_values(
     if values.is_empty() {
         return Ok(());
     }
-    let rows = values
-        .into_iter()
-        .map(|(attribute, value_key)| user_values::ActiveModel {
-            user_id: Set(user_id.to_owned()),
-            attribute: Set(attribute),
-            value_key: Set(value_key),
-            tenant_id: Set(scope.tenant_id.to_owned()),
-        });
-    user_values::Entity::insert_many(rows)
+    user_values::Entity::insert_many(value_rows(scope, user_id, values))
         .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
+}
+
+fn value_rows(
+    scope: Scope<'_>,
+    user_id: &str,
+    values: Vec<(String, String)>,
+) -> impl Iterator<Item = user_values::ActiveModel> {
+    let row = move |(attribute, value_key)| user_values::ActiveModel {
+        user_id: Set(user_id.to_owned()),
+        attribute: Set(attribute),
+        value_key: Set(value_key),
+        tenant_id: Set(scope.tenant_id.to_owned()),
+    };
+    values.into_iter().map(row)
 }
 
 async fn set_external_id(

@@ -1,0 +1,504 @@
+//! Rows on their way out of a database and into another.
+//!
+//! What can be computed is not carried: keys and search documents are made
+//! anew, by the rules of the build that reads them.
+
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, TransactionTrait as _,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Handle, Store, Tx,
+    entity::{
+        audit_entries, connections, credentials, directory_heads, external_ids, groups,
+        memberships, settings, tenants, users,
+    },
+    history, resources,
+};
+use crate::{
+    domain::{Resource, resource::ResourceKind, search::object_from_json},
+    error::{Error, Result},
+};
+
+/// Rows read by one statement.
+const PAGE: u64 = 1_000;
+
+/// Rows written by one statement.
+const CHUNK: usize = 500;
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// A fact about the store.
+    Setting(SettingRow),
+    /// A tenant.
+    Tenant(TenantRow),
+    /// Where a tenant's history stands.
+    Head(HeadRow),
+    /// A provisioning client.
+    Connection(ConnectionRow),
+    /// What opens a connection; secrets as their hashes.
+    Credential(CredentialRow),
+    /// A user.
+    User(ResourceRow),
+    /// A group.
+    Group(ResourceRow),
+    /// What a connection calls a resource.
+    ExternalId(ExternalIdRow),
+    /// A member of a group.
+    Membership(MembershipRow),
+    /// What somebody did.
+    Audit(AuditRow),
+}
+
+/// Opaque rows: what is in them is for the database alone.
+macro_rules! row {
+    ($($(#[$attribute:meta])* $name:ident = $model:ty),* $(,)?) => {
+        $(
+            $(#[$attribute])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            #[serde(transparent)]
+            pub struct $name($model);
+        )*
+    };
+}
+
+row! {
+    /// A fact about the store.
+    SettingRow = settings::Model,
+    /// A tenant.
+    TenantRow = tenants::Model,
+    /// A provisioning client.
+    ConnectionRow = connections::Model,
+    /// What opens a connection.
+    CredentialRow = credentials::Model,
+    /// What a connection calls a resource.
+    ExternalIdRow = external_ids::Model,
+    /// A member of a group.
+    MembershipRow = memberships::Model,
+    /// What somebody did.
+    AuditRow = audit_entries::Model,
+}
+
+/// Where a tenant's history stands. Changes are not carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRow {
+    tenant_id: String,
+    revision: i64,
+    audit_sequence: i64,
+    audit_hash: String,
+}
+
+/// A user or a group, deleted ones included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRow {
+    id: String,
+    tenant_id: String,
+    attributes: serde_json::Value,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+    connection_id: Option<String>,
+}
+
+macro_rules! resource_row {
+    ($model:ty) => {
+        impl TryFrom<$model> for ResourceRow {
+            type Error = Error;
+
+            fn try_from(row: $model) -> Result<Self> {
+                let attributes = serde_json::from_str(&row.document);
+                Ok(Self {
+                    attributes: attributes.map_err(|e| Error::Internal(e.into()))?,
+                    id: row.id,
+                    tenant_id: row.tenant_id,
+                    version: row.version,
+                    created_at: row.created_at,
+                    updated_at: row.updated_at,
+                    deleted_at: row.deleted_at,
+                    connection_id: row.connection_id,
+                })
+            }
+        }
+    };
+}
+
+resource_row!(users::Model);
+resource_row!(groups::Model);
+
+impl ResourceRow {
+    /// The resource that the row holds.
+    ///
+    /// # Errors
+    /// Those of [`Resource::conformed`].
+    fn into_resource(self, kind: ResourceKind) -> Result<Resource> {
+        let resource = Resource {
+            kind,
+            id: self.id,
+            attributes: object_from_json(self.attributes),
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
+            owner: self.connection_id,
+        };
+        resource.conformed()
+    }
+}
+
+/// Reads all rows, kind by kind, each kind in the order of its keys, so that
+/// rows come behind those they speak of.
+#[derive(Debug)]
+pub struct Rows {
+    stage: usize,
+    /// The last row's key.
+    after: Vec<String>,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The next rows of an entity whose key has these columns, and the last key.
+macro_rules! page {
+    ($rows:expr, $connection:expr, $entity:ident, $first:ident) => {{
+        let mut query = $entity::Entity::find();
+        if let [after] = $rows.after.as_slice() {
+            query = query.filter($entity::Column::$first.gt(after.as_str()));
+        }
+        query
+            .order_by_asc($entity::Column::$first)
+            .limit(PAGE)
+            .all($connection)
+            .await?
+    }};
+    ($rows:expr, $connection:expr, $entity:ident, $first:ident, $second:ident) => {{
+        let mut query = $entity::Entity::find();
+        if let [first, second] = $rows.after.as_slice() {
+            let rest = $entity::Column::$first
+                .eq(first.as_str())
+                .and($entity::Column::$second.gt(second.as_str()));
+            query = query.filter($entity::Column::$first.gt(first.as_str()).or(rest));
+        }
+        query
+            .order_by_asc($entity::Column::$first)
+            .order_by_asc($entity::Column::$second)
+            .limit(PAGE)
+            .all($connection)
+            .await?
+    }};
+}
+
+impl Rows {
+    /// From the beginning.
+    pub fn new() -> Self {
+        Self {
+            stage: 0,
+            after: Vec::new(),
+        }
+    }
+
+    /// Whether the last row was read.
+    pub fn is_done(&self) -> bool {
+        self.stage == STAGES
+    }
+
+    /// The next rows; none behind the last, and perhaps before.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn next(&mut self, tx: &Tx) -> Result<Vec<Record>> {
+        while self.stage < STAGES {
+            let (records, last) = self.page(tx).await?;
+            match last {
+                Some(last) => {
+                    self.after = last;
+                    return Ok(records);
+                }
+                None => {
+                    self.stage += 1;
+                    self.after.clear();
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn page(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
+        use sea_orm::ExprTrait as _;
+        let connection = &tx.connection();
+        Ok(match self.stage {
+            0 => {
+                // The rest is the store's own: its epoch, its URLs.
+                let rows = page!(self, connection, settings, Name);
+                let last = rows.last().map(|row| vec![row.name.clone()]);
+                let is_carried = |row: &settings::Model| row.name == super::settings::CURSOR_KEY;
+                let rows = rows.into_iter().filter(is_carried);
+                (
+                    rows.map(|row| Record::Setting(SettingRow(row))).collect(),
+                    last,
+                )
+            }
+            1 => {
+                let rows = page!(self, connection, tenants, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                (records(rows, |row| Record::Tenant(TenantRow(row))), last)
+            }
+            2 => {
+                let rows = page!(self, connection, directory_heads, TenantId);
+                let last = rows.last().map(|row| vec![row.tenant_id.clone()]);
+                (records(rows, head), last)
+            }
+            3 => {
+                let rows = page!(self, connection, connections, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                (
+                    records(rows, |row| Record::Connection(ConnectionRow(row))),
+                    last,
+                )
+            }
+            4 => {
+                let rows = page!(self, connection, credentials, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                (
+                    records(rows, |row| Record::Credential(CredentialRow(row))),
+                    last,
+                )
+            }
+            5 => {
+                let rows = page!(self, connection, users, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                let rows = rows
+                    .into_iter()
+                    .map(|row| Ok(Record::User(row.try_into()?)));
+                (rows.collect::<Result<_>>()?, last)
+            }
+            6 => {
+                let rows = page!(self, connection, groups, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                let rows = rows
+                    .into_iter()
+                    .map(|row| Ok(Record::Group(row.try_into()?)));
+                (rows.collect::<Result<_>>()?, last)
+            }
+            7 => {
+                let rows = page!(self, connection, external_ids, ConnectionId, ResourceId);
+                let key = |row: &external_ids::Model| {
+                    vec![row.connection_id.clone(), row.resource_id.clone()]
+                };
+                let last = rows.last().map(key);
+                (
+                    records(rows, |row| Record::ExternalId(ExternalIdRow(row))),
+                    last,
+                )
+            }
+            8 => {
+                let rows = page!(self, connection, memberships, GroupId, MemberId);
+                let key =
+                    |row: &memberships::Model| vec![row.group_id.clone(), row.member_id.clone()];
+                let last = rows.last().map(key);
+                (
+                    records(rows, |row| Record::Membership(MembershipRow(row))),
+                    last,
+                )
+            }
+            _ => self.audit(tx).await?,
+        })
+    }
+
+    async fn audit(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
+        use audit_entries::Column;
+        use sea_orm::ExprTrait as _;
+        let mut query = audit_entries::Entity::find();
+        if let [tenant, sequence] = self.after.as_slice() {
+            let sequence: i64 = sequence
+                .parse()
+                .map_err(|_| Error::internal("a sequence"))?;
+            let rest = Column::TenantId
+                .eq(tenant.as_str())
+                .and(Column::Sequence.gt(sequence));
+            query = query.filter(Column::TenantId.gt(tenant.as_str()).or(rest));
+        }
+        let rows = query
+            .order_by_asc(Column::TenantId)
+            .order_by_asc(Column::Sequence)
+            .limit(PAGE)
+            .all(&tx.connection())
+            .await?;
+        let key =
+            |row: &audit_entries::Model| vec![row.tenant_id.clone(), row.sequence.to_string()];
+        let last = rows.last().map(key);
+        Ok((records(rows, |row| Record::Audit(AuditRow(row))), last))
+    }
+}
+
+/// Kinds of rows.
+const STAGES: usize = 10;
+
+fn records<M>(rows: Vec<M>, record: impl Fn(M) -> Record) -> Vec<Record> {
+    rows.into_iter().map(record).collect()
+}
+
+fn head(row: directory_heads::Model) -> Record {
+    Record::Head(HeadRow {
+        tenant_id: row.tenant_id,
+        revision: row.revision,
+        audit_sequence: row.audit_sequence,
+        audit_hash: row.audit_hash,
+    })
+}
+
+/// Writes rows of one kind.
+///
+/// # Errors
+/// [`Error::Taken`] for rows that are there already.
+pub async fn insert(tx: &Tx, rows: Vec<Record>) -> Result<()> {
+    for chunk in rows.chunks(CHUNK) {
+        insert_chunk(tx, chunk.to_vec()).await?;
+    }
+    Ok(())
+}
+
+async fn insert_chunk(tx: &Tx, rows: Vec<Record>) -> Result<()> {
+    let mut many = Many::default();
+    for row in rows {
+        many.add(tx, row).await?;
+    }
+    many.insert(tx).await
+}
+
+/// Rows by kind; one of them is filled.
+#[derive(Default)]
+struct Many {
+    tenants: Vec<tenants::ActiveModel>,
+    connections: Vec<connections::ActiveModel>,
+    credentials: Vec<credentials::ActiveModel>,
+    users: Vec<(String, Resource)>,
+    groups: Vec<(String, Resource)>,
+    external_ids: Vec<external_ids::ActiveModel>,
+    memberships: Vec<memberships::ActiveModel>,
+    audit: Vec<audit_entries::ActiveModel>,
+}
+
+impl Many {
+    async fn add(&mut self, tx: &Tx, row: Record) -> Result<()> {
+        match row {
+            Record::Setting(SettingRow(row)) => {
+                super::settings::save(tx, &row.name, row.value).await?;
+            }
+            Record::Head(row) => {
+                let HeadRow {
+                    tenant_id,
+                    revision,
+                    audit_sequence,
+                    audit_hash,
+                } = row;
+                history::begin_at(tx, &tenant_id, revision, audit_sequence, audit_hash).await?;
+            }
+            Record::Tenant(TenantRow(row)) => self.tenants.push(row.into_active_model()),
+            Record::Connection(ConnectionRow(row)) => {
+                self.connections.push(row.into_active_model());
+            }
+            Record::Credential(CredentialRow(row)) => {
+                self.credentials.push(row.into_active_model());
+            }
+            Record::User(row) => {
+                let tenant = row.tenant_id.clone();
+                let user = row.into_resource(ResourceKind::User)?;
+                self.users.push((tenant, user));
+            }
+            Record::Group(row) => {
+                let tenant = row.tenant_id.clone();
+                let group = row.into_resource(ResourceKind::Group)?;
+                self.groups.push((tenant, group));
+            }
+            Record::ExternalId(ExternalIdRow(row)) => {
+                self.external_ids.push(row.into_active_model());
+            }
+            Record::Membership(MembershipRow(row)) => {
+                self.memberships.push(row.into_active_model());
+            }
+            Record::Audit(AuditRow(row)) => self.audit.push(row.into_active_model()),
+        }
+        Ok(())
+    }
+
+    async fn insert(self, tx: &Tx) -> Result<()> {
+        macro_rules! all {
+            ($rows:expr, $entity:ident) => {
+                if !$rows.is_empty() {
+                    $entity::Entity::insert_many($rows)
+                        .exec_without_returning(&tx.connection())
+                        .await?;
+                }
+            };
+        }
+        all!(self.tenants, tenants);
+        all!(self.connections, connections);
+        all!(self.credentials, credentials);
+        all!(self.external_ids, external_ids);
+        all!(self.memberships, memberships);
+        all!(self.audit, audit_entries);
+        resources::insert_all(tx, &self.users).await?;
+        resources::insert_all(tx, &self.groups).await
+    }
+}
+
+/// A transaction that has the store to itself.
+#[derive(Debug)]
+pub struct Alone {
+    tx: Tx,
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tx")
+    }
+}
+
+impl Alone {
+    /// What queries run on.
+    pub fn tx(&self) -> &Tx {
+        &self.tx
+    }
+
+    /// Commits what was written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn commit(self) -> Result<()> {
+        let Handle::Transaction(transaction) = self.tx.handle else {
+            return Err(Error::internal("not a transaction"));
+        };
+        let transaction = std::sync::Arc::try_unwrap(transaction)
+            .map_err(|_| Error::internal("a transaction outlived its work"))?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl Store {
+    /// Begins a transaction for work that is too much for a closure. Nothing is
+    /// written unless it is committed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn alone(&self) -> Result<Alone> {
+        let options = self.dialect.write_transaction();
+        let transaction = self.writer.begin_with_options(options).await?;
+        let tx = Tx {
+            handle: Handle::Transaction(std::sync::Arc::new(transaction)),
+            dialect: self.dialect,
+            ledger: None,
+        };
+        history::administer(&tx).await?;
+        Ok(Alone { tx })
+    }
+}
