@@ -1,6 +1,7 @@
 //! The generated clients with a bearer.
 
 use muster_proto::v1::{
+    audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
 };
@@ -33,6 +34,15 @@ impl Interceptor for Bearer {
     }
 }
 
+/// A request of this `x-request-id`.
+#[track_caller]
+pub fn identified<T>(request: T, id: &str) -> Request<T> {
+    let mut request = Request::new(request);
+    let id = id.parse().expect("an id is visible ASCII");
+    request.metadata_mut().insert("x-request-id", id);
+    request
+}
+
 /// A caller of the directory.
 #[derive(Debug, Clone)]
 pub struct Grpc {
@@ -43,8 +53,20 @@ pub struct Grpc {
 impl Grpc {
     /// Connects on the first call.
     pub fn new(url: &str, token: Option<&str>) -> Self {
+        Self::over(endpoint(url), token)
+    }
+
+    /// As [`Grpc::new`], over a connection that takes little at a time, so that
+    /// whoever does not read is noticed soon.
+    pub fn narrow(url: &str, token: &str) -> Self {
+        let endpoint = endpoint(url)
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(64 * 1024);
+        Self::over(endpoint, Some(token))
+    }
+
+    fn over(endpoint: Endpoint, token: Option<&str>) -> Self {
         let _inside = runtime::runtime().enter();
-        let endpoint = Endpoint::from_shared(url.to_owned()).expect("the URL of a server");
         let bearer = token.map(|t| {
             format!("Bearer {t}")
                 .parse()
@@ -71,10 +93,24 @@ impl Grpc {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
+    /// The feed of changes.
+    pub fn changes(&self) -> ChangeServiceClient<Authorized> {
+        ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// The audit.
+    pub fn audit(&self) -> AuditServiceClient<Authorized> {
+        AuditServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
     /// The standard health service.
     pub fn health(&self) -> HealthClient<Authorized> {
         HealthClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::from_shared(url.to_owned()).expect("the URL of a server")
 }
 
 /// `ErrorInfo.reason` of a status, which must carry exactly the directory's.

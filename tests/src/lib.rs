@@ -14,6 +14,8 @@
 //! * [`scim`]: a SCIM client that needs a URL and a token only.
 //! * [`raw`]: bytes over TCP, for requests that no HTTP library would send.
 //! * [`grpc`]: the generated clients with a bearer.
+//! * [`feed`], [`cache`]: consumers of the feed, and what they keep.
+//! * [`tamper`]: changes a database behind its server's back.
 //! * [`oauth`], [`issuer`]: OAuth clients, and who vouches for some of them.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
@@ -26,8 +28,10 @@
 )]
 
 pub mod binary;
+pub mod cache;
 pub mod cli;
 pub mod engine;
+pub mod feed;
 pub mod fixture;
 pub mod grpc;
 pub mod guard;
@@ -40,4 +44,5 @@ pub mod replay;
 pub mod runtime;
 pub mod scim;
 pub mod server;
+pub mod tamper;
 pub mod tenant;

@@ -4,6 +4,11 @@ use serde_json::Value;
 
 use crate::{engine::Engine, grpc::Grpc, scim::Scim, server::Server};
 
+/// Everything that a credential can be allowed.
+pub const ALL_SCOPES: &str = "users.read.basic,users.read.pii,users.list,users.write,users.purge,\
+     groups.read,groups.write,groups.purge,changes.read,audit.read,provisioning.read,\
+     provisioning.self";
+
 /// A tenant of a running server.
 #[derive(Debug, Clone)]
 pub struct Tenant {
@@ -88,6 +93,27 @@ impl Tenant {
         (text(&credential, "id"), text(&credential, "secret"))
     }
 
+    /// A gRPC client of its connection `entra` with these scopes, separated by
+    /// commas.
+    #[track_caller]
+    pub fn grpc_may(&self, server: &Server, scopes: &str) -> Grpc {
+        let (_, token) = self.credential(server, "entra", &["--scopes", scopes]);
+        self.grpc_with(&token)
+    }
+
+    /// A gRPC client of its connection `entra` that may do everything.
+    #[track_caller]
+    pub fn grpc_full(&self, server: &Server) -> Grpc {
+        self.grpc_may(server, ALL_SCOPES)
+    }
+
+    /// A gRPC client of the same server with another bearer.
+    #[track_caller]
+    pub fn grpc_with(&self, token: &str) -> Grpc {
+        let url = self.grpc.as_deref().expect("gRPC is served");
+        Grpc::new(url, Some(token))
+    }
+
     /// Its SCIM client.
     pub fn scim(&self) -> Scim {
         self.scim_with(&self.token)
@@ -101,8 +127,7 @@ impl Tenant {
     /// Its gRPC client.
     #[track_caller]
     pub fn grpc(&self) -> Grpc {
-        let url = self.grpc.as_deref().expect("gRPC is served");
-        Grpc::new(url, Some(&self.token))
+        self.grpc_with(&self.token)
     }
 }
 

@@ -6,9 +6,11 @@ mod auth;
 mod concurrency;
 mod discovery;
 mod errors;
+mod feed;
 mod filter;
 mod groups;
 mod grpc;
+mod large;
 mod lifecycle;
 mod membership;
 mod oauth;
@@ -17,10 +19,12 @@ mod patch;
 mod replay;
 mod secrets;
 mod settings;
+mod snapshot;
 mod tenancy;
 mod transfer;
 mod users;
 mod versions;
+mod watch;
 
 use muster_tests::{
     engine::Engine,
