@@ -1,6 +1,7 @@
 //! The generated clients with a bearer.
 
 use muster_proto::v1::{
+    audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
 };
@@ -69,6 +70,16 @@ impl Grpc {
     /// Connections.
     pub fn provisioning(&self) -> ProvisioningServiceClient<Authorized> {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// The audit.
+    pub fn audit(&self) -> AuditServiceClient<Authorized> {
+        AuditServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// The feed of changes.
+    pub fn changes(&self) -> ChangeServiceClient<Authorized> {
+        ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// The standard health service.

@@ -14,6 +14,8 @@
 //! * [`scim`]: a SCIM client that needs a URL and a token only.
 //! * [`raw`]: bytes over TCP, for requests that no HTTP library would send.
 //! * [`grpc`]: the generated clients with a bearer.
+//! * [`soon`]: waits for what becomes true.
+//! * [`witness`]: loads a server and holds it to what it has acknowledged.
 //! * [`oauth`], [`issuer`]: OAuth clients, and who vouches for some of them.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
@@ -40,4 +42,6 @@ pub mod replay;
 pub mod runtime;
 pub mod scim;
 pub mod server;
+pub mod soon;
 pub mod tenant;
+pub mod witness;
