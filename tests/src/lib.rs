@@ -16,6 +16,8 @@
 //! * [`grpc`]: the generated clients with a bearer.
 //! * [`feed`], [`cache`]: consumers of the feed, and what they keep.
 //! * [`tamper`]: changes a database behind its server's back.
+//! * [`soon`]: waits for what becomes true.
+//! * [`witness`]: loads a server and holds it to what it has acknowledged.
 //! * [`oauth`], [`issuer`]: OAuth clients, and who vouches for some of them.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
@@ -44,5 +46,7 @@ pub mod replay;
 pub mod runtime;
 pub mod scim;
 pub mod server;
+pub mod soon;
 pub mod tamper;
 pub mod tenant;
+pub mod witness;

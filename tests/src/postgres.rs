@@ -13,18 +13,12 @@ mod home;
 mod postmaster;
 mod programs;
 
-use std::{
-    fs,
-    path::Path,
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::OnceLock, time::Duration};
 
 use uuid::Uuid;
 
 use self::{home::Home, postmaster::Postmaster};
-use crate::guard::Guard;
+use crate::{guard::Guard, soon};
 
 /// What stands as the password in the URLs of a private cluster. It trusts
 /// everybody; tests look for this word where no password may be.
@@ -216,7 +210,7 @@ impl Cluster {
     /// shown.
     pub fn pause_replay(&self) {
         self.administer("SELECT pg_wal_replay_pause()");
-        wait_until("the replay to pause", || {
+        soon::wait_until("the replay to pause", || {
             self.administer("SELECT pg_get_wal_replay_pause_state()") == "paused"
         });
     }
@@ -233,7 +227,7 @@ impl Cluster {
     pub fn catch_up(&self, primary: &Self) {
         let written = primary.administer("SELECT pg_current_wal_lsn()");
         let shown = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
-        wait_until("the replica", || self.administer(&shown) == "t");
+        soon::wait_until("the replica", || self.administer(&shown) == "t");
     }
 
     #[track_caller]
@@ -330,16 +324,6 @@ fn drop_databases_in_the_end(url: &str) -> Guard {
         done"#;
     let psql = programs::client("psql");
     Guard::new(SCRIPT, &[psql.get_program(), url.as_ref()])
-}
-
-/// Waits for what becomes true soon.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[cfg(test)]

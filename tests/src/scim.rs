@@ -133,8 +133,13 @@ impl Scim {
 
     /// PATCH with these operations.
     pub fn patch(&self, path: &str, operations: &Value) -> Reply {
+        self.patching(path, operations).send()
+    }
+
+    /// PATCH with these operations, not sent yet.
+    pub fn patching(&self, path: &str, operations: &Value) -> Draft {
         let body = json!({"schemas": [PATCH], "Operations": operations});
-        self.request("PATCH", path).json(&body).send()
+        self.request("PATCH", path).json(&body)
     }
 
     /// DELETE.
@@ -231,6 +236,14 @@ impl Draft {
             Ok(reply) => reply,
             Err(e) => panic!("{what}: {e}"),
         }
+    }
+
+    /// Sends it to a server that may be gone by then.
+    ///
+    /// # Errors
+    /// In words, when there is no whole answer.
+    pub fn attempt(self) -> Result<Reply, String> {
+        runtime::wait(self.exchange()).map_err(|e| e.to_string())
     }
 
     async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
@@ -332,6 +345,18 @@ impl Reply {
     pub fn etag(&self) -> String {
         let tag = self.header("etag");
         tag.map_or_else(|| panic!("no ETag: {self}"), str::to_owned)
+    }
+
+    /// Asserts that the server is well and its database is not: 503 with a
+    /// time after which to try again.
+    #[track_caller]
+    pub fn try_again(self) {
+        let after = self.header("retry-after").map(str::to_owned);
+        assert!(
+            after.is_some_and(|after| after.parse::<u32>().is_ok()),
+            "no Retry-After: {self}"
+        );
+        let _ = self.scim_error(503, None);
     }
 
     /// `totalResults` of a list.

@@ -20,6 +20,7 @@ use crate::{
     cli::{self, Admin},
     engine::{Database, Engine},
     guard::Guard,
+    scim::Scim,
 };
 
 /// How long a server may take to start or to stop.
@@ -267,6 +268,20 @@ impl Server {
         format!("{}/scim/v2", self.http())
     }
 
+    /// Whether it says that the directory can be used.
+    pub fn is_ready(&self) -> bool {
+        self.probe("/readyz") == 200
+    }
+
+    /// Whether it says that it runs.
+    pub fn is_alive(&self) -> bool {
+        self.probe("/healthz") == 200
+    }
+
+    fn probe(&self, path: &str) -> u16 {
+        Scim::anonymous(self.http()).get(path).code()
+    }
+
     /// The folder of the server's files.
     pub fn folder(&self) -> &Path {
         self.launch.folder()
@@ -299,10 +314,18 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Ends it at once, as a crash does (SIGKILL).
+    pub fn kill(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         let pid = rustix::process::Pid::from_raw(pid).expect("a child has an id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .expect("the child was not waited for");
+        rustix::process::kill_process(pid, signal).expect("the child was not waited for");
     }
 
     /// Waits for the end of a terminated server.

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod concurrency;
 mod discovery;
+mod durability;
 mod errors;
 mod feed;
 mod filter;

@@ -1,30 +1,10 @@
 //! Requests that meet.
 
-use std::thread;
-
-use muster_tests::scim::{Scim, USER};
+use muster_tests::{
+    runtime::at_once,
+    scim::{Scim, USER},
+};
 use serde_json::json;
-
-/// Runs `each` on as many threads as there are inputs, all at once.
-fn at_once<I: Send, O: Send>(inputs: Vec<I>, each: impl Fn(I) -> O + Sync) -> Vec<O> {
-    let start = std::sync::Barrier::new(inputs.len());
-    thread::scope(|scope| {
-        let (each, start) = (&each, &start);
-        let running: Vec<_> = inputs
-            .into_iter()
-            .map(|input| {
-                scope.spawn(move || {
-                    start.wait();
-                    each(input)
-                })
-            })
-            .collect();
-        running
-            .into_iter()
-            .map(|t| t.join().expect("no panic"))
-            .collect()
-    })
-}
 
 fn users(scim: &Scim, count: usize) -> Vec<String> {
     (0..count)

@@ -9,7 +9,8 @@
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
 //! [`tidy`] and [`supply`], about the sources; [`harness`], about the
-//! PostgreSQL of the tests.
+//! PostgreSQL of the tests. What only one of them can do to muster is in
+//! [`outages`], while it runs, and in [`starts`].
 
 #![allow(
     clippy::panic,
@@ -24,11 +25,13 @@
 mod binary;
 #[cfg(not(skip_postgres))]
 mod harness;
+mod outages;
 #[cfg(not(skip_postgres))]
 #[path = "behaviour.rs"]
 mod postgres;
 #[path = "behaviour.rs"]
 mod sqlite;
+mod starts;
 mod supply;
 mod tidy;
 

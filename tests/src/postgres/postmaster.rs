@@ -13,7 +13,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use uuid::Uuid;
 
-use super::{PATIENCE, Stop, home::Home, programs, wait_until};
+use super::{PATIENCE, Stop, home::Home, programs};
+use crate::soon::wait_until;
 
 /// Below the ports that the system hands out, so that no connection of another
 /// test sits on ours while PostgreSQL is away.

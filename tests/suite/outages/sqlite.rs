@@ -1,0 +1,1 @@
+//! The file goes away, or its disk is full.

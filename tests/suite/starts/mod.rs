@@ -1,0 +1,1 @@
+//! Starts that cannot succeed, and say why.
