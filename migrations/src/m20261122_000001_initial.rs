@@ -86,7 +86,7 @@ const TABLES: [&str; 12] = [
         name TEXT NOT NULL,
         name_key TEXT NOT NULL,
         created_at BIGINT NOT NULL)",
-    // One row a tenant: the last lock of every write, so that revisions are
+    // One row a tenant: the first lock of every write, so that revisions are
     // handed out in the order of commits.
     "CREATE TABLE directory_heads (
         tenant_id TEXT NOT NULL PRIMARY KEY REFERENCES tenants (id),

@@ -13,7 +13,7 @@ use figment::{
 };
 use muster_directory::service::{Announcement, Retention};
 use scim_facade::TOKEN_PATH;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::arguments::{Arguments, Command, LogFormat, Role};
 
@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     /// `sqlite://PATH` or `postgres://...`; may hold a password.
     pub(crate) database_url: String,
     /// Replicas of a PostgreSQL database; may hold passwords.
+    #[serde(deserialize_with = "list")]
     pub(crate) replica_urls: Vec<String>,
     /// How long deleted users and groups can be restored, in days.
     pub(crate) deleted_retention_days: u32,
@@ -121,15 +122,36 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A database's URL as it may be shown. A password may stand before the host or
-/// among the parameters.
+/// A database's URL as it may be shown: its file, or its host and name. What is
+/// not plainly of that form may hide a password anywhere.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "?".to_owned();
     };
+    if scheme == "sqlite" {
+        return url.to_owned();
+    }
     let place = rest.split('?').next().unwrap_or_default();
-    let place = place.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{place}")
+    let (user, host) = place.rsplit_once('@').unwrap_or(("", place));
+    // A password with raw marks in it may end anywhere.
+    let is_one = rest.matches('@').count() <= 1 && rest.contains('@') == place.contains('@');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
+    let has_name = host
+        .split_once('/')
+        .is_some_and(|(host, name)| !host.is_empty() && !name.is_empty());
+    match is_one && has_name && !user.contains('/') && host.chars().all(plain) {
+        true => format!("{scheme}://{host}"),
+        false => format!("{scheme}://?"),
+    }
+}
+
+/// What is wrong with a value, without the value where it may hold a password.
+fn plain(error: &figment::Error) -> String {
+    let is_secret = |path: &String| path.contains("url");
+    match error.path.iter().any(is_secret) {
+        true => format!("{}: has the wrong form", error.path.join(".")),
+        false => error.to_string(),
+    }
 }
 
 impl Settings {
@@ -152,7 +174,7 @@ impl Settings {
         if let Command::Serve(serve) = &arguments.command {
             figment = figment.merge(Serialized::defaults(serve));
         }
-        let settings: Self = figment.extract().map_err(|e| Error(e.to_string()))?;
+        let settings: Self = figment.extract().map_err(|e| Error(plain(&e)))?;
         settings.checked()
     }
 
@@ -236,6 +258,28 @@ impl Settings {
     }
 }
 
+/// A list, or one text with commas between its parts: variables hold texts.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    let given = Given::deserialize(deserializer)
+        .map_err(|_| serde::de::Error::custom("must be a list of texts"))?;
+    Ok(match given {
+        Given::List(list) => list,
+        Given::Text(text) => {
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            parts.map(ToOwned::to_owned).collect()
+        }
+    })
+}
+
 fn check_database(name: &str, url: &str, schemes: &[&str]) -> Result<(), Error> {
     if schemes.contains(&scheme(url)) {
         return Ok(());
@@ -293,7 +337,12 @@ mod tests {
     fn no_password_is_shown() {
         for (url, shown) in [
             ("postgres://u:p@h:1/d", "postgres://h:1/d"),
-            ("postgres://u:p@@h/d?password=x", "postgres://h/d"),
+            ("postgres://u:p@@h/d?password=x", "postgres://?"),
+            ("postgres://u:pa?ss@h/d", "postgres://?"),
+            ("postgres://u:pa/ss@h/d", "postgres://?"),
+            ("postgres://u:p/w?x@h/d", "postgres://?"),
+            ("postgres://h/d?password=x@y", "postgres://?"),
+            ("postgres://u:p@h", "postgres://?"),
             ("sqlite://muster.db", "sqlite://muster.db"),
         ] {
             assert_eq!(without_password(url), shown);

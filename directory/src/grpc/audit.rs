@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::{
     caller, decode, encode,
     status::status,
-    stream::{Outgoing, Sender},
+    stream::{Outgoing, Sender, deadline, interrupted},
     wanted,
 };
 use crate::{
@@ -36,12 +36,14 @@ impl AuditService for Audit {
         request: Request<v1::ExportAuditEntriesRequest>,
     ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
         let caller = caller(&request)?;
+        let deadline = deadline(&request);
         let range = request.into_inner();
         let (sender, outgoing) = Outgoing::new();
         let directory = self.0.clone();
         tokio::spawn(async move {
             let ended = tokio::select! {
                 ended = export(&directory, &caller, range, &sender) => ended,
+                error = interrupted(&directory, &caller, deadline) => Err(error),
                 () = sender.closed() => Ok(()),
             };
             sender.end(ended.err().map(status));

@@ -3,17 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use muster_proto::v1::{self, change_service_server::ChangeService};
-use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval_at},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::{Request, Response, Status};
 
 use super::{
     caller, encode,
-    gate::Deadline,
     status::status,
-    stream::{Outgoing, Sender},
+    stream::{Outgoing, Sender, deadline, interrupted},
     wanted,
 };
 use crate::{
@@ -46,9 +42,6 @@ const HEARTBEAT: (Duration, Duration, Duration) = (
     Duration::from_secs(1),
     Duration::from_secs(30),
 );
-
-/// How often a stream looks whether it may go on.
-const CHECK: Duration = Duration::from_secs(1);
 
 pub(super) struct Changes(pub(super) Directory);
 
@@ -95,13 +88,6 @@ impl ChangeService for Changes {
         let streaming = self.snapshot(caller, request.into_inner(), deadline);
         Ok(Response::new(streaming.await.map_err(status)?))
     }
-}
-
-/// When the call must have ended.
-fn deadline<T>(request: &Request<T>) -> Instant {
-    let deadline = request.extensions().get::<Deadline>();
-    // The gate sets it for every call.
-    deadline.map_or_else(Instant::now, |deadline| deadline.0)
 }
 
 impl Changes {
@@ -243,31 +229,6 @@ fn wanted(caller: &Caller, filter: Option<v1::ChangeFilter>) -> Result<(FeedFilt
         caller.require(PERSONAL_DATA)?;
     }
     Ok((wanted::change_filter(filter)?, values))
-}
-
-/// Ends when a stream must: at its deadline, when the server stops, when the
-/// credential dies.
-async fn interrupted(directory: &Directory, caller: &Caller, deadline: Instant) -> Error {
-    let mut stopping = directory.stopping();
-    let mut checks = tokio::time::interval(CHECK);
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(deadline) => return Error::DeadlineExceeded,
-            () = stopped(&mut stopping) => return Error::Draining,
-            _ = checks.tick() => {
-                // While the database does not answer nothing can be sent anyway.
-                if let Err(Error::CredentialInvalid) = directory.still_trusts(caller).await {
-                    return Error::CredentialInvalid;
-                }
-            }
-        }
-    }
-}
-
-/// Waits until the server stops.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // The directory that says so outlives its streams.
-    let _ = stopping.wait_for(|stops| *stops).await.is_ok();
 }
 
 /// A stream of changes.

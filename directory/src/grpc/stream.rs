@@ -7,17 +7,28 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_stream::Stream;
-use tonic::Status;
+use tonic::{Request, Status};
 
-use crate::error::{Error, Result};
+use super::{gate::Deadline, status::status};
+use crate::{
+    auth::Caller,
+    error::{Error, Result},
+    service::Directory,
+};
 
 /// Messages that wait for the caller; the transport keeps some more.
 const BUFFER: usize = 8;
 
 /// How long a message may wait for the ones before it to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a stream looks whether it may go on.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// What a caller receives: messages, then the reason why there are no more.
 pub(super) struct Outgoing<T> {
@@ -34,7 +45,9 @@ pub(super) struct Sender<T> {
 impl<T> Outgoing<T> {
     pub(super) fn new() -> (Sender<T>, Self) {
         let (sender, messages) = mpsc::channel(BUFFER);
-        let end = Arc::default();
+        // What is said should the sender be lost before it says more.
+        let lost = status(Error::internal("a stream was lost"));
+        let end = Arc::new(Mutex::new(Some(lost)));
         let sender = Sender {
             messages: sender,
             end: Arc::clone(&end),
@@ -81,4 +94,40 @@ impl<T> Stream for Outgoing<T> {
                 }
             })
     }
+}
+
+/// When the call must have ended.
+pub(super) fn deadline<T>(request: &Request<T>) -> Instant {
+    let deadline = request.extensions().get::<Deadline>();
+    // The gate sets it for every call.
+    deadline.map_or_else(Instant::now, |deadline| deadline.0)
+}
+
+/// Ends when a stream must: at its deadline, when the server stops, when the
+/// credential dies.
+pub(super) async fn interrupted(
+    directory: &Directory,
+    caller: &Caller,
+    deadline: Instant,
+) -> Error {
+    let mut stopping = directory.stopping();
+    let mut checks = tokio::time::interval(CHECK);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => return Error::DeadlineExceeded,
+            () = stopped(&mut stopping) => return Error::Draining,
+            _ = checks.tick() => {
+                // While the database does not answer nothing can be sent anyway.
+                if let Err(Error::CredentialInvalid) = directory.still_trusts(caller).await {
+                    return Error::CredentialInvalid;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the server stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The directory that says so outlives its streams.
+    let _ = stopping.wait_for(|stops| *stops).await.is_ok();
 }

@@ -359,14 +359,36 @@ impl Directory {
             }
             Identity::Other(now) => {
                 tracing::warn!("the database was restored or replaced: a new epoch begins");
-                self.begin_epoch(now).await.map(drop)
+                self.begin_epoch_once(now).await
             }
         }
     }
 
-    async fn begin_epoch(&self, identity: Option<String>) -> Result<String> {
+    /// Begins an epoch unless another process that saw the same has done so.
+    async fn begin_epoch_once(&self, identity: Option<String>) -> Result<()> {
         let fresh = self.source.new_id();
         self.store
+            .administer("RecognizeStore", move |tx| {
+                let (fresh, identity) = (fresh.clone(), identity.clone());
+                async move {
+                    if let Some(identity) = identity {
+                        let known = settings::load(&tx, settings::IDENTITY).await?;
+                        if known.as_ref() == Some(&identity) {
+                            return Ok(());
+                        }
+                        settings::save(&tx, settings::IDENTITY, identity).await?;
+                    }
+                    settings::save(&tx, settings::EPOCH, fresh).await
+                }
+            })
+            .await?;
+        self.store.note_history().await
+    }
+
+    async fn begin_epoch(&self, identity: Option<String>) -> Result<String> {
+        let fresh = self.source.new_id();
+        let epoch = self
+            .store
             .administer("RenewEpoch", move |tx| {
                 let (fresh, identity) = (fresh.clone(), identity.clone());
                 async move {
@@ -377,7 +399,9 @@ impl Directory {
                     Ok(fresh)
                 }
             })
-            .await
+            .await?;
+        self.store.note_history().await?;
+        Ok(epoch)
     }
 }
 

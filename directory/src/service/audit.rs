@@ -1,6 +1,10 @@
 //! The audit: refused calls go in, entries come out, and the chain is checked.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use super::Directory;
 use crate::{
@@ -20,7 +24,7 @@ const CHUNK: u64 = 1_000;
 /// Entries of one page, and the sequence below which the next one begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditPage {
-    /// The newest first, each with the tenant's epoch.
+    /// The newest first.
     pub entries: Vec<Audited>,
     /// `None` on the last page.
     pub next: Option<i64>,
@@ -39,8 +43,30 @@ pub struct Verdict {
     pub head_sequence: i64,
 }
 
+/// Refusals that are recorded of one credential within a minute.
+const REFUSALS: u32 = 100;
+
+/// How many refusals were recorded lately, by credential.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<HashMap<String, (i64, u32)>>);
+
+impl Refusals {
+    /// Whether one more of this credential is recorded.
+    fn admit(&self, credential_id: &str, now_ms: i64) -> bool {
+        let minute = now_ms.div_euclid(60_000);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|_, (of, _)| *of == minute);
+        let (_, count) = counts
+            .entry(credential_id.to_owned())
+            .or_insert((minute, 0));
+        *count += 1;
+        *count <= REFUSALS
+    }
+}
+
 impl Directory {
-    /// Records that a call of a known caller was refused.
+    /// Records that a call of a known caller was refused, unless he has been
+    /// refused very often within this minute.
     ///
     /// # Errors
     /// The database's.
@@ -52,6 +78,10 @@ impl Directory {
         refusal: Refusal,
     ) -> Result<()> {
         let now = self.source.now_ms();
+        if !self.refusals.admit(&caller.credential_id, now) {
+            tracing::debug!(credential.id = caller.credential_id, "too many refusals");
+            return Ok(());
+        }
         let tenant = caller.tenant_id.clone();
         let entry = AuditEntry {
             actor: caller.actor(),
@@ -212,5 +242,19 @@ impl Check<'_> {
             .next()
             .map(|entry| entry.hash)
             .unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_one_do_not_use_up_anothers() {
+        let refusals = Refusals::default();
+        let admitted = (0..500).filter(|_| refusals.admit("a", 1_000)).count();
+        assert_eq!(admitted, 100);
+        assert!(refusals.admit("b", 1_000));
+        assert!(refusals.admit("a", 61_000), "another minute");
     }
 }

@@ -37,8 +37,11 @@ impl Default for Retention {
     }
 }
 
-/// Resources purged in one write.
-const PURGED_AT_ONCE: i64 = 50;
+/// Users purged in one write.
+const USERS_AT_ONCE: i64 = 50;
+
+/// Groups purged in one write: each may have very many members.
+const GROUPS_AT_ONCE: i64 = 1;
 
 /// Changes deleted in one write.
 const PRUNED_AT_ONCE: u64 = 2_000;
@@ -59,26 +62,33 @@ impl Directory {
     /// The database's.
     pub async fn keep_house(&self) -> Result<()> {
         for tenant in tenants::list_tenants(&self.store.single()).await? {
-            for kind in [ResourceKind::User, ResourceKind::Group] {
-                while self.purge_some(&tenant.id, kind).await? {}
+            // One tenant's trouble is not another's.
+            if let Err(error) = self.keep_tenant(&tenant.id).await {
+                tracing::warn!(tenant.id = tenant.id, %error, "purging is put off");
             }
-            while self.prune_some(&tenant.id).await? {}
         }
         Ok(())
     }
 
+    async fn keep_tenant(&self, tenant_id: &str) -> Result<()> {
+        while self
+            .purge_some(tenant_id, ResourceKind::User, USERS_AT_ONCE)
+            .await?
+        {}
+        while self
+            .purge_some(tenant_id, ResourceKind::Group, GROUPS_AT_ONCE)
+            .await?
+        {}
+        while self.prune_some(tenant_id).await? {}
+        Ok(())
+    }
+
     /// Purges a few resources; whether there may be more.
-    async fn purge_some(&self, tenant_id: &str, kind: ResourceKind) -> Result<bool> {
+    async fn purge_some(&self, tenant_id: &str, kind: ResourceKind, count: i64) -> Result<bool> {
         let now = self.source.now_ms();
         let before = now.saturating_sub(millis(self.retention.deleted));
-        let found = resources::deleted_before(
-            &self.store.single(),
-            tenant_id,
-            kind,
-            before,
-            PURGED_AT_ONCE,
-        )
-        .await?;
+        let found =
+            resources::deleted_before(&self.store.single(), tenant_id, kind, before, count).await?;
         if found.is_empty() {
             return Ok(false);
         }
@@ -88,13 +98,8 @@ impl Directory {
                 let caller = Arc::clone(&caller);
                 async move {
                     // Those found before the lock was had may be back by now.
-                    let found = resources::deleted_before(
-                        &tx,
-                        &caller.tenant_id,
-                        kind,
-                        before,
-                        PURGED_AT_ONCE,
-                    );
+                    let found =
+                        resources::deleted_before(&tx, &caller.tenant_id, kind, before, count);
                     for id in found.await? {
                         purge_one(&tx, &caller, kind, &id, now).await?;
                     }

@@ -63,6 +63,7 @@ pub struct Directory {
     issuers: Arc<Issuers>,
     retention: Retention,
     feeds: Arc<feed::Hub>,
+    refusals: Arc<audit::Refusals>,
     /// Whose turn it is among the replicas.
     turn: Arc<AtomicUsize>,
     stopping: Arc<watch::Sender<bool>>,
@@ -95,6 +96,7 @@ impl Directory {
             source,
             issuers: Arc::default(),
             retention,
+            refusals: Arc::default(),
             turn: Arc::default(),
             stopping: Arc::new(watch::Sender::new(false)),
         };

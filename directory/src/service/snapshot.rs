@@ -134,7 +134,20 @@ impl Directory {
 }
 
 fn identity(caller: &Caller, filter: &FeedFilter, values: bool) -> Vec<u8> {
-    format!("{}{filter:?}{values}", caller.tenant_id).into_bytes()
+    let types = filter
+        .types
+        .iter()
+        .map(|resource_type| *resource_type as i64);
+    let types: Vec<_> = types.collect();
+    let of = (
+        &caller.tenant_id,
+        types,
+        &filter.group_ids,
+        &filter.connection_id,
+        values,
+    );
+    // Plain data: it cannot fail, and an empty identity opens nothing.
+    serde_json::to_vec(&of).unwrap_or_default()
 }
 
 fn read_place(place: &str) -> Option<(Position, Stage)> {

@@ -7,16 +7,18 @@
 
 use std::io::{BufRead, Write};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Directory;
 use crate::{
+    cursor::KEY_BYTES,
     domain::history::hex,
     error::{Error, Result},
     storage::{
         settings, tenants,
-        transfer::{Alone, Record, Rows, insert},
+        transfer::{Alone, Record, Rows, check, insert},
     },
 };
 
@@ -29,8 +31,9 @@ const VERSION: u32 = 1;
 /// Longest line, in bytes: the largest resource fits.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// Rows written at once.
+/// Rows written at once, and how many bytes of lines they may have.
 const BATCH: usize = 500;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -99,10 +102,24 @@ impl Directory {
             return Err(Error::NotEmpty);
         }
         let tally = Reader::new(file).run(&alone).await?;
+        check(alone.tx()).await.map_err(not_sound)?;
+        let key = settings::load(alone.tx(), settings::CURSOR_KEY).await?;
+        let key = STANDARD.decode(key.unwrap_or_default());
+        if !key.is_ok_and(|key| key.len() == KEY_BYTES) {
+            return Err(Error::File("its key is none".to_owned()));
+        }
         let epoch = self.source.new_id();
         settings::save(alone.tx(), settings::EPOCH, epoch).await?;
         alone.commit().await?;
         Ok(tally)
+    }
+}
+
+/// What rows that do not fit together are to an operator.
+fn not_sound(error: Error) -> Error {
+    match error {
+        Error::Invalid(_) => Error::File(error.to_string()),
+        other => other,
     }
 }
 
@@ -152,7 +169,7 @@ impl<'a, R: BufRead + Send> Reader<'a, R> {
             return Err(self.wrong(format!("format {theirs}; this muster reads {ours}")));
         }
         self.digest.update(&first);
-        let (mut batch, mut records) = (Vec::with_capacity(BATCH), 0);
+        let (mut batch, mut records, mut bytes) = (Vec::with_capacity(BATCH), 0, 0);
         while let Some(line) = self.line()? {
             if let Ok(End { end }) = serde_json::from_slice(&line) {
                 self.flush(alone, &mut batch).await?;
@@ -163,9 +180,11 @@ impl<'a, R: BufRead + Send> Reader<'a, R> {
             records += 1;
             // Rows of one kind go in together, in the order of the file.
             let follows = batch.last().is_none_or(|last| is_same_kind(last, &record));
-            if !follows || batch.len() == BATCH {
+            if !follows || batch.len() == BATCH || bytes > BATCH_BYTES {
                 self.flush(alone, &mut batch).await?;
+                bytes = 0;
             }
+            bytes += line.len();
             batch.push(record);
         }
         Err(self.wrong("the file ends too early"))

@@ -4,13 +4,13 @@
 //! others". Comparisons with a column that has an index are plain equalities,
 //! so that the database can use it; everything else reads the search document.
 
-use muster_proto::schema::{Attribute, Kind, Reach, Schema};
+use muster_proto::schema::{Attribute, Kind, Reach as Reached, Schema};
 
 use super::{
     Scope,
     dialect::{Dialect, ELEMENT, JsonKind},
     relations::MANAGER,
-    resources::table,
+    resources::{Reach, table},
     sql::Sql,
 };
 use crate::domain::{
@@ -25,11 +25,13 @@ pub(super) fn condition(
     dialect: Dialect,
     filter: &Filter,
     kind: ResourceKind,
+    reach: Reach,
     scope: Scope<'_>,
 ) -> Sql {
     let compiler = Compiler {
         dialect,
         kind,
+        reach,
         scope,
     };
     compiler.condition(filter)
@@ -41,6 +43,7 @@ pub(super) fn member_condition(dialect: Dialect, filter: &Filter, scope: Scope<'
     let compiler = Compiler {
         dialect,
         kind: ResourceKind::Group,
+        reach: Reach::Live,
         scope,
     };
     compiler.in_element(filter, &member_part)
@@ -49,6 +52,7 @@ pub(super) fn member_condition(dialect: Dialect, filter: &Filter, scope: Scope<'
 struct Compiler<'a> {
     dialect: Dialect,
     kind: ResourceKind,
+    reach: Reach,
     scope: Scope<'a>,
 }
 
@@ -169,7 +173,7 @@ impl Compiler<'_> {
         key: Option<(&'static Attribute, String)>,
         condition: &dyn Fn(&Part<'_>) -> Sql,
     ) -> Sql {
-        if attribute.reach == Reach::Relation {
+        if attribute.reach == Reached::Relation {
             return self.related(attribute, condition);
         }
         let part = |sub: &'static Attribute| {
@@ -232,7 +236,7 @@ impl Compiler<'_> {
             ("meta", Some("created")) => Sql::new("r.created_at"),
             ("meta", Some("lastModified")) => Sql::new("r.updated_at"),
             ("meta", Some("version")) => Sql::new("('\"' || r.version || '\"')"),
-            ("meta", Some("resourceType")) => Sql::value(self.kind.schema().name),
+            ("meta", Some("resourceType")) => self.dialect.text(self.kind.schema().name),
             ("meta", _) => Sql::new("r.id"),
             ("manager", Some("displayName")) => self.manager_name(),
             // A reference is there when what it refers to is.
@@ -270,28 +274,34 @@ impl Compiler<'_> {
             return condition;
         };
         if attribute.name == "externalId" && schema.is_none() {
-            return Sql::new(
-                "r.id IN (SELECT e.resource_id FROM external_ids e WHERE e.live \
-                 AND e.connection_id = ? AND e.resource_type = ? AND e.external_id = ?)",
-            )
-            .bind(self.scope.connection_id)
-            .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
-            .bind(key.as_str());
+            return Sql::new("r.id IN (SELECT e.resource_id FROM external_ids e WHERE ")
+                .text(self.while_live("e.live AND "))
+                .text("e.connection_id = ? AND e.resource_type = ? AND e.external_id = ?)")
+                .bind(self.scope.connection_id)
+                .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
+                .bind(key.as_str());
         }
         if attribute.name == "displayName" && schema.is_none() && self.kind == ResourceKind::User {
             // As a subquery, because the database would rather walk all users
             // in the order of the page than sort a few.
-            return Sql::new(
-                "r.id IN (SELECT n.id FROM users n WHERE n.deleted_at IS NULL \
-                 AND n.tenant_id = ? AND n.display_name_key = ?)",
-            )
-            .bind(self.scope.tenant_id)
-            .bind(key.as_str());
+            return Sql::new("r.id IN (SELECT n.id FROM users n WHERE ")
+                .text(self.while_live("n.deleted_at IS NULL AND "))
+                .text("n.tenant_id = ? AND n.display_name_key = ?)")
+                .bind(self.scope.tenant_id)
+                .bind(key.as_str());
         }
-        if leaf.unwrap_or(attribute).reach != Reach::Indexed {
+        if leaf.unwrap_or(attribute).reach != Reached::Indexed {
             return condition;
         }
         all([self.in_index(&index_name(attribute, leaf), key), condition])
+    }
+
+    /// A condition that the deleted do not meet, unless they are wanted.
+    fn while_live(&self, condition: &'static str) -> &'static str {
+        match self.reach {
+            Reach::Live => condition,
+            Reach::Deleted => "",
+        }
     }
 
     fn in_index(&self, name: &str, key: &str) -> Sql {
@@ -330,7 +340,8 @@ impl Compiler<'_> {
                 Operator::Contains => known(place, |p| dialect.contains(p, key)),
                 Operator::StartsWith => known(place, |p| dialect.starts_with(p, key)),
                 Operator::EndsWith => known(place, |p| dialect.ends_with(p, key)),
-                _ => ordered(place, operator, Sql::value(key.as_str())),
+                // Bytes decide, whatever the value's own collation.
+                _ => ordered(place, operator, dialect.text(key)),
             },
             Literal::Boolean(value) => ordered(place, operator, Sql::value(*value)),
             Literal::Integer(value) | Literal::Instant(value) => {
@@ -452,7 +463,7 @@ fn indexed_key(
     literal: &Literal,
 ) -> Option<(&'static Attribute, String)> {
     match (operator, literal) {
-        (Operator::Equal, Literal::Text { key, .. }) if sub.reach == Reach::Indexed => {
+        (Operator::Equal, Literal::Text { key, .. }) if sub.reach == Reached::Indexed => {
             Some((sub, key.clone()))
         }
         _ => None,

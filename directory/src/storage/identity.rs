@@ -2,10 +2,12 @@
 //! tenants and the same epoch, but what was acknowledged after it was made is
 //! gone, and revisions that were handed out would be handed out again.
 //!
-//! PostgreSQL tells by itself: a restored cluster has another system identifier
-//! or another timeline, a restored dump another database. A promoted replica has
-//! another timeline too, and may lack what its primary had acknowledged. SQLite
-//! is a file that knows nothing: how far it had come is noted beside it.
+//! PostgreSQL tells part of it by itself: a cluster made anew has another system
+//! identifier, one recovered to a point in time and a promoted replica another
+//! timeline, a dump restored into a new database another database. A copy of the
+//! whole data directory put back has none of these; whoever does that must say
+//! so. SQLite is a file that knows nothing: how far it had come is noted beside
+//! it.
 
 use std::{fs, path::PathBuf};
 
@@ -107,8 +109,7 @@ impl Store {
                 .unwrap_or_default(),
             revisions: revisions(&tx).await?,
         };
-        let noted = self.read_note();
-        if noted.is_some_and(|noted| noted == note) {
+        if self.read_note().is_some_and(|noted| noted == note) {
             return Ok(());
         }
         if let Err(error) = self.write_note(&note) {
@@ -132,7 +133,7 @@ impl Store {
     fn write_note(&self, note: &Note) -> std::io::Result<()> {
         let path = self.note_path();
         let mut new = path.clone().into_os_string();
-        new.push(".new");
+        new.push(format!(".{}", std::process::id()));
         fs::write(&new, serde_json::to_vec(note)?)?;
         fs::rename(new, path)
     }

@@ -76,6 +76,12 @@ enum Handle {
     Pool(DatabaseConnection),
 }
 
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tx")
+    }
+}
+
 impl Tx {
     fn connection(&self) -> DatabaseExecutor<'_> {
         match &self.handle {

@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -40,7 +40,8 @@ pub struct Replica {
 #[derive(Debug, Default)]
 struct State {
     answers: AtomicBool,
-    is_fresh: AtomicBool,
+    /// Until when what it says is recent enough.
+    fresh_until: Mutex<Option<Instant>>,
 }
 
 impl Replica {
@@ -67,7 +68,9 @@ impl Replica {
 
     /// Whether its answers are at most two seconds old.
     pub fn is_fresh(&self) -> bool {
-        self.state.is_fresh.load(Ordering::Relaxed)
+        let until = self.state.fresh_until.lock();
+        let until = *until.unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// A view of the replica at one moment.
@@ -88,18 +91,17 @@ impl Replica {
 
     async fn look(&self, written: &VecDeque<(Instant, Lsn)>) {
         let replayed = lsn(&self.pool, "pg_last_wal_replay_lsn()").await;
-        let oldest = Instant::now().checked_sub(STALENESS.saturating_sub(INTERVAL));
-        let recent = |at: Instant| oldest.is_none_or(|oldest| at >= oldest);
+        // It has all that was written when we looked at the newest of these.
         let has = |replayed: Lsn| {
-            written
-                .iter()
-                .any(|(at, lsn)| recent(*at) && *lsn <= replayed)
+            let seen = written.iter().filter(|(_, lsn)| *lsn <= replayed);
+            seen.map(|(at, _)| *at + STALENESS).max()
         };
-        let is_fresh = replayed.is_some_and(has);
+        let until = replayed.and_then(has);
         self.state
             .answers
             .store(replayed.is_some(), Ordering::Relaxed);
-        self.state.is_fresh.store(is_fresh, Ordering::Relaxed);
+        let kept = self.state.fresh_until.lock();
+        *kept.unwrap_or_else(PoisonError::into_inner) = until;
     }
 }
 
@@ -120,9 +122,8 @@ impl Store {
             while written.len() > 1 && written[0].0 + STALENESS < now {
                 written.pop_front();
             }
-            for replica in self.replicas.iter() {
-                replica.look(&written).await;
-            }
+            let looks = self.replicas.iter().map(|replica| replica.look(&written));
+            futures_util::future::join_all(looks).await;
         }
     }
 }

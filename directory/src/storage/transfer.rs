@@ -4,8 +4,9 @@
 //! anew, by the rules of the build that reads them.
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    TransactionTrait as _,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use super::{
         memberships, settings, tenants, users,
     },
     history, resources,
+    sql::Sql,
 };
 use crate::{
     domain::{Resource, resource::ResourceKind, search::object_from_json},
@@ -391,9 +393,10 @@ struct Many {
 impl Many {
     async fn add(&mut self, tx: &Tx, row: Record) -> Result<()> {
         match row {
-            Record::Setting(SettingRow(row)) => {
+            Record::Setting(SettingRow(row)) if row.name == super::settings::CURSOR_KEY => {
                 super::settings::save(tx, &row.name, row.value).await?;
             }
+            Record::Setting(_) => return Err(Error::invalid("setting", "is none that is carried")),
             Record::Head(row) => {
                 let HeadRow {
                     tenant_id,
@@ -401,6 +404,10 @@ impl Many {
                     audit_sequence,
                     audit_hash,
                 } = row;
+                let numbers = 0..=i64::MAX / 2;
+                if !numbers.contains(&revision) || !numbers.contains(&audit_sequence) {
+                    return Err(Error::invalid("head", "has numbers out of range"));
+                }
                 history::begin_at(tx, &tenant_id, revision, audit_sequence, audit_hash).await?;
             }
             Record::Tenant(TenantRow(row)) => self.tenants.push(row.into_active_model()),
@@ -452,16 +459,72 @@ impl Many {
     }
 }
 
+/// What rows must not say, with a query that finds those that do.
+const LIES: [(&str, &str); 6] = [
+    (
+        "a tenant has no head",
+        "SELECT COUNT(*) AS found FROM tenants t \
+         WHERE NOT EXISTS (SELECT 1 FROM directory_heads h WHERE h.tenant_id = t.id)",
+    ),
+    (
+        "a credential is of another tenant than its connection",
+        "SELECT COUNT(*) AS found FROM credentials c \
+         JOIN connections o ON o.id = c.connection_id WHERE o.tenant_id <> c.tenant_id",
+    ),
+    (
+        "an external id names no resource of its connection's tenant",
+        "SELECT COUNT(*) AS found FROM external_ids e \
+         JOIN connections o ON o.id = e.connection_id \
+         LEFT JOIN users u ON u.id = e.resource_id AND u.tenant_id = o.tenant_id \
+         LEFT JOIN groups g ON g.id = e.resource_id AND g.tenant_id = o.tenant_id \
+         WHERE u.id IS NULL AND g.id IS NULL",
+    ),
+    (
+        "a member is none of its group's tenant",
+        "SELECT COUNT(*) AS found FROM memberships m JOIN groups g ON g.id = m.group_id \
+         LEFT JOIN users mu ON mu.id = m.member_id AND mu.tenant_id = g.tenant_id \
+         LEFT JOIN groups mg ON mg.id = m.member_id AND mg.tenant_id = g.tenant_id \
+         WHERE mu.id IS NULL AND mg.id IS NULL",
+    ),
+    (
+        "a version is out of range",
+        "SELECT (SELECT COUNT(*) FROM users WHERE version < 1 OR version > 4611686018427387904) \
+         + (SELECT COUNT(*) FROM groups WHERE version < 1 OR version > 4611686018427387904) \
+         AS found",
+    ),
+    (
+        "the audit does not end where its head says",
+        "SELECT COUNT(*) AS found FROM directory_heads h \
+         LEFT JOIN audit_entries a ON a.tenant_id = h.tenant_id \
+         AND a.sequence = h.audit_sequence \
+         WHERE h.audit_sequence > 0 AND (a.hash IS NULL OR a.hash <> h.audit_hash)",
+    ),
+];
+
+/// Whether rows that came from elsewhere fit together.
+///
+/// # Errors
+/// [`Error::Invalid`] with what does not.
+pub async fn check(tx: &Tx) -> Result<()> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        found: i64,
+    }
+    let connection = &tx.connection();
+    for (what, query) in LIES {
+        let statement = Sql::new(query).statement(connection.get_database_backend());
+        let row = Row::find_by_statement(statement).one(connection).await?;
+        if row.is_none_or(|row| row.found > 0) {
+            return Err(Error::invalid("file", what));
+        }
+    }
+    Ok(())
+}
+
 /// A transaction that has the store to itself.
 #[derive(Debug)]
 pub struct Alone {
     tx: Tx,
-}
-
-impl std::fmt::Debug for Tx {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tx")
-    }
 }
 
 impl Alone {

@@ -197,7 +197,7 @@ pub async fn list(
         wants,
     };
     let wanted = match filter {
-        Some(filter) => Sql::new(" AND ").then(condition(tx.dialect(), filter, kind, scope)),
+        Some(filter) => Sql::new(" AND ").then(condition(tx.dialect(), filter, kind, reach, scope)),
         None => Sql::default(),
     };
     if page.count_only {
@@ -458,7 +458,7 @@ pub(crate) async fn plan(
     struct Step {
         detail: String,
     }
-    let condition = condition(tx.dialect(), filter, kind, scope);
+    let condition = condition(tx.dialect(), filter, kind, Reach::Live, scope);
     let rest = Sql::new(" AND ")
         .then(condition)
         .text(" ORDER BY r.id LIMIT 101");
