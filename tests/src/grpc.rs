@@ -88,6 +88,17 @@ impl Grpc {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
+    /// Changes and snapshots.
+    pub fn changes(&self) -> ChangeServiceClient<Authorized> {
+        ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Calls for which there is no generated client.
+    pub fn raw(&self) -> tonic::client::Grpc<Authorized> {
+        let channel = InterceptedService::new(self.channel.clone(), self.bearer.clone());
+        tonic::client::Grpc::new(channel)
+    }
+
     /// Connections.
     pub fn provisioning(&self) -> ProvisioningServiceClient<Authorized> {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())

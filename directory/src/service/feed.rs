@@ -164,11 +164,11 @@ struct Reader {
 
 impl Reader {
     async fn run(self) {
-        let bell = self.store.bell().listen(&self.tenant_id);
+        let mut bell = self.store.bell().listen(&self.tenant_id);
         let mut looked = Instant::now();
         loop {
             // Without a ring nothing is the matter; the look is the matter.
-            let _ = tokio::time::timeout(POLL, bell.notified()).await;
+            let _ = tokio::time::timeout(POLL, bell.changed()).await;
             let Some(shared) = self.shared.upgrade() else {
                 break;
             };
@@ -180,7 +180,6 @@ impl Reader {
                 tracing::debug!(%error, "the feed's reader looks again");
             }
         }
-        self.store.bell().forget(&self.tenant_id, &bell);
     }
 
     async fn look(&self, shared: &Shared) -> Result<()> {

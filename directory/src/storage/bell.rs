@@ -5,11 +5,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use sea_orm::sqlx::postgres::PgListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::{Store, dialect::Dialect};
 
@@ -18,30 +18,30 @@ pub(super) const CHANNEL: &str = "muster_changes";
 
 /// Rings for those who wait for a tenant's history.
 #[derive(Debug, Clone, Default)]
-pub struct Bell(Arc<Mutex<HashMap<String, Arc<Notify>>>>);
+pub struct Bell(Arc<Mutex<Listeners>>);
+
+/// By tenant; each listener has ears of his own.
+type Listeners = HashMap<String, watch::Sender<()>>;
 
 impl Bell {
-    /// What is notified when the tenant's history has grown.
-    pub fn listen(&self, tenant_id: &str) -> Arc<Notify> {
-        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tenants.entry(tenant_id.to_owned()).or_default())
-    }
-
-    /// Forgets a tenant if nobody listens to him but whoever asks for it.
-    pub fn forget(&self, tenant_id: &str, bell: &Arc<Notify>) {
-        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One is the table's, one the asker's.
-        if Arc::strong_count(bell) <= 2 {
-            tenants.remove(tenant_id);
-        }
+    /// What changes when the tenant's history has grown.
+    pub fn listen(&self, tenant_id: &str) -> watch::Receiver<()> {
+        let mut tenants = self.lock();
+        // Who went away leaves his tenant behind.
+        tenants.retain(|_, tenant| tenant.receiver_count() > 0);
+        let tenant = tenants.entry(tenant_id.to_owned());
+        tenant.or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
     /// The tenant's history has grown.
     pub fn ring(&self, tenant_id: &str) {
-        let tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(notify) = tenants.get(tenant_id) {
-            notify.notify_one();
+        if let Some(tenant) = self.lock().get(tenant_id) {
+            tenant.send_replace(());
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listeners> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,5 +65,37 @@ impl Store {
             self.bell.ring(notification.payload());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listener_hears_every_ring() {
+        let bell = Bell::default();
+        let (mut first, mut second) = (bell.listen("a"), bell.listen("a"));
+        let other = bell.listen("b");
+        bell.ring("a");
+        for listener in [&mut first, &mut second] {
+            assert_eq!(listener.has_changed().ok(), Some(true));
+            listener.borrow_and_update();
+        }
+        assert_eq!(other.has_changed().ok(), Some(false));
+        // The end of one takes nothing from another.
+        drop(first);
+        let third = bell.listen("b");
+        bell.ring("a");
+        assert_eq!(second.has_changed().ok(), Some(true));
+        assert_eq!(third.has_changed().ok(), Some(false));
+    }
+
+    #[test]
+    fn tenants_to_whom_nobody_listens_are_forgotten() {
+        let bell = Bell::default();
+        drop(bell.listen("a"));
+        let _listener = bell.listen("b");
+        assert_eq!(bell.lock().len(), 1);
     }
 }
