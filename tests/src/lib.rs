@@ -8,6 +8,7 @@
 //! * [`server`]: a server process on its own folder, gone when dropped.
 //! * [`engine`]: on which kind of database it runs.
 //! * [`postgres`]: a private PostgreSQL, which tests may stop and pause.
+//! * [`disk`]: disks that are full.
 //! * [`guard`]: cleans up behind a test process.
 //! * [`cli`]: the admin commands, answers as JSON.
 //! * [`tenant`]: a fresh tenant with a connection and a token.
@@ -32,6 +33,7 @@
 pub mod binary;
 pub mod cache;
 pub mod cli;
+pub mod disk;
 pub mod engine;
 pub mod feed;
 pub mod fixture;

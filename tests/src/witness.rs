@@ -50,7 +50,13 @@ impl Witness {
     /// A new tenant of this server.
     #[track_caller]
     pub fn new(server: &Server) -> Self {
-        let tenant = Tenant::create(server);
+        Self::of(server, &Tenant::create(server))
+    }
+
+    /// This tenant.
+    #[track_caller]
+    pub fn of(server: &Server, tenant: &Tenant) -> Self {
+        let tenant = tenant.clone();
         let scopes = ["--scopes", "audit.read,changes.read"];
         let (_, observer) = tenant.credential(server, "entra", &scopes);
         Self { tenant, observer }

@@ -2,6 +2,7 @@
 
 use muster_tests::{
     raw::{self, RawConnection},
+    runtime::at_once,
     scim::{Scim, USER},
     server::Server,
     tenant::Tenant,
@@ -38,6 +39,46 @@ fn a_second_bootstrap_prints_no_secret_and_keeps_the_first() {
     assert_eq!(printed(&server, "Secret Token:"), None);
     let scim = Scim::new(server.scim_url(), token);
     let _ = scim.get("/Users").status(200);
+}
+
+#[test]
+fn of_five_first_starts_at_once_one_makes_the_tenant() {
+    let launch = super::launch().arg("--bootstrap");
+    let servers = at_once(vec![launch; 5], |launch| launch.start());
+    let tokens: Vec<_> = servers
+        .iter()
+        .filter_map(|server| printed(server, "Secret Token:"))
+        .collect();
+    let [token] = &tokens[..] else {
+        panic!("not one of five: {}", tokens.len());
+    };
+    let tenants = servers[0].admin().json(&["tenant", "list"]);
+    assert_eq!(tenants.as_array().map(Vec::len), Some(1), "{tenants}");
+    let status = servers[0].admin().json(&["migrate", "status"]);
+    assert!(!status.to_string().contains("false"), "{status}");
+    for (number, server) in servers.iter().enumerate() {
+        Scim::new(server.scim_url(), token).user(&format!("user-{number}"));
+    }
+    let scim = Scim::new(servers[4].scim_url(), token);
+    assert_eq!(scim.get("/Users").status(200).total(), 5);
+}
+
+#[test]
+fn five_first_commands_at_once_all_have_their_effect() {
+    let admin = super::launch().admin();
+    let names = ["a", "b", "c", "d", "e"];
+    at_once(names.to_vec(), |name| {
+        admin.json(&["tenant", "create", "--name", name])
+    });
+    let tenants = admin.json(&["tenant", "list"]);
+    let mut made: Vec<_> = tenants
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|tenant| tenant["name"].as_str())
+        .collect();
+    made.sort_unstable();
+    assert_eq!(made, names);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use muster_migrations::Migrator;
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, TransactionTrait as _};
 use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 
-use super::{Store, lanes::ADMINISTRATION};
+use super::{Store, dialect::words, lanes::ADMINISTRATION};
 use crate::error::{Error, Result};
 
 /// Whether a migration of the schema has been applied.
@@ -23,8 +23,8 @@ impl Store {
     /// it one after the other; all of it happens, or nothing.
     ///
     /// # Errors
-    /// [`Error::Unusable`] when the database is newer than this build;
-    /// [`Error::Unavailable`], [`Error::Contention`].
+    /// [`Error::Unusable`] when the database is newer than this build, or
+    /// refuses; [`Error::Unavailable`], [`Error::Contention`].
     pub async fn migrate(&self) -> Result<()> {
         self.refuse_newer().await?;
         if self.migrations().await?.iter().all(|status| status.applied) {
@@ -32,7 +32,8 @@ impl Store {
             return Ok(());
         }
         let transaction = self.begin_migration().await?;
-        Migrator::up(&transaction, None).await?;
+        let migrated = Migrator::up(&transaction, None).await;
+        migrated.map_err(refusal)?;
         Ok(transaction.commit().await?)
     }
 
@@ -93,5 +94,15 @@ impl Store {
                  which this one does not know; run the newer one"
             ))),
         }
+    }
+}
+
+/// What the next try would meet again is for the operator, in the database's
+/// words: a right that is missing, above all.
+fn refusal(error: DbErr) -> Error {
+    let words = words(&error);
+    match Error::from(error) {
+        Error::Internal(_) => Error::Unusable(words),
+        passing => passing,
     }
 }

@@ -278,6 +278,11 @@ pub(super) fn fault(error: &DbErr) -> Fault {
     }
 }
 
+/// A driver's error for the operator.
+pub(super) fn words(error: &DbErr) -> String {
+    driver_error(error).map_or_else(|| error.to_string(), postgres::words)
+}
+
 fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))

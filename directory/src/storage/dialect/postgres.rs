@@ -88,7 +88,7 @@ pub(in crate::storage) async fn inspect(url: &str, primary: bool) -> Result<(), 
     let connecting = tokio::time::timeout(PATIENCE * 2, options.connect());
     let mut connection = match connecting.await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Err(format!("{place}: {}", plain(&error))),
+        Ok(Err(error)) => return Err(format!("{place}: {}", words(&error))),
         Err(_) => return Err(format!("{place}: no answer")),
     };
     let query = "SELECT current_setting('server_version_num')::int, \
@@ -98,14 +98,14 @@ pub(in crate::storage) async fn inspect(url: &str, primary: bool) -> Result<(), 
         sqlx::query_as(query)
             .fetch_one(&mut connection)
             .await
-            .map_err(|error| format!("{place}: {}", plain(&error)))?;
+            .map_err(|error| format!("{place}: {}", words(&error)))?;
     // The answer is here; how the connection ends tells nothing more.
     let _ = connection.close().await;
     unfit(facts, primary).map_or(Ok(()), |why| Err(format!("{place}: {why}")))
 }
 
-/// What the server said, without where in its source it said so.
-fn plain(error: &sqlx::Error) -> String {
+/// What the server said, without the line of its sources that the driver adds.
+pub(in crate::storage) fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         error => error.to_string(),

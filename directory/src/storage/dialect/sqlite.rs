@@ -9,6 +9,7 @@ use std::{
 };
 
 use sea_orm::{ConnectOptions, SqliteTransactionMode, TransactionOptions, sqlx};
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::{Fault, JsonKind, Purpose};
 use crate::storage::sql::Sql;
@@ -41,11 +42,23 @@ pub(super) fn options(url: &str, purpose: Purpose) -> ConnectOptions {
         .acquire_timeout(PATIENCE)
         .sqlx_logging(false)
         .test_before_acquire(false);
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.before_acquire(|connection, _| Box::pin(async { Ok(is_at_rest(connection)) }))
+    });
     options.map_sqlx_sqlite_opts(move |sqlite| match purpose {
         Purpose::Write => durable(sqlite).create_if_missing(true),
         Purpose::Read | Purpose::Watch => durable(sqlite).pragma("query_only", "ON"),
     });
     options
+}
+
+/// Whether a connection is in no transaction by the driver's count. A full disk
+/// makes SQLite end a transaction by itself; it then refuses to roll it back, and
+/// the driver goes on counting it. What such a connection "commits" is a
+/// savepoint inside of something that nobody ends: gone with the process, and
+/// acknowledged. It is closed instead.
+fn is_at_rest(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 /// WAL lets readers go on beside the writer; FULL makes a commit survive the
