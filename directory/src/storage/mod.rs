@@ -245,7 +245,13 @@ async fn check(dialect: Dialect, url: &str) -> Result<()> {
 }
 
 async fn begin(pool: &DatabaseConnection, dialect: Dialect) -> Result<Tx> {
-    let transaction = Arc::new(pool.begin().await?);
+    // Whoever is no longer waited for between BEGIN and its answer would leave a
+    // connection inside a transaction that sqlx does not know of, and everybody
+    // who reads there later would see that moment. So this is waited for by
+    // somebody who does not go away; what nobody takes is rolled back.
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await }).await;
+    let transaction = Arc::new(begun.map_err(|e| Error::Internal(e.into()))??);
     Ok(Tx {
         handle: Handle::Transaction(transaction),
         dialect,
