@@ -27,7 +27,7 @@ const PERSONAL_DATA: &str = "users.read.pii";
 
 /// Changes of one answer of `ListChanges` when the caller does not say, and at
 /// most.
-const LIST_SIZE: (i32, i32) = (1_000, 10_000);
+const LIST_SIZE: (usize, usize) = (1_000, 10_000);
 
 /// How long `ListChanges` may wait.
 const WAIT: Duration = Duration::from_secs(25);
@@ -115,49 +115,59 @@ impl Changes {
             Some(after) => Start::After(wanted::position(&self.0, caller, after)?),
             None => Start::Oldest,
         };
-        let most = match request.max_changes {
-            count if count < 0 => {
-                return Err(Error::invalid("max_changes", "must not be negative"));
-            }
-            0 => LIST_SIZE.0,
-            count => count.min(LIST_SIZE.1),
+        let most = match usize::try_from(request.max_changes) {
+            Err(_) => return Err(Error::invalid("max_changes", "must not be negative")),
+            Ok(0) => LIST_SIZE.0,
+            Ok(count) => count.min(LIST_SIZE.1),
         };
         let wait = wanted::duration("wait", request.wait)?.unwrap_or_default();
         let last_moment = deadline - MARGIN;
         let end = (Instant::now() + wait.min(WAIT)).min(last_moment);
         let mut feed = self.0.feed(caller, start, filter).await?;
-        let mut found = Vec::new();
-        let mut count = 0;
-        let caught_up = loop {
-            match feed.read().await? {
-                Some(step) => {
-                    count += step
-                        .transactions
-                        .iter()
-                        .map(|t| t.changes.len())
-                        .sum::<usize>();
-                    found.extend(step.transactions);
-                    // A transaction is not cut: nobody could resume inside it.
-                    let whole = !feed.is_inside_transaction();
-                    let enough = i32::try_from(count).is_ok_and(|count| count >= most);
-                    // A filter may let nothing through for long.
-                    if whole && (enough || Instant::now() >= last_moment) {
-                        break feed.is_caught_up();
-                    }
-                }
-                None if !found.is_empty() => break true,
-                None => match tokio::time::timeout_at(end, feed.news()).await {
-                    Ok(()) => {}
-                    Err(_) => break true,
-                },
-            }
-        };
+        let (found, caught_up) = self
+            .gather(caller, &mut feed, most, (end, last_moment))
+            .await?;
         let encoder = Encoder::new(&self.0, caller, values);
         Ok(v1::ListChangesResponse {
             batches: encoder.batches(&found).await?,
             through: Some(encode::revision(&self.0, caller, &feed.through())),
             caught_up,
         })
+    }
+
+    /// As many changes as are wanted, or the first that come until `end`; also
+    /// whether that was all.
+    async fn gather(
+        &self,
+        caller: &Caller,
+        feed: &mut Feed,
+        most: usize,
+        (end, last_moment): (Instant, Instant),
+    ) -> Result<(Vec<Arc<Transaction>>, bool)> {
+        let mut stopping = self.0.stopping();
+        let mut found = Vec::new();
+        let mut count = 0;
+        loop {
+            match feed.read(most - count).await? {
+                Some(step) => {
+                    let changes = step.transactions.iter().map(|t| t.changes.len());
+                    count = most.min(count + changes.sum::<usize>());
+                    found.extend(step.transactions);
+                    // A filter may let nothing through for long.
+                    let enough = count == most || Instant::now() >= last_moment;
+                    // A transaction is not cut: nobody could resume inside it.
+                    if enough && !feed.is_inside_transaction() {
+                        return Ok((found, feed.is_caught_up()));
+                    }
+                }
+                None if !found.is_empty() => return Ok((found, true)),
+                None => tokio::select! {
+                    () = feed.news() => self.0.still_trusts(caller).await?,
+                    () = tokio::time::sleep_until(end) => return Ok((found, true)),
+                    () = stopped(&mut stopping) => return Err(Error::Draining),
+                },
+            }
+        }
     }
 
     async fn watch(

@@ -402,7 +402,7 @@ impl Feed {
             if bounds.latest.revision > self.resume {
                 let step = match self.shared.after(self.place) {
                     Some(kept) if !kept.is_empty() => self.advance(kept),
-                    _ => match self.read().await? {
+                    _ => match self.read(usize::MAX).await? {
                         Some(step) => step,
                         None => continue,
                     },
@@ -414,12 +414,12 @@ impl Feed {
         }
     }
 
-    /// What the database has behind the consumer's place; `None` when there is
-    /// nothing.
+    /// What the database has behind the consumer's place, no more transactions
+    /// than it takes to have `most` changes; `None` when there is nothing.
     ///
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::EpochMismatch`].
-    pub async fn read(&mut self) -> Result<Option<Step>> {
+    pub async fn read(&mut self, most: usize) -> Result<Option<Step>> {
         let tx = self.directory.store.snapshot().await?;
         let bounds = history::bounds(&tx, &self.tenant_id).await?;
         let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
@@ -431,7 +431,8 @@ impl Feed {
         }
         let through = bounds.latest.revision;
         self.latest = through;
-        let found = changes_after(&tx, &self.tenant_id, self.place, through, PART).await?;
+        let mut found = changes_after(&tx, &self.tenant_id, self.place, through, PART).await?;
+        self.cut(&mut found, most);
         if found.is_empty() {
             let moved = self.resume < through;
             self.settle(through);
@@ -443,6 +444,23 @@ impl Feed {
         Ok(Some(
             self.advance(found.into_iter().map(Arc::new).collect()),
         ))
+    }
+
+    /// Leaves what is not to be taken yet.
+    fn cut(&self, found: &mut Vec<Transaction>, most: usize) {
+        // Whatever fits into a part comes whole.
+        if found.len() > 1 && found.last().is_some_and(|last| !last.is_complete) {
+            found.pop();
+        }
+        let mut count = 0;
+        let enough = found.iter().position(|transaction| {
+            let passing = |change: &&Change| self.filter.lets_through(change);
+            count += transaction.changes.iter().filter(passing).count();
+            count >= most
+        });
+        if let Some(last) = enough {
+            found.truncate(last + 1);
+        }
     }
 
     fn settle(&mut self, revision: i64) {
