@@ -2,8 +2,9 @@
 //! and the pages of a snapshot.
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _},
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::{Expr, ExprTrait as _, Func},
 };
 
 use super::{
@@ -237,7 +238,7 @@ pub async fn audit(
         query = query.filter(Column::Method.eq(&wanted.method));
     }
     if !wanted.actor_id.is_empty() {
-        query = query.filter(Column::Actor.like(actor_pattern(&wanted.actor_id)));
+        query = query.filter(is_by(&wanted.actor_id)?);
     }
     if let Some(since) = wanted.since {
         query = query.filter(Column::RecordedAt.gte(since));
@@ -259,15 +260,37 @@ pub async fn audit(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The recorded actor with this id: its JSON begins with kind and id, and an id
-/// has no character that means something in a pattern, or it is nobody's.
-fn actor_pattern(id: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    match id {
-        "operator" => "{\"kind\":\"operator\"%".to_owned(),
-        id if id.chars().all(plain) => format!("{{\"kind\":\"%\",\"%\":\"{id}\"%"),
-        _ => "nobody".to_owned(),
+/// Whether an entry's actor has this id. Compared as recorded, whole and with
+/// case: `LIKE` means something else to each database.
+fn is_by(id: &str) -> Result<Condition> {
+    use audit_entries::Column;
+    let connection = Actor::Connection {
+        connection_id: id.to_owned(),
+        credential_id: String::new(),
+    };
+    let connection = spell(&connection)?;
+    // Up to the credential, whichever it is.
+    let prefix = connection.trim_end_matches("\"}");
+    let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
+    let start = Func::cust("substr").args([
+        Expr::col(Column::Actor),
+        Expr::value(1),
+        Expr::value(length),
+    ]);
+    let job = Actor::Job {
+        name: id.to_owned(),
+    };
+    let mut condition = Condition::any()
+        .add(Expr::expr(start).eq(prefix))
+        .add(Column::Actor.eq(spell(&job)?));
+    if id == "operator" {
+        condition = condition.add(Column::Actor.eq(spell(&Actor::Operator)?));
     }
+    Ok(condition)
+}
+
+fn spell(actor: &Actor) -> Result<String> {
+    serde_json::to_string(actor).map_err(|e| Error::Internal(e.into()))
 }
 
 /// Audit entries behind a sequence, in order.
