@@ -3,18 +3,19 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use muster_proto::v1::{self, change_service_server::ChangeService};
+use prost::Message as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::{Request, Response, Status};
 
 use super::{
     caller, encode,
     status::status,
-    stream::{Outgoing, Sender, deadline, interrupted},
+    stream::{Outgoing, Sender, deadline, interrupted, stopped},
     wanted,
 };
 use crate::{
     auth::Caller,
-    domain::resource::ResourceKind,
+    domain::{history::Position, resource::ResourceKind},
     error::{Error, Result},
     service::{
         Directory, Feed, FeedFilter, Snapshot, SnapshotPage, Start, Step, Transaction,
@@ -28,6 +29,9 @@ const PERSONAL_DATA: &str = "users.read.pii";
 /// Changes of one answer of `ListChanges` when the caller does not say, and at
 /// most.
 const LIST_SIZE: (usize, usize) = (1_000, 10_000);
+
+/// Changes of one answer with values, which may be large.
+const VALUES: usize = 500;
 
 /// How long `ListChanges` may wait.
 const WAIT: Duration = Duration::from_secs(25);
@@ -120,18 +124,27 @@ impl Changes {
             Ok(0) => LIST_SIZE.0,
             Ok(count) => count.min(LIST_SIZE.1),
         };
+        let most = if values { most.min(VALUES) } else { most };
         let wait = wanted::duration("wait", request.wait)?.unwrap_or_default();
         let last_moment = deadline - MARGIN;
         let end = (Instant::now() + wait.min(WAIT)).min(last_moment);
         let mut feed = self.0.feed(caller, start, filter).await?;
+        let from = feed.through();
         let (found, caught_up) = self
             .gather(caller, &mut feed, most, (end, last_moment))
             .await?;
         let encoder = Encoder::new(&self.0, caller, values);
+        let (answer, is_all) = encoder.answer(&found, from).await?;
+        // What does not fit is asked for again.
+        let through = if is_all {
+            feed.through()
+        } else {
+            answer.through
+        };
         Ok(v1::ListChangesResponse {
-            batches: encoder.batches(&found).await?,
-            through: Some(encode::revision(&self.0, caller, &feed.through())),
-            caught_up,
+            batches: answer.batches,
+            through: Some(encode::revision(&self.0, caller, &through)),
+            caught_up: caught_up && is_all,
         })
     }
 
@@ -271,7 +284,17 @@ impl Watch {
                 () = sender.closed() => return Ok(()),
                 error = &mut interruption => return Err(error),
                 _ = beats.tick() => sender.send(self.checkpoint(&feed)).await?,
-                step = feed.next() => self.send(step?, &encoder, sender).await?,
+                ready = feed.ready() => {
+                    ready?;
+                    // A beat that is due waits for it: given up, it would begin anew.
+                    let step = tokio::select! {
+                        error = &mut interruption => return Err(error),
+                        step = feed.take() => step?,
+                    };
+                    if let Some(step) = step {
+                        self.send(step, &encoder, sender).await?;
+                    }
+                }
             }
         }
     }
@@ -282,20 +305,21 @@ impl Watch {
         encoder: &Encoder<'_>,
         sender: &Sender<v1::WatchChangesResponse>,
     ) -> Result<()> {
-        if step.transactions.is_empty() {
-            // The next checkpoint tells how far it is.
-            return Ok(());
+        // Without any, the next checkpoint tells how far it is.
+        let mut parts = encoder.parts(&step.transactions, step.from).await?;
+        if let Some(last) = parts.last_mut() {
+            last.through = step.through;
         }
-        let message = v1::WatchChangesResponse {
-            batches: encoder.batches(&step.transactions).await?,
-            through: Some(encode::revision(
-                &self.directory,
-                &self.caller,
-                &step.through,
-            )),
-            checkpoint: None,
-        };
-        sender.send(message).await
+        for part in parts {
+            let through = encode::revision(&self.directory, &self.caller, &part.through);
+            let message = v1::WatchChangesResponse {
+                batches: part.batches,
+                through: Some(through),
+                checkpoint: None,
+            };
+            sender.send(message).await?;
+        }
+        Ok(())
     }
 
     fn checkpoint(&self, feed: &Feed) -> v1::WatchChangesResponse {
@@ -339,6 +363,19 @@ async fn send_pages(
     Ok(())
 }
 
+/// How long a message may grow before another one begins, in bytes. Receivers
+/// take 4 MiB unless told otherwise.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Transactions that are made into messages at once.
+const ENCODED_AT_ONCE: usize = 50;
+
+/// What fits a message, and where its receiver may resume.
+struct Part {
+    batches: Vec<v1::ChangeBatch>,
+    through: Position,
+}
+
 /// Makes messages of changes.
 struct Encoder<'a> {
     directory: &'a Directory,
@@ -353,6 +390,58 @@ impl<'a> Encoder<'a> {
             caller,
             values,
         }
+    }
+
+    /// Transactions in messages that their receiver can take. `from` is where he
+    /// may resume before the first one is complete.
+    async fn parts(&self, found: &[Arc<Transaction>], from: Position) -> Result<Vec<Part>> {
+        let mut parts: Vec<Part> = Vec::new();
+        let (mut bytes, mut through) = (0, from);
+        for transactions in found.chunks(ENCODED_AT_ONCE) {
+            let batches = self.batches(transactions).await?;
+            for (transaction, batch) in transactions.iter().zip(batches) {
+                bytes += batch.encoded_len();
+                if transaction.is_complete {
+                    through.revision = transaction.revision;
+                }
+                match parts.last_mut() {
+                    Some(part) if bytes <= MESSAGE_BYTES => {
+                        part.batches.push(batch);
+                        part.through = through.clone();
+                    }
+                    _ => {
+                        bytes = batch.encoded_len();
+                        parts.push(Part {
+                            batches: vec![batch],
+                            through: through.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// As much as one answer takes, to the end of a transaction; whether it is
+    /// all.
+    async fn answer(&self, found: &[Arc<Transaction>], from: Position) -> Result<(Part, bool)> {
+        let mut answer = Part {
+            batches: Vec::new(),
+            through: from.clone(),
+        };
+        let mut parts = self.parts(found, from).await?.into_iter().peekable();
+        for part in parts.by_ref() {
+            answer.batches.extend(part.batches);
+            answer.through = part.through;
+            if answer
+                .batches
+                .last()
+                .is_some_and(|batch| batch.transaction_complete)
+            {
+                break;
+            }
+        }
+        Ok((answer, parts.peek().is_none()))
     }
 
     async fn batches(&self, transactions: &[Arc<Transaction>]) -> Result<Vec<v1::ChangeBatch>> {

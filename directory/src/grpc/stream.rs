@@ -127,7 +127,7 @@ pub(super) async fn interrupted(
 }
 
 /// Waits until the server stops.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // The directory that says so outlives its streams.
     let _ = stopping.wait_for(|stops| *stops).await.is_ok();
 }

@@ -33,6 +33,12 @@ use crate::{
 /// How often the head is looked at when no bell rings.
 const POLL: Duration = Duration::from_millis(250);
 
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After this long without a look nobody counts as caught up.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// The shortest time between two looks, per consumer: waking all of them costs,
 /// and what comes meanwhile goes in one message.
 const PAUSE_PER_CONSUMER: Duration = Duration::from_micros(40);
@@ -96,6 +102,8 @@ pub(super) struct Hub {
 #[derive(Debug)]
 struct Shared {
     recent: RwLock<Recent>,
+    /// When the reader last saw the database.
+    seen: Mutex<Instant>,
     news: watch::Sender<()>,
     consumers: AtomicUsize,
 }
@@ -136,6 +144,7 @@ impl Hub {
                 transactions: VecDeque::new(),
                 changes: 0,
             }),
+            seen: Mutex::new(Instant::now()),
             news: watch::Sender::new(()),
             consumers: AtomicUsize::new(0),
         });
@@ -175,23 +184,28 @@ impl Reader {
             let consumers = u32::try_from(shared.consumers.load(Ordering::Relaxed));
             tokio::time::sleep_until(looked + PAUSE_PER_CONSUMER * consumers.unwrap_or(0)).await;
             looked = Instant::now();
-            if let Err(error) = self.look(&shared).await {
-                // Consumers wait; whoever reads himself is told.
-                tracing::debug!(%error, "the feed's reader looks again");
+            match tokio::time::timeout(PATIENCE, self.look(&shared)).await {
+                Ok(Ok(())) => shared.saw(),
+                // Consumers wait, and are told that they do.
+                Ok(Err(error)) => tracing::debug!(%error, "the feed's reader looks again"),
+                Err(_) => tracing::debug!("the feed's reader got no answer and looks again"),
             }
         }
     }
 
     async fn look(&self, shared: &Shared) -> Result<()> {
-        let tx = self.store.single();
-        let bounds = history::bounds(&tx, &self.tenant_id).await?;
-        let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
         let known = shared.bounds();
-        if bounds == known {
+        let bounds = history::bounds(&self.store.single(), &self.tenant_id).await?;
+        if bounds.as_ref() == Some(&known) {
             return Ok(());
         }
+        let tx = self.store.snapshot().await?;
+        let bounds = history::bounds(&tx, &self.tenant_id).await?;
+        let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
         let mut found = Vec::new();
-        if bounds.latest.epoch == known.latest.epoch {
+        let goes_on =
+            bounds.latest.epoch == known.latest.epoch && bounds.earliest <= known.latest.revision;
+        if goes_on {
             let after = Place {
                 revision: known.latest.revision,
                 part: Place::END,
@@ -207,6 +221,18 @@ impl Reader {
 }
 
 impl Shared {
+    /// The reader saw the database.
+    fn saw(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Instant::now();
+    }
+
+    /// Whether the reader has seen the database lately.
+    fn is_informed(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.elapsed() < SILENCE
+    }
+
     fn bounds(&self) -> Bounds {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
         recent.bounds.clone()
@@ -270,6 +296,8 @@ impl Shared {
 pub struct Step {
     /// What its filter lets through, in order.
     pub transactions: Vec<Arc<Transaction>>,
+    /// Where it could resume before.
+    pub from: Position,
     /// Where it may resume; inside a transaction, before it.
     pub through: Position,
 }
@@ -373,7 +401,8 @@ impl Feed {
 
     /// Whether all that is known to be committed was taken.
     pub fn is_caught_up(&self) -> bool {
-        self.shared.bounds().latest.revision.max(self.latest) <= self.resume
+        let latest = self.shared.bounds().latest.revision.max(self.latest);
+        latest <= self.resume && self.shared.is_informed()
     }
 
     /// Whether the last transaction goes on behind what was taken.
@@ -387,12 +416,12 @@ impl Feed {
         let _ = self.news.changed().await;
     }
 
-    /// Waits for what comes next. Nothing is lost when it is not waited for to
-    /// the end.
+    /// Waits until there is something to take. Nothing is lost when it is not
+    /// waited for to the end.
     ///
     /// # Errors
-    /// [`Error::CursorExpired`], [`Error::EpochMismatch`].
-    pub async fn next(&mut self) -> Result<Step> {
+    /// [`Error::EpochMismatch`].
+    pub async fn ready(&mut self) -> Result<()> {
         loop {
             self.news.borrow_and_update();
             let bounds = self.shared.bounds();
@@ -400,17 +429,21 @@ impl Feed {
                 return Err(Error::EpochMismatch);
             }
             if bounds.latest.revision > self.resume {
-                let step = match self.shared.after(self.place) {
-                    Some(kept) if !kept.is_empty() => self.advance(kept),
-                    _ => match self.read(usize::MAX).await? {
-                        Some(step) => step,
-                        None => continue,
-                    },
-                };
-                return Ok(step);
+                return Ok(());
             }
             // The reader cannot end while this consumer is there.
             let _ = self.news.changed().await;
+        }
+    }
+
+    /// Takes what comes next; `None` when there is nothing after all.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], [`Error::EpochMismatch`].
+    pub async fn take(&mut self) -> Result<Option<Step>> {
+        match self.shared.after(self.place) {
+            Some(kept) if !kept.is_empty() => Ok(Some(self.advance(kept))),
+            _ => self.read(usize::MAX).await,
         }
     }
 
@@ -430,14 +463,20 @@ impl Feed {
             return Err(Error::CursorExpired);
         }
         let through = bounds.latest.revision;
+        if through < self.resume {
+            // The same epoch, and yet not the same history.
+            return Err(Error::EpochMismatch);
+        }
         self.latest = through;
         let mut found = changes_after(&tx, &self.tenant_id, self.place, through, PART).await?;
         self.cut(&mut found, most);
         if found.is_empty() {
             let moved = self.resume < through;
+            let from = self.through();
             self.settle(through);
             return Ok(moved.then(|| Step {
                 transactions: Vec::new(),
+                from,
                 through: self.through(),
             }));
         }
@@ -473,6 +512,7 @@ impl Feed {
 
     /// Moves behind what was found, and keeps what the filter lets through.
     fn advance(&mut self, found: Vec<Arc<Transaction>>) -> Step {
+        let from = self.through();
         let mut transactions = Vec::with_capacity(found.len());
         for transaction in found {
             let goes_on = self.is_inside_transaction();
@@ -493,6 +533,7 @@ impl Feed {
         }
         Step {
             transactions,
+            from,
             through: self.through(),
         }
     }

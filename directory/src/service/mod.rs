@@ -51,6 +51,9 @@ use crate::{
 /// Before a lost channel to other processes is tried again.
 const HEAR_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether another database took the place of this one.
+const RECOGNIZE_INTERVAL: Duration = Duration::from_secs(3);
+
 /// How often it is noted how far the database has come.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -129,17 +132,25 @@ impl Directory {
         &self.cursors
     }
 
-    /// Hears of what other processes write. Runs until dropped.
+    /// Hears of what other processes write, and notices when the database is
+    /// another one. Runs until dropped.
     pub async fn hear_others(&self) {
-        loop {
-            self.store.hear_others().await;
-            // The connection was lost, perhaps because another database took
-            // the place of this one.
-            if let Err(error) = self.recognize_store().await {
-                tracing::debug!(%error, "the database does not say who it is");
+        let hear = async {
+            loop {
+                self.store.hear_others().await;
+                tokio::time::sleep(HEAR_AGAIN).await;
             }
-            tokio::time::sleep(HEAR_AGAIN).await;
-        }
+        };
+        let recognize = async {
+            let mut ticks = tokio::time::interval(RECOGNIZE_INTERVAL);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.recognize_store().await {
+                    tracing::debug!(%error, "the database does not say who it is");
+                }
+            }
+        };
+        tokio::join!(hear, recognize);
     }
 
     /// Notes now and then how far the database has come. Runs until dropped.

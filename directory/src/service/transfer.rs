@@ -61,7 +61,7 @@ impl Directory {
     /// # Errors
     /// [`Error::File`], and the database's.
     pub async fn export(&self, out: &mut (impl Write + Send)) -> Result<Tally> {
-        let tx = self.store.snapshot().await?;
+        let tx = self.store.long_view().await?;
         let mut out = Lines {
             out,
             digest: Sha256::new(),

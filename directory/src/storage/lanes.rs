@@ -17,13 +17,11 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, TransactionTrait as _,
-};
-use tokio::sync::oneshot;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Handle, Tx,
+    Handle, Tx, begin,
     bell::Bell,
     dialect::Dialect,
     history::{self, Ledger},
@@ -32,6 +30,12 @@ use crate::error::{Error, Result};
 
 /// Most writes in one transaction.
 const BATCH: usize = 64;
+
+/// Most writes that wait in a lane.
+const QUEUE: usize = 10_000;
+
+/// A write that has been tried for this long is not tried again.
+const ENOUGH: Duration = Duration::from_secs(2);
 
 /// How often a write is tried when the database gives way to others or a
 /// connection turns out to be dead.
@@ -142,28 +146,33 @@ impl Lanes {
             value: Mutex::new(None),
             reply,
         };
-        self.push(Box::new(job));
+        self.push(Box::new(job))?;
         let lost = |_| Err(Error::internal(format!("{name} was lost")));
         outcome.await.unwrap_or_else(lost)
     }
 
-    fn push(&self, job: Box<dyn Job>) {
+    fn push(&self, job: Box<dyn Job>) -> Result<()> {
         let lane = match job.tenant() {
             Some(tenant) if !self.0.dialect.has_one_writer() => tenant.to_owned(),
             _ => String::new(),
         };
         let mut queues = lock(&self.0.queues);
         if let Some(queue) = queues.get_mut(&lane) {
+            if queue.len() >= QUEUE {
+                return Err(Error::Contention);
+            }
             queue.push_back(job);
-            return;
+            return Ok(());
         }
         queues.insert(lane.clone(), VecDeque::from([job]));
         drop(queues);
         let worker = Worker {
             inner: Arc::clone(&self.0),
             lane,
+            ended: false,
         };
         tokio::spawn(worker.work());
+        Ok(())
     }
 }
 
@@ -175,18 +184,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Worker {
     inner: Arc<Inner>,
     lane: String,
+    /// The lane is no longer this worker's; another may be there.
+    ended: bool,
 }
 
 impl Drop for Worker {
     /// After a panic nobody would work the lane off: those who wait are told,
     /// and the next write makes a new worker.
     fn drop(&mut self) {
-        lock(&self.inner.queues).remove(&self.lane);
+        if !self.ended {
+            lock(&self.inner.queues).remove(&self.lane);
+        }
     }
 }
 
 impl Worker {
-    async fn work(self) {
+    async fn work(mut self) {
         while let Some(jobs) = self.next() {
             let Some(jobs) = self.inner.try_together(jobs).await else {
                 continue;
@@ -199,13 +212,16 @@ impl Worker {
     }
 
     /// The writes that wait; `None` ends the lane.
-    fn next(&self) -> Option<Vec<Box<dyn Job>>> {
+    fn next(&mut self) -> Option<Vec<Box<dyn Job>>> {
         let mut queues = lock(&self.inner.queues);
         let queue = queues.get_mut(&self.lane)?;
+        // Nobody is told of what nobody waits for.
+        queue.retain(|job| !job.is_abandoned());
         let count = queue.len().min(BATCH);
         let jobs: Vec<_> = queue.drain(..count).collect();
         if jobs.is_empty() {
             queues.remove(&self.lane);
+            self.ended = true;
             return None;
         }
         Some(jobs)
@@ -226,6 +242,8 @@ struct Failed {
     error: Error,
     /// It cannot have been committed, so it may be tried again.
     undone: bool,
+    /// The database did not even begin it.
+    unbegun: bool,
 }
 
 impl Failed {
@@ -233,6 +251,21 @@ impl Failed {
         Self {
             error: error.into(),
             undone: true,
+            unbegun: false,
+        }
+    }
+
+    fn unbegun(error: impl Into<Error>) -> Self {
+        Self {
+            unbegun: true,
+            ..Self::undone(error)
+        }
+    }
+
+    fn unknown(error: impl Into<Error>) -> Self {
+        Self {
+            undone: false,
+            ..Self::undone(error)
         }
     }
 }
@@ -261,16 +294,18 @@ impl Inner {
                 }
                 None
             }
-            Err(failed) if failed.undone => {
+            Err(failed) if failed.undone && !failed.unbegun => {
                 tracing::debug!(error = %failed.error, "writes are tried one by one");
                 Some(jobs)
             }
             Err(failed) => {
-                tracing::warn!(error = %failed.error, "it is not known whether writes happened");
+                let what = match failed.undone {
+                    true => "no transaction could be begun",
+                    false => "it is not known whether writes happened",
+                };
+                tracing::warn!(error = %failed.error, what);
                 for job in jobs {
-                    job.settle(Err(Error::Unavailable(
-                        "the commit was not answered".into(),
-                    )));
+                    job.settle(Err(Error::Unavailable(what.into())));
                 }
                 None
             }
@@ -278,13 +313,15 @@ impl Inner {
     }
 
     async fn try_alone(&self, job: &dyn Job) -> Result<()> {
+        let began = Instant::now();
         let mut attempt = 1;
         loop {
             let failed = match self.within_patience(&[job], Care::Trusting).await {
                 Ok(mut outcomes) => return outcomes.pop().unwrap_or(Ok(())),
                 Err(failed) => failed,
             };
-            if !failed.undone || attempt == ATTEMPTS || !is_passing(&failed.error) {
+            let enough = attempt == ATTEMPTS || began.elapsed() > ENOUGH || job.is_abandoned();
+            if enough || !failed.undone || !is_passing(&failed.error) {
                 return Err(failed.error);
             }
             tracing::debug!(
@@ -305,17 +342,16 @@ impl Inner {
     ) -> Result<Vec<Result<()>>, Failed> {
         match tokio::time::timeout(PATIENCE, self.attempt(jobs, care)).await {
             Ok(result) => result,
-            Err(_) => Err(Failed {
-                error: Error::Unavailable("the database took too long".into()),
-                undone: false,
-            }),
+            Err(_) => Err(Failed::unknown(Error::Unavailable(
+                "the database took too long".into(),
+            ))),
         }
     }
 
     async fn attempt(&self, jobs: &[&dyn Job], care: Care) -> Result<Vec<Result<()>>, Failed> {
         let options = self.dialect.write_transaction();
-        let begun = self.writer.begin_with_options(options).await;
-        let transaction = Arc::new(begun.map_err(Failed::undone)?);
+        let begun = begin(&self.writer, options).await;
+        let transaction = Arc::new(begun.map_err(Failed::unbegun)?);
         let ledger = Ledger::default();
         let tx = Tx {
             handle: Handle::Transaction(Arc::clone(&transaction)),
@@ -393,10 +429,7 @@ async fn finish(
             return worked.map_err(Failed::undone);
         }
     };
-    transaction.commit().await.map_err(|error| Failed {
-        error: error.into(),
-        undone: false,
-    })?;
+    transaction.commit().await.map_err(Failed::unknown)?;
     for tenant in ledger.tenants() {
         bell.ring(&tenant);
     }

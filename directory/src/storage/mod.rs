@@ -10,7 +10,8 @@
 use std::{fmt, sync::Arc};
 
 use sea_orm::{
-    Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, TransactionTrait as _,
+    Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, TransactionOptions,
+    TransactionTrait as _,
 };
 
 use crate::error::{Error, Result};
@@ -179,7 +180,7 @@ impl Store {
     /// # Errors
     /// [`Error::Contention`], [`Error::Unavailable`].
     pub async fn snapshot(&self) -> Result<Tx> {
-        begin(&self.reader, self.dialect).await
+        view(&self.reader, self.dialect).await
     }
 
     /// The pool, for reads of one statement: it sees one moment anyway, and
@@ -244,16 +245,24 @@ async fn check(dialect: Dialect, url: &str) -> Result<()> {
     }
 }
 
-async fn begin(pool: &DatabaseConnection, dialect: Dialect) -> Result<Tx> {
-    // Whoever is no longer waited for between BEGIN and its answer would leave a
-    // connection inside a transaction that sqlx does not know of, and everybody
-    // who reads there later would see that moment. So this is waited for by
-    // somebody who does not go away; what nobody takes is rolled back.
+/// Begins a transaction. Whoever is no longer waited for between BEGIN and its
+/// answer would leave a connection inside a transaction that sqlx does not know
+/// of, and everybody who reads there later would see that moment. So this is
+/// waited for by somebody who does not go away; what nobody takes is rolled back.
+async fn begin(
+    pool: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin().await }).await;
-    let transaction = Arc::new(begun.map_err(|e| Error::Internal(e.into()))??);
+    let begun = tokio::spawn(async move { pool.begin_with_options(options).await }).await;
+    Ok(begun.map_err(|e| Error::Internal(e.into()))??)
+}
+
+/// A view of a database at one moment.
+async fn view(pool: &DatabaseConnection, dialect: Dialect) -> Result<Tx> {
+    let transaction = begin(pool, TransactionOptions::default()).await?;
     Ok(Tx {
-        handle: Handle::Transaction(transaction),
+        handle: Handle::Transaction(Arc::new(transaction)),
         dialect,
         ledger: None,
     })

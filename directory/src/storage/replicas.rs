@@ -16,8 +16,9 @@ use sea_orm::{DatabaseConnection, FromQueryResult, Statement};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Store, Tx, begin, connect,
+    Store, Tx, connect,
     dialect::{Dialect, Purpose, postgres},
+    view,
 };
 use crate::error::{Error, Result};
 
@@ -78,7 +79,7 @@ impl Replica {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn snapshot(&self) -> Result<Tx> {
-        match timeout(PATIENCE, begin(&self.pool, Dialect::Postgres)).await {
+        match timeout(PATIENCE, view(&self.pool, Dialect::Postgres)).await {
             Ok(result) => result,
             Err(_) => Err(Error::Unavailable("the replica does not answer".into())),
         }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use muster_migrations::Migrator;
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 
-use super::{Store, dialect::words, lanes::ADMINISTRATION};
+use super::{Store, begin, dialect::words, lanes::ADMINISTRATION};
 use crate::error::{Error, Result};
 
 /// Whether a migration of the schema has been applied.
@@ -50,7 +50,8 @@ impl Store {
 
     async fn begin_migration(&self) -> Result<DatabaseTransaction> {
         let options = self.dialect.write_transaction();
-        let transaction = self.writer.begin_with_options(options).await?;
+        let transaction = begin(&self.writer, options).await?;
+        self.dialect.take_time(&transaction).await?;
         if let Some(exclude) = self.dialect.exclude(ADMINISTRATION) {
             let statement = exclude.statement(self.dialect.backend());
             transaction.execute_raw(statement).await?;

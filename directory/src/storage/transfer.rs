@@ -6,12 +6,11 @@
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    TransactionTrait as _,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handle, Store, Tx,
+    Handle, Store, Tx, begin,
     entity::{
         audit_entries, connections, credentials, directory_heads, external_ids, groups,
         memberships, settings, tenants, users,
@@ -548,6 +547,18 @@ impl Alone {
 }
 
 impl Store {
+    /// A view of the database at one moment that may be looked at for long.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn long_view(&self) -> Result<Tx> {
+        let tx = self.snapshot().await?;
+        if let Handle::Transaction(transaction) = &tx.handle {
+            self.dialect.take_time(transaction).await?;
+        }
+        Ok(tx)
+    }
+
     /// Begins a transaction for work that is too much for a closure. Nothing is
     /// written unless it is committed.
     ///
@@ -555,7 +566,8 @@ impl Store {
     /// The database's.
     pub async fn alone(&self) -> Result<Alone> {
         let options = self.dialect.write_transaction();
-        let transaction = self.writer.begin_with_options(options).await?;
+        let transaction = begin(&self.writer, options).await?;
+        self.dialect.take_time(&transaction).await?;
         let tx = Tx {
             handle: Handle::Transaction(std::sync::Arc::new(transaction)),
             dialect: self.dialect,

@@ -2,7 +2,10 @@
 //! else: how text, JSON and locks are spelled here, how connections are opened
 //! and what errors mean in the module of each.
 
-use sea_orm::{ConnectOptions, DbBackend, DbErr, RuntimeErr, TransactionOptions, sqlx};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    TransactionOptions, sqlx,
+};
 
 use super::sql::Sql;
 use crate::domain::filter::Literal;
@@ -79,6 +82,19 @@ impl Dialect {
             Self::Sqlite => sqlite::write_transaction(),
             Self::Postgres => TransactionOptions::default(),
         }
+    }
+
+    /// Lets a transaction wait and rest for as long as it takes: a migration, or
+    /// a file that comes slowly.
+    pub(super) async fn take_time(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        if self == Self::Sqlite {
+            return Ok(());
+        }
+        for limit in postgres::LIMITS {
+            let off = format!("SET LOCAL {limit} = 0");
+            transaction.execute_unprepared(&off).await?;
+        }
+        Ok(())
     }
 
     /// Whether one transaction may serve writes of several tenants: where there
@@ -264,16 +280,17 @@ pub(super) fn fault(error: &DbErr) -> Fault {
                 sqlite::fault(error.as_ref())
             }
         }
-        Some(sqlx::Error::PoolTimedOut) => Fault::Busy,
+        // Also what a pool says of a server that refuses it.
         Some(
-            sqlx::Error::PoolClosed
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_),
         ) => Fault::Unreachable,
         Some(_) => Fault::Other,
-        None if matches!(error, DbErr::ConnectionAcquire(_)) => Fault::Busy,
+        None if matches!(error, DbErr::ConnectionAcquire(_)) => Fault::Unreachable,
         None => Fault::Other,
     }
 }

@@ -17,6 +17,13 @@ const WRITERS: u32 = 6;
 const READERS: u32 = 8;
 const SENTRIES: u32 = 2;
 
+/// What limits how long a session may take.
+pub(super) const LIMITS: [&str; 3] = [
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+];
+
 /// How long a call waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
