@@ -304,6 +304,27 @@ async fn a_refused_write_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_refused_write_leaves_those_that_wait_with_it_alone() {
+    let world = World::new().await;
+    let before = world.history().await.changes.len();
+    let mut writes = tokio::task::JoinSet::new();
+    for name in ["ada", "bob", "ADA", "cy", "bob", "dee"] {
+        let (directory, caller) = (world.directory.clone(), world.caller.clone());
+        let attributes = object([("userName", name)]);
+        writes.spawn(async move { directory.create_user(&caller, attributes).await });
+    }
+    let outcomes = writes.join_all().await;
+    let (done, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (4, 2));
+    let taken = |outcome| matches!(outcome, Err(Error::Taken(Taken::UserName)));
+    assert!(refused.into_iter().all(taken));
+    let changes = world.history().await.changes;
+    assert_eq!(changes.len(), before + 4);
+    let revisions = changes.iter().map(|(revision, _)| *revision);
+    assert!(revisions.eq(1..=changes.len() as i64), "{changes:?}");
+}
+
+#[tokio::test]
 async fn another_tenant_sees_nothing_and_reaches_nobody() {
     let world = World::new().await;
     let directory = &world.directory;

@@ -222,7 +222,7 @@ pub async fn record(
 /// # Errors
 /// The database's.
 pub(super) async fn close_books(tx: &Tx) -> Result<()> {
-    let (heads, audit, changed) = {
+    let (heads, mut audit, mut changed) = {
         let mut books = tx.ledger()?.open();
         let written: BTreeMap<_, _> = books
             .heads
@@ -244,13 +244,13 @@ pub(super) async fn close_books(tx: &Tx) -> Result<()> {
         )
     };
     let connection = &tx.connection();
-    for rows in audit.chunks(CHUNK) {
-        audit_entries::Entity::insert_many(rows.to_vec())
+    while !audit.is_empty() {
+        audit_entries::Entity::insert_many(audit.drain(..at_once(audit.len())))
             .exec_without_returning(connection)
             .await?;
     }
-    for rows in changed.chunks(CHUNK) {
-        changes::Entity::insert_many(rows.to_vec())
+    while !changed.is_empty() {
+        changes::Entity::insert_many(changed.drain(..at_once(changed.len())))
             .exec_without_returning(connection)
             .await?;
     }
@@ -260,6 +260,12 @@ pub(super) async fn close_books(tx: &Tx) -> Result<()> {
         connection.execute_raw(advance.statement(backend)).await?;
     }
     Ok(())
+}
+
+/// How many of these rows one statement inserts: a power of two, so that there
+/// are few statements, which stay prepared.
+fn at_once(rows: usize) -> usize {
+    1 << rows.min(CHUNK).ilog2()
 }
 
 fn advance(dialect: Dialect, tenant_id: &str, head: &Head) -> Sql {

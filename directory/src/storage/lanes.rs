@@ -1,7 +1,8 @@
 //! How writes share transactions.
 //!
 //! Writes of a tenant queue in its lane; the lane's worker takes those that wait
-//! and commits them together, each behind a savepoint of its own. The
+//! and commits them together. Nearly always all of them succeed; when one does
+//! not, they are done again, each behind a savepoint of its own. The
 //! transaction holds the tenant's head row from its start, so that writes of a
 //! tenant never meet, whichever processes they run in: what a write reads is
 //! what it changes, and no two of them can deadlock. Under load, waiting for the
@@ -211,6 +212,15 @@ impl Worker {
     }
 }
 
+/// How writes that share a transaction are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Not at all: the failure of one undoes all.
+    Trusting,
+    /// By savepoints, which are two statements more for each.
+    Savepoints,
+}
+
 /// Why a transaction did not happen.
 struct Failed {
     error: Error,
@@ -236,7 +246,15 @@ impl Inner {
             return Some(jobs);
         }
         let together: Vec<_> = jobs.iter().map(AsRef::as_ref).collect();
-        match self.within_patience(&together).await {
+        let mut tried = self.within_patience(&together, Care::Trusting).await;
+        if let Err(failed) = &tried
+            && failed.undone
+            && !is_passing(&failed.error)
+        {
+            tracing::debug!(error = %failed.error, "writes are kept apart");
+            tried = self.within_patience(&together, Care::Savepoints).await;
+        }
+        match tried {
             Ok(outcomes) => {
                 for (job, outcome) in jobs.into_iter().zip(outcomes) {
                     job.settle(outcome);
@@ -262,7 +280,7 @@ impl Inner {
     async fn try_alone(&self, job: &dyn Job) -> Result<()> {
         let mut attempt = 1;
         loop {
-            let failed = match self.within_patience(&[job]).await {
+            let failed = match self.within_patience(&[job], Care::Trusting).await {
                 Ok(mut outcomes) => return outcomes.pop().unwrap_or(Ok(())),
                 Err(failed) => failed,
             };
@@ -280,8 +298,12 @@ impl Inner {
         }
     }
 
-    async fn within_patience(&self, jobs: &[&dyn Job]) -> Result<Vec<Result<()>>, Failed> {
-        match tokio::time::timeout(PATIENCE, self.attempt(jobs)).await {
+    async fn within_patience(
+        &self,
+        jobs: &[&dyn Job],
+        care: Care,
+    ) -> Result<Vec<Result<()>>, Failed> {
+        match tokio::time::timeout(PATIENCE, self.attempt(jobs, care)).await {
             Ok(result) => result,
             Err(_) => Err(Failed {
                 error: Error::Unavailable("the database took too long".into()),
@@ -290,7 +312,7 @@ impl Inner {
         }
     }
 
-    async fn attempt(&self, jobs: &[&dyn Job]) -> Result<Vec<Result<()>>, Failed> {
+    async fn attempt(&self, jobs: &[&dyn Job], care: Care) -> Result<Vec<Result<()>>, Failed> {
         let options = self.dialect.write_transaction();
         let begun = self.writer.begin_with_options(options).await;
         let transaction = Arc::new(begun.map_err(Failed::undone)?);
@@ -300,14 +322,14 @@ impl Inner {
             dialect: self.dialect,
             ledger: Some(ledger.clone()),
         };
-        let worked = self.work(&tx, jobs).await;
+        let worked = self.work(&tx, jobs, care).await;
         drop(tx);
         let transaction = Arc::try_unwrap(transaction)
             .map_err(|_| Failed::undone(Error::internal("a transaction outlived its work")))?;
         finish(transaction, worked, &ledger, &self.bell).await
     }
 
-    async fn work(&self, tx: &Tx, jobs: &[&dyn Job]) -> Result<Vec<Result<()>>> {
+    async fn work(&self, tx: &Tx, jobs: &[&dyn Job], care: Care) -> Result<Vec<Result<()>>> {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for &job in jobs {
             if job.is_abandoned() {
@@ -318,9 +340,13 @@ impl Inner {
                 Some(tenant) => history::take_head(tx, tenant).await?,
                 None => history::administer(tx).await?,
             }
-            let outcome = match jobs {
-                [_] => job.run(tx.clone()).await,
-                _ => behind_savepoint(tx, job).await?,
+            let outcome = match care {
+                Care::Savepoints => behind_savepoint(tx, job).await?,
+                Care::Trusting => match job.run(tx.clone()).await {
+                    // It must not undo what others did.
+                    Err(error) if jobs.len() > 1 => return Err(error),
+                    outcome => outcome,
+                },
             };
             match outcome {
                 // The transaction is lost with it.
