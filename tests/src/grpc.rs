@@ -1,7 +1,7 @@
 //! The generated clients with a bearer.
 
 use muster_proto::v1::{
-    group_service_client::GroupServiceClient,
+    change_service_client::ChangeServiceClient, group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
@@ -64,6 +64,17 @@ impl Grpc {
     /// Groups.
     pub fn groups(&self) -> GroupServiceClient<Authorized> {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Changes and snapshots.
+    pub fn changes(&self) -> ChangeServiceClient<Authorized> {
+        ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Calls for which there is no generated client.
+    pub fn raw(&self) -> tonic::client::Grpc<Authorized> {
+        let channel = InterceptedService::new(self.channel.clone(), self.bearer.clone());
+        tonic::client::Grpc::new(channel)
     }
 
     /// Connections.

@@ -54,7 +54,12 @@ impl Launch {
 
     /// As [`Launch::on`], on the database of this URL.
     pub fn at(database_url: &str) -> Self {
-        Self::with(binary::muster(), folder(), Database::at(database_url))
+        Self::of_at(binary::muster(), database_url)
+    }
+
+    /// As [`Launch::at`], of this binary.
+    pub fn of_at(binary: &Path, database_url: &str) -> Self {
+        Self::with(binary, folder(), Database::at(database_url))
     }
 
     fn with(binary: &Path, files: TempDir, database: Database) -> Self {
@@ -346,6 +351,19 @@ impl Server {
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
         let digits = line.and_then(|l| l.split_whitespace().next());
         digits.and_then(|d| d.parse().ok()).expect("VmRSS in KiB")
+    }
+
+    /// How long its threads have computed so far.
+    pub fn cpu_time(&self) -> Duration {
+        /// Of the clock in which Linux counts, on all its platforms.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let path = format!("/proc/{}/stat", self.pid());
+        let stat = std::fs::read_to_string(path).expect("a Linux /proc");
+        // The name may have spaces in it; utime and stime are fields 14 and 15.
+        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let fields = behind_name.split_whitespace().skip(11).take(2);
+        let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
+        Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
     }
 
     fn wait_until_ready(&mut self, lines: &Receiver<String>) -> bool {
