@@ -112,7 +112,7 @@ impl Watch {
     pub fn from_now(grpc: &Grpc, filter: ChangeFilter) -> (Self, Revision) {
         let watch = Self::open(grpc, Start::FromNow(true), filter);
         let mut watch = watch.expect("the stream opens");
-        let first = watch.next();
+        let first = watch.message();
         assert!(first.checkpoint.is_some(), "no checkpoint: {first:?}");
         assert!(first.batches.is_empty(), "{first:?}");
         (watch, first.through.expect("always set"))
@@ -133,7 +133,7 @@ impl Watch {
     /// When there is none within [`PATIENCE`], or the stream ends without a
     /// status.
     #[track_caller]
-    pub fn try_next(&mut self) -> Result<WatchChangesResponse, Status> {
+    pub fn try_message(&mut self) -> Result<WatchChangesResponse, Status> {
         let next = wait(async { tokio::time::timeout(PATIENCE, self.stream.message()).await });
         let next = next.expect("the stream is silent");
         next.map(|message| message.expect("the stream ends without a reason"))
@@ -141,8 +141,8 @@ impl Watch {
 
     /// The next message, whatever it holds.
     #[track_caller]
-    pub fn next(&mut self) -> WatchChangesResponse {
-        self.try_next().expect("the stream goes on")
+    pub fn message(&mut self) -> WatchChangesResponse {
+        self.try_message().expect("the stream goes on")
     }
 
     /// The next message with changes.
@@ -150,7 +150,7 @@ impl Watch {
     pub fn news(&mut self) -> WatchChangesResponse {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let message = self.next();
+            let message = self.message();
             if !message.batches.is_empty() {
                 return message;
             }
@@ -163,7 +163,7 @@ impl Watch {
     pub fn checkpoint(&mut self) -> WatchChangesResponse {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let message = self.next();
+            let message = self.message();
             if message.checkpoint.is_some() {
                 return message;
             }
@@ -187,7 +187,7 @@ impl Watch {
     pub fn end(&mut self) -> (Status, Duration) {
         let began = Instant::now();
         loop {
-            match self.try_next() {
+            match self.try_message() {
                 Err(status) => return (status, began.elapsed()),
                 Ok(_) => assert!(began.elapsed() < PATIENCE, "the stream does not end"),
             }

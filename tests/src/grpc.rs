@@ -107,11 +107,6 @@ impl Grpc {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
-    /// The feed of changes.
-    pub fn changes(&self) -> ChangeServiceClient<Authorized> {
-        ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
-    }
-
     /// The audit.
     pub fn audit(&self) -> AuditServiceClient<Authorized> {
         AuditServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())

@@ -2,12 +2,15 @@
 //! own name which one it is.
 
 mod admin;
+mod audit;
 mod auth;
 mod concurrency;
+mod consistency;
 mod discovery;
 mod durability;
 mod errors;
 mod feed;
+mod feed_property;
 mod filter;
 mod groups;
 mod grpc;
@@ -18,6 +21,7 @@ mod oauth;
 mod paging;
 mod patch;
 mod replay;
+mod restore;
 mod secrets;
 mod settings;
 mod snapshot;

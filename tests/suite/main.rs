@@ -3,14 +3,16 @@
 //! What it does is in `behaviour.rs`, and is asked of SQLite and of PostgreSQL
 //! in the same words: by capability in `users`, `groups`, `membership`,
 //! `filter`, `patch`, `paging`, `versions`, `discovery`, `grpc`, `oauth`,
-//! `admin`; by property in `auth`, `tenancy`, `errors`, `concurrency`,
+//! `admin`, `feed`, `watch`, `large`, `snapshot`, `audit`, `restore`; by property
+//! in `auth`, `tenancy`, `errors`, `concurrency`, `consistency`, `feed_property`,
 //! `secrets`, `lifecycle`, `settings`; from outside in `replay`. Most of these
 //! tests share one server of each kind; each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
 //! [`tidy`] and [`supply`], about the sources; [`harness`], about the
 //! PostgreSQL of the tests. What only one of them can do to muster is in
-//! [`outages`], while it runs, and in [`starts`].
+//! [`outages`], while it runs, and in [`starts`]; what PostgreSQL brings along,
+//! in [`replicas`].
 
 #![allow(
     clippy::panic,
@@ -29,6 +31,8 @@ mod outages;
 #[cfg(not(skip_postgres))]
 #[path = "behaviour.rs"]
 mod postgres;
+#[cfg(not(skip_postgres))]
+mod replicas;
 #[path = "behaviour.rs"]
 mod sqlite;
 mod starts;

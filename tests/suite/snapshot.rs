@@ -12,7 +12,6 @@ use muster_tests::{
     grpc::{Grpc, reason},
     runtime::wait,
     scim::USER,
-    tamper,
     tenant::Tenant,
 };
 use prost::Message as _;
@@ -318,10 +317,7 @@ fn a_snapshot_of_another_history_does_not_go_on() {
     populate(&tenant);
     let token = first_token(&grpc);
     let revision: Revision = latest(&grpc);
-    tamper::edit(
-        &server,
-        "UPDATE settings SET value = 'other' WHERE name = 'epoch'",
-    );
+    let _ = server.admin().run(&["epoch", "renew"]).code(0);
     let everything = ChangeFilter::default();
     refused(
         &grpc,

@@ -266,7 +266,7 @@ fn calls_of_the_feed() -> BTreeMap<&'static str, (Expected, Call)> {
             Box::pin(async move {
                 let request = v1::PurgeUserRequest {
                     id: ids.user,
-                    options: if_exists(),
+                    options: as_seen(),
                 };
                 let answer = g.users().purge_user(request).await;
                 answer.map(|_| Seen::Something)
@@ -290,7 +290,7 @@ fn calls_of_the_feed() -> BTreeMap<&'static str, (Expected, Call)> {
             Box::pin(async move {
                 let request = v1::PurgeGroupRequest {
                     id: ids.group,
-                    options: if_exists(),
+                    options: as_seen(),
                 };
                 let answer = g.groups().purge_group(request).await;
                 answer.map(|_| Seen::Something)
@@ -416,9 +416,9 @@ fn is_done_to_nobody(entries: &[v1::AuditEntry], ids: &Ids) -> Seen {
     seen.into_iter().all(|seen| seen == Seen::Nothing).into()
 }
 
-fn if_exists() -> Option<v1::WriteOptions> {
+fn as_seen() -> Option<v1::WriteOptions> {
     Some(v1::WriteOptions {
-        if_match: "*".to_owned(),
+        if_match: "\"1\"".to_owned(),
     })
 }
 
