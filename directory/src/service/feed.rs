@@ -314,6 +314,8 @@ pub struct Feed {
     place: Place,
     /// Behind all that is complete.
     resume: i64,
+    /// Whether nothing was taken yet of what was asked for from the oldest on.
+    is_to_begin: bool,
     /// The newest revision that this consumer saw itself.
     latest: i64,
 }
@@ -333,11 +335,11 @@ impl Directory {
     pub async fn feed(&self, caller: &Caller, start: Start, filter: FeedFilter) -> Result<Feed> {
         let shared = self.feeds.shared(&caller.tenant_id).await?;
         let bounds = self.change_bounds(caller).await?;
-        let revision = match start {
+        let revision = match &start {
             Start::Oldest => bounds.earliest,
             Start::Now => bounds.latest.revision,
             Start::After(position) => {
-                check(&position, &bounds.latest)?;
+                check(position, &bounds.latest)?;
                 position.revision
             }
         };
@@ -357,6 +359,7 @@ impl Directory {
                 part: Place::END,
             },
             resume: revision,
+            is_to_begin: start == Start::Oldest,
             latest: bounds.latest.revision,
         })
     }
@@ -460,7 +463,11 @@ impl Feed {
             return Err(Error::EpochMismatch);
         }
         if self.resume < bounds.earliest {
-            return Err(Error::CursorExpired);
+            if !self.is_to_begin {
+                return Err(Error::CursorExpired);
+            }
+            // What was the oldest change went before anything was taken.
+            self.settle(bounds.earliest);
         }
         let through = bounds.latest.revision;
         if through < self.resume {
@@ -503,6 +510,7 @@ impl Feed {
     }
 
     fn settle(&mut self, revision: i64) {
+        self.is_to_begin = false;
         self.place = Place {
             revision,
             part: Place::END,
@@ -512,6 +520,7 @@ impl Feed {
 
     /// Moves behind what was found, and keeps what the filter lets through.
     fn advance(&mut self, found: Vec<Arc<Transaction>>) -> Step {
+        self.is_to_begin = false;
         let from = self.through();
         let mut transactions = Vec::with_capacity(found.len());
         for transaction in found {
