@@ -257,7 +257,7 @@ fn entries_are_found_by_what_they_say() {
         actor_id: actor_id.to_owned(),
         ..Default::default()
     };
-    assert_eq!(ids(by(&hr)), [theirs.clone()]);
+    assert_eq!(ids(by(&hr)), [theirs.as_str()]);
     assert_eq!(
         ids(by(&tenant.connection_id)),
         [String::new(), ours.clone()]

@@ -114,7 +114,7 @@ fn a_deleted_user_comes_back_with_everything() {
     assert_eq!(shown(&scim, &user), before);
     assert_eq!(scim.found("externalId eq \"e-1\""), ["ada"]);
     for group in &groups {
-        assert_eq!(scim.members(group), [user.clone()]);
+        assert_eq!(scim.members(group), [user.as_str()]);
     }
     let changes = list(&grpc, Some(start), people());
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_deleted_group_comes_back_with_its_members_and_its_place() {
     );
     // Who is gone by himself does not come back with a group.
     assert_eq!(scim.members(&inner), [stays]);
-    assert_eq!(scim.members(&outer), [inner.clone()]);
+    assert_eq!(scim.members(&outer), [inner.as_str()]);
     let changes = kinds(&list(&grpc, Some(start), people()).batches);
     assert_eq!(changes[0], (Kind::Undeleted, inner));
     assert_eq!(changes.len(), 3, "{changes:?}");
@@ -226,7 +226,7 @@ fn the_deleted_are_shown_to_who_asks() {
         let users = answer.into_inner().users;
         users.into_iter().map(|user| user.id).collect::<Vec<_>>()
     };
-    assert_eq!(listed(false), [stays.clone()]);
+    assert_eq!(listed(false), [stays.as_str()]);
     assert_eq!(listed(true), [user.clone(), stays]);
     let meta = find(&grpc, &user).expect("it is shown").meta.expect("meta");
     let (deleted, purged) = (
@@ -253,7 +253,7 @@ fn nothing_is_purged_unseen() {
     let other = (Code::Aborted, "ETAG_MISMATCH");
     refused(purge(&grpc, &user, "\"7\""), other.0, other.1);
     refused(purge_group(&grpc, &group, "\"7\""), other.0, other.1);
-    assert_eq!(scim.members(&group), [user.clone()]);
+    assert_eq!(scim.members(&group), [user.as_str()]);
     let may_write = muster_tests::tenant::ALL_SCOPES.replace("users.purge,", "");
     let cannot = tenant.grpc_may(super::server(), &may_write);
     refused(
@@ -324,8 +324,8 @@ fn a_group_does_not_become_its_own_member_by_coming_back() {
             .expect("it comes back")
             .changed
     );
-    assert_eq!(scim.members(&bottom), [middle.clone()]);
-    assert_eq!(scim.members(&middle), [top.clone()]);
+    assert_eq!(scim.members(&bottom), [middle.as_str()]);
+    assert_eq!(scim.members(&middle), [top.as_str()]);
     assert!(scim.members(&top).is_empty());
 }
 
