@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write as _, stderr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -35,6 +35,7 @@ pub struct Launch {
     role: Option<String>,
     names_database: bool,
     addresses: bool,
+    aloud: bool,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
 }
@@ -71,6 +72,7 @@ impl Launch {
             role: None,
             names_database: true,
             addresses: true,
+            aloud: false,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -103,6 +105,13 @@ impl Launch {
     /// One more variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Repeats the errors in the server's log on standard error: what no test
+    /// holds, no test can show.
+    fn aloud(mut self) -> Self {
+        self.aloud = true;
         self
     }
 
@@ -144,8 +153,8 @@ impl Launch {
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
         let readers = vec![
-            drain(stdout, Arc::clone(&log), Some(lines)),
-            drain(stderr, Arc::clone(&log), None),
+            drain(stdout, Arc::clone(&log), Some(lines), false),
+            drain(stderr, Arc::clone(&log), None, self.aloud),
         ];
         let mut server = Server {
             launch: self.clone(),
@@ -241,7 +250,7 @@ impl Server {
             Engine::Postgres => &POSTGRES,
         };
         let (server, _) = shared.get_or_init(|| {
-            let server = Self::start(engine);
+            let server = Launch::on(engine).aloud().start();
             let guard = guard(&server);
             (server, guard)
         });
@@ -462,6 +471,7 @@ fn drain(
     stream: impl Read + Send + 'static,
     log: Arc<Mutex<String>>,
     lines: Option<Sender<String>>,
+    aloud: bool,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut stream = BufReader::new(stream);
@@ -471,6 +481,10 @@ fn drain(
             bytes.clear();
             if let Ok(mut log) = log.lock() {
                 log.push_str(&line);
+            }
+            if aloud && line.contains(" ERROR ") {
+                // Past the test runner's capture.
+                let _ = stderr().lock().write_all(line.as_bytes());
             }
             if let Some(lines) = &lines {
                 // Nobody listens any more once the server is ready.
