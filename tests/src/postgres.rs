@@ -32,12 +32,15 @@ const ROLE: &str = "muster";
 const SUPERUSER: &str = "postgres";
 
 /// What differs from PostgreSQL's own configuration; a replica inherits it.
+/// Shared memory in files goes with the folder, even when nobody is left to
+/// give it back.
 const CONFIGURATION: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 300
 wal_level = replica
 max_wal_senders = 10
+dynamic_shared_memory_type = mmap
 ";
 
 /// Locales in the order of preference: the first that this build of PostgreSQL
