@@ -6,8 +6,8 @@
 //! Where text of the database is ordered, it is ordered as people of a language
 //! do and not by bytes, so that a wrong collation shows.
 //!
-//! [`programs`] finds what PostgreSQL consists of, [`home`] is the folder of a
-//! cluster, [`postmaster`] its processes.
+//! `programs` finds what PostgreSQL consists of, `home` is the folder of a
+//! cluster, `postmaster` its processes.
 
 mod home;
 mod postmaster;

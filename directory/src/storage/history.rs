@@ -3,7 +3,7 @@
 //! A write takes its tenant's head before anything else and gives it back with
 //! the commit: number n+1 is handed out only after n is committed, so whoever
 //! reads n has everything below it. What is recorded meanwhile is kept in the
-//! transaction's [`Ledger`] and written in few statements at its end.
+//! transaction's ledger and written in few statements at its end.
 
 use std::{
     collections::BTreeMap,

@@ -24,7 +24,7 @@ use crate::{
 /// Brings a deleted resource back, with the names it had.
 ///
 /// # Errors
-/// [`Error::Taken`] when one of its names was given away meanwhile.
+/// [`Error::Taken`](crate::error::Error::Taken) when one of its names was given away meanwhile.
 pub async fn restore(tx: &Tx, resource: &Resource) -> Result<()> {
     let mark = Sql::new(format!(
         "UPDATE {} SET deleted_at = NULL, updated_at = ?, version = ? WHERE id = ?",
@@ -73,7 +73,7 @@ async fn execute(tx: &Tx, statements: [Sql; 2]) -> Result<()> {
 /// Puts a new resource in.
 ///
 /// # Errors
-/// [`Error::Taken`].
+/// [`Error::Taken`](crate::error::Error::Taken).
 pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()> {
     let columns = Columns::of(resource);
     match resource.kind {
@@ -98,7 +98,7 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
 /// elsewhere: their external ids are rows of their own.
 ///
 /// # Errors
-/// [`Error::Taken`].
+/// [`Error::Taken`](crate::error::Error::Taken).
 pub(crate) async fn insert_all(tx: &Tx, resources: &[(String, Resource)]) -> Result<()> {
     let (mut users, mut groups, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for (tenant_id, resource) in resources {
@@ -135,7 +135,7 @@ pub(crate) async fn insert_all(tx: &Tx, resources: &[(String, Resource)]) -> Res
 /// Writes what differs between two versions of a resource.
 ///
 /// # Errors
-/// [`Error::Taken`].
+/// [`Error::Taken`](crate::error::Error::Taken).
 pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resource) -> Result<()> {
     let columns = Columns::of(after);
     match after.kind {
