@@ -22,8 +22,9 @@ impl Guard {
     pub fn new(script: &str, arguments: &[&OsStr]) -> Self {
         let mut shell = Command::new("sh");
         shell
-            // An interrupt from the terminal reaches the guard as well.
-            .args(["-c", &format!("trap '' INT\n{script}"), "sh"])
+            // What ends a whole group of processes, such as an interrupt from the
+            // terminal or `timeout`, reaches the guard as well.
+            .args(["-c", &format!("trap '' HUP INT TERM\n{script}"), "sh"])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -33,21 +33,27 @@ const CHECK: Duration = Duration::from_secs(1);
 /// What a caller receives: messages, then the reason why there are no more.
 pub(super) struct Outgoing<T> {
     messages: mpsc::Receiver<T>,
-    end: Arc<Mutex<Option<Status>>>,
+    end: Arc<Mutex<End>>,
+}
+
+/// How a stream ended.
+enum End {
+    /// Its sender is gone without a word: what was sent may not be all.
+    Lost,
+    /// With this reason, or because there was no more.
+    Told(Option<Status>),
 }
 
 /// Where the messages come from.
 pub(super) struct Sender<T> {
     messages: mpsc::Sender<T>,
-    end: Arc<Mutex<Option<Status>>>,
+    end: Arc<Mutex<End>>,
 }
 
 impl<T> Outgoing<T> {
     pub(super) fn new() -> (Sender<T>, Self) {
         let (sender, messages) = mpsc::channel(BUFFER);
-        // What is said should the sender be lost before it says more.
-        let lost = status(Error::internal("a stream was lost"));
-        let end = Arc::new(Mutex::new(Some(lost)));
+        let end = Arc::new(Mutex::new(End::Lost));
         let sender = Sender {
             messages: sender,
             end: Arc::clone(&end),
@@ -76,7 +82,7 @@ impl<T> Sender<T> {
 
     /// Ends the stream, with a reason or without.
     pub(super) fn end(self, reason: Option<Status>) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = End::Told(reason);
     }
 }
 
@@ -90,7 +96,10 @@ impl<T> Stream for Outgoing<T> {
                 Some(message) => Some(Ok(message)),
                 None => {
                     let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-                    end.take().map(Err)
+                    match std::mem::replace(&mut *end, End::Told(None)) {
+                        End::Told(reason) => reason.map(Err),
+                        End::Lost => Some(Err(status(Error::internal("a stream was lost")))),
+                    }
                 }
             })
     }
