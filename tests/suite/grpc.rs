@@ -140,6 +140,7 @@ fn every_refusal_has_a_reason() {
             operations: vec![operation],
             options: Some(v1::WriteOptions {
                 if_match: if_match.to_owned(),
+                ..Default::default()
             }),
             ..Default::default()
         };
@@ -150,6 +151,7 @@ fn every_refusal_has_a_reason() {
             op: op.into(),
             path: attribute.map(path),
             value: value.map(text),
+            ..Default::default()
         }
     };
     let list = |filter: Option<v1::Filter>, page_token: &str| {

@@ -49,6 +49,7 @@ fn purge_group(grpc: &Grpc, id: &str, if_match: &str) -> Result<v1::PurgeGroupRe
 fn seen(if_match: &str) -> Option<WriteOptions> {
     (!if_match.is_empty()).then(|| WriteOptions {
         if_match: if_match.to_owned(),
+        ..Default::default()
     })
 }
 

@@ -419,6 +419,7 @@ fn is_done_to_nobody(entries: &[v1::AuditEntry], ids: &Ids) -> Seen {
 fn as_seen() -> Option<v1::WriteOptions> {
     Some(v1::WriteOptions {
         if_match: "\"1\"".to_owned(),
+        ..Default::default()
     })
 }
 

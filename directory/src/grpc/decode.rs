@@ -491,6 +491,7 @@ mod tests {
             op: WireOp::Replace.into(),
             path: None,
             value: Some(value.into()),
+            ..Default::default()
         };
         let decoded = operations(ResourceKind::User, vec![operation]).expect("both are known");
         assert_eq!(decoded.len(), 2);

@@ -11,10 +11,12 @@
 mod attribute;
 mod group;
 mod lookup;
+mod registry;
 mod user;
 
 pub use attribute::{Attribute, Kind, Mutability, Reach, Returned, Uniqueness};
 pub use lookup::{Target, is_urn};
+pub use registry::Registry;
 
 /// A schema: RFC 7643 section 7.
 #[derive(Debug, PartialEq)]

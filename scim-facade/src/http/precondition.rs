@@ -16,6 +16,7 @@ pub(super) fn write_options(headers: &HeaderMap) -> Result<Option<WriteOptions>,
     let tags = tags(headers, IF_MATCH)?;
     Ok((!tags.is_empty()).then(|| WriteOptions {
         if_match: tags.join(", "),
+        ..WriteOptions::default()
     }))
 }
 

@@ -17,6 +17,12 @@ const RETRY_AFTER_S: u32 = 5;
 /// The keyword of RFC 7644 table 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScimType {
+    /// The cursor is too old (RFC 9865).
+    ExpiredCursor,
+    /// A page by cursor cannot have this size (RFC 9865).
+    InvalidCount,
+    /// The cursor was not made for this list (RFC 9865).
+    InvalidCursor,
     /// The filter cannot be read, or compares what cannot be compared.
     InvalidFilter,
     /// The body has not the structure of the request.
@@ -39,6 +45,9 @@ impl ScimType {
     /// Spelling on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
+            Self::InvalidCursor => "invalidCursor",
             Self::InvalidFilter => "invalidFilter",
             Self::InvalidSyntax => "invalidSyntax",
             Self::InvalidPath => "invalidPath",

@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod document;
 pub mod error;
 pub mod filter;
+pub mod flavor;
 pub mod group;
 pub mod json;
 pub mod list;

@@ -63,6 +63,7 @@ fn operation(edit: Edit) -> Result<v1::PatchOperation, ScimError> {
         op: op.into(),
         path: Some(path),
         value: edit.value.map(Into::into),
+        require_target: false,
     })
 }
 

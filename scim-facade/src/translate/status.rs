@@ -31,22 +31,27 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
     match reason {
         CredentialMissing | CredentialInvalid => ScimError::unauthorized(),
         ScopeMissing => ScimError::new(403, status.message()),
-        FieldInvalid | RequiredAttributeMissing | PageTokenInvalid | GroupCycle => {
-            typed(ScimType::InvalidValue)
-        }
+        FieldInvalid | RequiredAttributeMissing | GroupCycle => typed(ScimType::InvalidValue),
+        PageTokenInvalid => typed(ScimType::InvalidCursor),
+        PageTokenExpired => typed(ScimType::ExpiredCursor),
         FilterInvalid => typed(ScimType::InvalidFilter),
         PathInvalid => typed(ScimType::InvalidPath),
         NoTarget => typed(ScimType::NoTarget),
         Mutability => typed(ScimType::Mutability),
         TooManyItems => ScimError::too_large(status.message()),
-        UserNameTaken | ExternalIdTaken | DisplayNameTaken => typed(ScimType::Uniqueness),
+        UserNameTaken | ExternalIdTaken | DisplayNameTaken | ValueTaken => {
+            typed(ScimType::Uniqueness)
+        }
         UserNotFound | GroupNotFound | ConnectionNotFound => ScimError::new(404, status.message()),
         EtagMismatch => ScimError::new(412, status.message()),
         WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded | ReplicaBehind
         | Draining => ScimError::unavailable(),
         SlowConsumer => ScimError::too_many_requests(),
-        // The facade asks for no revision and follows no feed.
-        RevisionInvalid | StoreEpochMismatch | CursorExpired => ScimError::internal(),
+        // The facade asks for no revision, follows no feed and writes no schema.
+        RevisionInvalid | StoreEpochMismatch | CursorExpired | SchemaInvalid | SchemaNotFound
+        | SchemaInUse => ScimError::internal(),
+        // The request was tried again under the new profile, and it changed once more.
+        ProfileStale => ScimError::unavailable(),
         Internal | Unspecified => ScimError::internal(),
     }
 }

@@ -82,6 +82,7 @@ mod tests {
             groups: vec![v1::GroupRef {
                 id: "3".to_owned(),
                 display_name: "g".to_owned(),
+                indirect: false,
             }],
             meta: Some(v1::ResourceMeta {
                 etag: "\"e\"".to_owned(),

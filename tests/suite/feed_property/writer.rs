@@ -201,6 +201,7 @@ fn set(attribute: &str, value: Value) -> PatchOperation {
             ..Default::default()
         }),
         value: Some(AttributeValue { value: Some(value) }),
+        ..Default::default()
     }
 }
 
@@ -277,5 +278,6 @@ fn purge_group(grpc: &Grpc, id: String) -> Result<(), Status> {
 fn seen(meta: Option<v1::ResourceMeta>) -> Option<WriteOptions> {
     meta.map(|meta| WriteOptions {
         if_match: meta.etag,
+        ..Default::default()
     })
 }
