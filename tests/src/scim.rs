@@ -4,7 +4,7 @@
 use std::{fmt, sync::OnceLock};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, Uri, body::Bytes, header::HeaderMap};
+use hyper::{Method, Request, Uri, Version, body::Bytes, header::HeaderMap};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -44,11 +44,16 @@ const WORDS_OF_THE_STORE: &[&str] = &[
     "panicked",
 ];
 
-fn client() -> &'static Client<HttpConnector, Full<Bytes>> {
-    static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
-    CLIENT.get_or_init(|| {
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// The client for HTTP/1.1, or for HTTP/2 without TLS.
+fn client(http2: bool) -> &'static HttpClient {
+    static CLIENTS: [OnceLock<HttpClient>; 2] = [const { OnceLock::new() }; 2];
+    CLIENTS[usize::from(http2)].get_or_init(|| {
         let _inside = runtime::runtime().enter();
-        Client::builder(TokioExecutor::new()).build_http()
+        Client::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build_http()
     })
 }
 
@@ -108,6 +113,7 @@ impl Scim {
             url,
             headers: Vec::new(),
             body: Vec::new(),
+            http2: false,
         }
     }
 
@@ -206,9 +212,16 @@ pub struct Draft {
     url: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    http2: bool,
 }
 
 impl Draft {
+    /// Over HTTP/2, which both sides know of beforehand.
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
     /// One more header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -255,11 +268,12 @@ impl Draft {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(self.body)))?;
-        let response = client().request(request).await?;
+        let response = client(self.http2).request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes().to_vec();
         Ok(Reply {
             what,
+            version: head.version,
             status: head.status.as_u16(),
             headers: head.headers,
             body,
@@ -272,6 +286,7 @@ impl Draft {
 #[derive(Debug, Clone)]
 pub struct Reply {
     what: String,
+    version: Version,
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -287,6 +302,11 @@ impl Reply {
     /// The status, for those who want to branch on it.
     pub fn code(&self) -> u16 {
         self.status
+    }
+
+    /// The version of HTTP that it came in.
+    pub fn http_version(&self) -> Version {
+        self.version
     }
 
     /// Asserts the status.

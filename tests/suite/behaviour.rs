@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod auth;
 mod concurrency;
+mod conformance;
 mod consistency;
 mod discovery;
 mod durability;
