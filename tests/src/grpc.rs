@@ -6,7 +6,8 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use muster_proto::v1::{
     audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
-    provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
+    provisioning_service_client::ProvisioningServiceClient,
+    schema_service_client::SchemaServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -105,6 +106,11 @@ impl Grpc {
     /// Connections.
     pub fn provisioning(&self) -> ProvisioningServiceClient<Authorized> {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Extension schemas.
+    pub fn schemas(&self) -> SchemaServiceClient<Authorized> {
+        SchemaServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// The audit.

@@ -11,6 +11,7 @@ mod members;
 mod observe;
 mod operations;
 mod precondition;
+mod profile;
 mod query;
 mod reply;
 mod routes;
@@ -29,6 +30,7 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::profile::Profiles;
 pub use self::token::TOKEN_PATH;
 use self::{
     exchange::{BasePath, Endpoint},
@@ -44,6 +46,7 @@ pub(crate) struct Facade {
     pub(crate) config: Config,
     pub(crate) directory: DirectoryClient,
     pub(crate) metrics: Option<Metrics>,
+    pub(crate) profiles: Profiles,
 }
 
 type App = Arc<Facade>;

@@ -244,6 +244,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
         config,
         directory,
         metrics: None,
+        profiles: Profiles::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
     let response = service.oneshot(request).await.expect("infallible");
