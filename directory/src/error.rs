@@ -51,6 +51,9 @@ pub enum Error {
     /// A page token that this server did not make for this list.
     #[error("the page token does not belong to this list")]
     PageTokenInvalid,
+    /// A page token that is too old.
+    #[error("the page token has expired; begin anew")]
+    PageTokenExpired,
     /// More items in one request than allowed.
     #[error("at most {limit} {what} in one request")]
     TooMany {

@@ -6,7 +6,8 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use muster_proto::v1::{
     audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
-    provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
+    provisioning_service_client::ProvisioningServiceClient,
+    search_service_client::SearchServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -89,6 +90,11 @@ impl Grpc {
     /// Groups.
     pub fn groups(&self) -> GroupServiceClient<Authorized> {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Users and groups together.
+    pub fn search(&self) -> SearchServiceClient<Authorized> {
+        SearchServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// Changes and snapshots.

@@ -41,7 +41,7 @@ pub fn status(error: Error) -> Status {
         Error::FilterInvalid(what) => {
             details.add_bad_request_violation("filter", detail(what));
         }
-        Error::PageTokenInvalid => {
+        Error::PageTokenInvalid | Error::PageTokenExpired => {
             details.add_bad_request_violation("page.page_token", error.to_string());
         }
         Error::TooMany { what, .. } => {
@@ -126,6 +126,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::NoTarget(_) => (Code::FailedPrecondition, Reason::NoTarget),
         Error::FilterInvalid(_) => (Code::InvalidArgument, Reason::FilterInvalid),
         Error::PageTokenInvalid => (Code::InvalidArgument, Reason::PageTokenInvalid),
+        Error::PageTokenExpired => (Code::InvalidArgument, Reason::PageTokenExpired),
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
