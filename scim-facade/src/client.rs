@@ -12,7 +12,7 @@ use muster_proto::{
     v1::{
         self, group_service_client::GroupServiceClient,
         provisioning_service_client::ProvisioningServiceClient,
-        user_service_client::UserServiceClient,
+        search_service_client::SearchServiceClient, user_service_client::UserServiceClient,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -146,6 +146,10 @@ impl DirectoryClient {
         GroupServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
+    fn search(&self) -> SearchServiceClient<Channel> {
+        SearchServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
     fn provisioning(&self) -> ProvisioningServiceClient<Channel> {
         ProvisioningServiceClient::new(self.channel.clone())
     }
@@ -182,6 +186,7 @@ calls! {
     groups.modify_group(ModifyGroupRequest) -> ModifyGroupResponse;
     groups.list_group_members(ListGroupMembersRequest) -> ListGroupMembersResponse;
     groups.delete_group(DeleteGroupRequest) -> DeleteGroupResponse;
+    search.search_resources(SearchResourcesRequest) -> SearchResourcesResponse;
     provisioning.get_profile(GetProfileRequest) -> GetProfileResponse;
 }
 

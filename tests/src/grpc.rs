@@ -7,7 +7,8 @@ use muster_proto::v1::{
     audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient,
-    schema_service_client::SchemaServiceClient, user_service_client::UserServiceClient,
+    schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
+    user_service_client::UserServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -90,6 +91,11 @@ impl Grpc {
     /// Groups.
     pub fn groups(&self) -> GroupServiceClient<Authorized> {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Users and groups together.
+    pub fn search(&self) -> SearchServiceClient<Authorized> {
+        SearchServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// Changes and snapshots.

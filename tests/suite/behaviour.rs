@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod concurrency;
 mod consistency;
+mod content;
 mod discovery;
 mod durability;
 mod errors;

@@ -59,7 +59,7 @@ enum Expected {
 /// Every RPC of the contract: an RPC without a line here fails the test.
 fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
     use Expected::{NotFound, Nothing, Refused};
-    let calls: [(&'static str, Expected, Call); 14] = [
+    let calls: [(&'static str, Expected, Call); 15] = [
         ("UserService/CreateUser", Nothing, |g, _| {
             Box::pin(async move {
                 let user = v1::User {
@@ -164,6 +164,28 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     .await?;
                 let groups = answer.into_inner().groups;
                 Ok(groups.iter().all(|u| u.id != ids.group).into())
+            })
+        }),
+        ("SearchService/SearchResources", Nothing, |g, ids| {
+            Box::pin(async move {
+                let kinds = [v1::ResourceType::User, v1::ResourceType::Group];
+                let target = |kind: v1::ResourceType| v1::Target {
+                    r#type: kind.into(),
+                    ..Default::default()
+                };
+                let request = v1::SearchResourcesRequest {
+                    targets: kinds.map(target).into(),
+                    ..Default::default()
+                };
+                let answer = g.search().search_resources(request).await?;
+                let mut found = answer.into_inner().resources.into_iter();
+                Ok(found
+                    .all(|found| match found.resource {
+                        Some(v1::resource::Resource::User(user)) => user.id != ids.user,
+                        Some(v1::resource::Resource::Group(group)) => group.id != ids.group,
+                        None => false,
+                    })
+                    .into())
             })
         }),
         ("GroupService/ModifyGroup", NotFound, |g, ids| {

@@ -20,7 +20,7 @@ use crate::{
     domain::{
         filter::Filter,
         history::{Edge, ResourceType},
-        page::{Page, PageRequest},
+        page::{Page, PageRequest, Place},
         resource::ResourceKind,
     },
     error::Result,
@@ -88,7 +88,7 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
     ));
     let mut sql = sql.then(from.bind(group_id));
     if let Some(after) = &page.after {
-        sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.as_str()));
+        sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.id.as_str()));
     }
     let limit = Sql::new(" ORDER BY m.member_id LIMIT ? OFFSET ?");
     let sql = sql.then(limit.bind(size.saturating_add(1)).bind(page.skip));
@@ -102,7 +102,8 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
     } else {
         0
     };
-    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    let next = rows.last().filter(|_| more);
+    let next = next.map(|row| Place::of(row.id.as_str()));
     let items = rows.into_iter().map(Row::into_member).collect();
     Ok(Page { items, next, total })
 }

@@ -8,6 +8,7 @@ use axum::{
 
 use super::{
     App,
+    content::Media,
     exchange::{self, Answer, Exchange},
     reply::{self, Outcome},
 };
@@ -16,13 +17,17 @@ use crate::scim::{discovery, error::ScimError, json::Json};
 /// Readable without a token: it says how to authenticate.
 pub(super) async fn service_provider_config(State(app): State<App>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let media = match Media::accepted(&parts.headers) {
+        Ok(media) => media,
+        Err(error) => return reply::error(&error),
+    };
     let Ok(params) = RawPathParams::from_request_parts(&mut parts, &()).await else {
         return reply::error(&ScimError::not_found());
     };
     let connection = params.iter().find(|(name, _)| *name == "connection");
     let links = exchange::links(&parts, &app, connection.map(|(_, id)| id));
     let config = discovery::service_provider_config(&links);
-    reply::json(StatusCode::OK, &config)
+    media.label(reply::json(StatusCode::OK, &config))
 }
 
 pub(super) async fn resource_types(exchange: &Exchange) -> Answer {

@@ -16,13 +16,15 @@ use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts as _, RawPathParams, Request},
     handler::Handler,
-    http::{Method, StatusCode, header::HOST, request::Parts, uri::Authority},
+    http::{Method, StatusCode, request::Parts},
     response::Response,
 };
 
 use super::{
     App, auth, body,
+    content::Media,
     observe::RequestId,
+    origin::origin,
     precondition::{Conditions, Verdict},
     profile::Profile,
     query::Query,
@@ -132,11 +134,21 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
         Some(opened) => opened,
         None => return reply::error(&ScimError::unauthorized()),
     };
+    let media = Media::accepted(&parts.headers);
+    let label = media.as_ref().copied().unwrap_or(Media::Scim);
     let answer = match place {
-        Ok(place) => answer(operation, &app, &caller, (parts, body), place).await,
+        Ok(place) => {
+            let request = Arrived {
+                parts,
+                body,
+                media,
+                place,
+            };
+            answer(operation, &app, &caller, request).await
+        }
         Err(error) => Err(admitted(&app, &caller, error).await),
     };
-    match answer {
+    let response = match answer {
         Ok(outcome) => outcome.respond(),
         Err(error) => {
             tracing::debug!(
@@ -147,7 +159,16 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
             );
             reply::error(&error)
         }
-    }
+    };
+    label.label(response)
+}
+
+/// A request whose caller may be somebody.
+struct Arrived {
+    parts: Parts,
+    body: Body,
+    media: Result<Media, ScimError>,
+    place: Place,
 }
 
 /// What the path names.
@@ -186,21 +207,31 @@ async fn answer(
     operation: Operation,
     app: &App,
     caller: &Caller,
-    (parts, body): (Parts, Body),
-    place: Place,
+    request: Arrived,
 ) -> Result<Outcome, ScimError> {
     let profile = match app.profiles.known(caller) {
         Some(profile) => profile,
         None => admit(app, caller).await?,
     };
+    let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     let body = if has_body {
-        let reading = body::read(&parts.headers, body, app.config.body_limit).await;
-        match reading {
+        let limit = operation.body_limit(app);
+        let reading = async {
+            request.media?;
+            body::read(&parts.headers, request.body, limit).await
+        };
+        match reading.await {
             Ok(body) => body,
             Err(error) => return Err(admitted(app, caller, error).await),
         }
     } else {
+        // A deletion has nothing to show that somebody would have to take.
+        if parts.method != Method::DELETE
+            && let Err(error) = request.media
+        {
+            return Err(admitted(app, caller, error).await);
+        }
         Bytes::new()
     };
     let mut exchange = Exchange {
@@ -244,13 +275,9 @@ async fn admitted(app: &App, caller: &Caller, fault: ScimError) -> ScimError {
     admit(app, caller).await.err().unwrap_or(fault)
 }
 
-/// URLs as the client sees them: below the configured public URL, else below
-/// the host that the request names.
+/// URLs as the client sees them.
 pub(super) fn links(parts: &Parts, app: &App, connection: Option<&str>) -> Links {
-    let origin = match &app.config.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{}", host(parts)),
-    };
+    let origin = origin(parts, &app.config);
     let base = parts.extensions.get::<BasePath>();
     let base = base.map(|BasePath(path)| path.as_str()).unwrap_or_default();
     let links = Links::new(&origin, base);
@@ -258,13 +285,4 @@ pub(super) fn links(parts: &Parts, app: &App, connection: Option<&str>) -> Links
         Some(id) => links.of_connection(id),
         None => links,
     }
-}
-
-fn host(parts: &Parts) -> String {
-    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let named = parts.uri.authority().map(Authority::as_str).or(header);
-    // A user name in front of the host would end up in links.
-    let is_host = |host: &&str| !host.contains('@') && host.parse::<Authority>().is_ok();
-    let valid = named.filter(is_host);
-    valid.unwrap_or("localhost").to_owned()
 }
