@@ -44,16 +44,21 @@ const WORDS_OF_THE_STORE: &[&str] = &[
     "panicked",
 ];
 
-type HttpClient = Client<HttpConnector, Full<Bytes>>;
-
-/// The client for HTTP/1.1, or for HTTP/2 without TLS.
-fn client(http2: bool) -> &'static HttpClient {
-    static CLIENTS: [OnceLock<HttpClient>; 2] = [const { OnceLock::new() }; 2];
-    CLIENTS[usize::from(http2)].get_or_init(|| {
+fn client() -> &'static Client<HttpConnector, Full<Bytes>> {
+    static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
+    CLIENT.get_or_init(|| {
         let _inside = runtime::runtime().enter();
-        Client::builder(TokioExecutor::new())
-            .http2_only(http2)
-            .build_http()
+        Client::builder(TokioExecutor::new()).build_http()
+    })
+}
+
+/// For those who speak HTTP/2 without asking first.
+fn client_of_http2() -> &'static Client<HttpConnector, Full<Bytes>> {
+    static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _inside = runtime::runtime().enter();
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.http2_only(true).build_http()
     })
 }
 
@@ -113,7 +118,6 @@ impl Scim {
             url,
             headers: Vec::new(),
             body: Vec::new(),
-            http2: false,
         }
     }
 
@@ -212,16 +216,9 @@ pub struct Draft {
     url: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    http2: bool,
 }
 
 impl Draft {
-    /// Over HTTP/2, which both sides know of beforehand.
-    pub fn http2(mut self) -> Self {
-        self.http2 = true;
-        self
-    }
-
     /// One more header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -245,7 +242,17 @@ impl Draft {
     #[track_caller]
     pub fn send(self) -> Reply {
         let what = format!("{} {}", self.method, self.url);
-        match runtime::wait(self.exchange()) {
+        match runtime::wait(self.exchange(client())) {
+            Ok(reply) => reply,
+            Err(e) => panic!("{what}: {e}"),
+        }
+    }
+
+    /// Sends it over HTTP/2.
+    #[track_caller]
+    pub fn send_http2(self) -> Reply {
+        let what = format!("{} {}", self.method, self.url);
+        match runtime::wait(self.exchange(client_of_http2())) {
             Ok(reply) => reply,
             Err(e) => panic!("{what}: {e}"),
         }
@@ -256,10 +263,13 @@ impl Draft {
     /// # Errors
     /// In words, when there is no whole answer.
     pub fn attempt(self) -> Result<Reply, String> {
-        runtime::wait(self.exchange()).map_err(|e| e.to_string())
+        runtime::wait(self.exchange(client())).map_err(|e| e.to_string())
     }
 
-    async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    async fn exchange(
+        self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let what = format!("{} {}", self.method, self.url);
         let mut request = Request::builder()
             .method(Method::from_bytes(self.method.as_bytes())?)
@@ -268,7 +278,7 @@ impl Draft {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(self.body)))?;
-        let response = client(self.http2).request(request).await?;
+        let response = client.request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes().to_vec();
         Ok(Reply {

@@ -7,6 +7,7 @@ mod auth;
 mod concurrency;
 mod conformance;
 mod consistency;
+mod content;
 mod discovery;
 mod durability;
 mod errors;

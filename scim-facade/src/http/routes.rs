@@ -4,7 +4,7 @@
 use axum::http::Method;
 
 use super::{
-    discovery,
+    App, discovery,
     exchange::{Answer, Exchange},
     groups, users,
 };
@@ -94,6 +94,20 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[(Method::GET, O::Schema)],
     },
 ];
+
+/// Longest body, in bytes, of requests that may speak of very many resources.
+pub(super) const LARGE_BODY: usize = 16 * 1024 * 1024;
+
+impl Operation {
+    /// Longest body of a request, in bytes.
+    pub(super) fn body_limit(self, app: &App) -> usize {
+        let limit = app.config.body_limit;
+        match self {
+            O::Groups(V::Create | V::Replace | V::Patch) => limit.max(LARGE_BODY),
+            _ => limit,
+        }
+    }
+}
 
 /// Does it.
 pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {

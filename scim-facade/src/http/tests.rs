@@ -244,6 +244,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
         config,
         directory,
         metrics: None,
+        profiles: Profiles::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
     let response = service.oneshot(request).await.expect("infallible");
@@ -331,7 +332,9 @@ async fn a_directory_without_health_is_not_ready() {
 #[test]
 fn wrong_methods_are_told_the_right_ones() {
     let reply = check("DELETE", "/scim/v2/Users", "", 405, "");
-    assert_eq!(reply.headers["allow"], "GET,HEAD,POST");
+    assert_eq!(reply.headers["allow"], "GET,HEAD,POST,OPTIONS");
+    let reply = check("OPTIONS", "/scim/v2/Users/1", "", 204, "");
+    assert_eq!(reply.headers["allow"], "GET,HEAD,PUT,PATCH,DELETE,OPTIONS");
     check("POST", "/scim/v2/Users/1", "", 405, "");
 }
 
@@ -551,6 +554,9 @@ async fn media_types() {
     for (media_type, status) in [
         ("application/scim+json; charset=utf-8", 400),
         ("Application/JSON", 400),
+        ("application/scim+json; charset=US-ASCII", 400),
+        ("application/json; charset=iso-8859-1", 415),
+        ("application/json; v=1; Charset=\"utf-16\"", 415),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
     ] {

@@ -57,7 +57,11 @@ fn strict() -> Scim {
 /// A tenant's clients of the default flavor and of the strict one: what the
 /// documents ask for, both must do.
 fn both() -> [Scim; 2] {
-    let tenant = tenant();
+    both_of(&tenant())
+}
+
+/// As [`both`], of this tenant.
+fn both_of(tenant: &Tenant) -> [Scim; 2] {
     [tenant.scim(), tenant.flavored(server(), "strict")]
 }
 
