@@ -7,7 +7,8 @@ use muster_proto::v1::{
     audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient,
-    search_service_client::SearchServiceClient, user_service_client::UserServiceClient,
+    schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
+    user_service_client::UserServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -111,6 +112,11 @@ impl Grpc {
     /// Connections.
     pub fn provisioning(&self) -> ProvisioningServiceClient<Authorized> {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Extension schemas.
+    pub fn schemas(&self) -> SchemaServiceClient<Authorized> {
+        SchemaServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// The audit.

@@ -1,5 +1,7 @@
 //! What a tenant sees of another: nothing.
 
+mod schemas;
+
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use muster_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -474,9 +476,13 @@ fn every_rpc_treats_another_tenants_ids_as_nobodys() {
         connection: theirs.connection_id.clone(),
         own_group: ours.scim().group("Ours", &[]),
     };
+    let schema = Some(schemas::schema(schemas::THEIRS));
+    let mut client = theirs.grpc_full(super::server()).schemas();
+    wait(client.put_schema(v1::PutSchemaRequest { schema })).expect("they have a schema");
     let full = ours.grpc_full(super::server());
     let mut calls = calls();
     calls.extend(calls_of_the_feed());
+    calls.extend(schemas::calls());
     for rpc in rpcs() {
         let Some((expected, call)) = calls.get(rpc.as_str()) else {
             panic!("{rpc} has no line in this test");
@@ -511,6 +517,7 @@ fn every_rpc_without_a_credential_is_unauthenticated() {
         own_group: "o".to_owned(),
     };
     let calls = calls().into_iter().chain(calls_of_the_feed());
+    let calls = calls.chain(schemas::calls());
     for (rpc, (_, call)) in calls {
         // Its second call is the one that counts; the first asserts of its own.
         if rpc == "GroupService/ModifyGroup" {

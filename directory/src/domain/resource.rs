@@ -1,7 +1,7 @@
 //! A user or a group as the directory holds it.
 
 use muster_proto::{
-    schema::{GROUP, ResourceType, USER},
+    schema::{GROUP, Registry, ResourceType, USER},
     value::{Object, Value},
 };
 
@@ -23,6 +23,8 @@ pub enum Kind {
     Credential,
     /// A customer.
     Tenant,
+    /// An extension schema.
+    Schema,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Connection => "connection",
             Self::Credential => "credential",
             Self::Tenant => "tenant",
+            Self::Schema => "schema",
         }
     }
 }
@@ -53,6 +56,14 @@ impl ResourceKind {
         match self {
             Self::User => &USER,
             Self::Group => &GROUP,
+        }
+    }
+
+    /// What a tenant's registry says about it.
+    pub fn within(self, registry: &Registry) -> &'static ResourceType {
+        match self {
+            Self::User => registry.user,
+            Self::Group => registry.group,
         }
     }
 
@@ -188,9 +199,6 @@ impl Resource {
                 return Err(Error::invalid(name, rule));
             }
         }
-        if self.kind == ResourceKind::User && !self.attributes.contains_key("active") {
-            return Err(Error::invalid("active", "must be true or false"));
-        }
         if size(&self.attributes) > SIZE_LIMIT {
             let rule = format!("has more than {SIZE_LIMIT} bytes of attributes");
             return Err(Error::invalid(self.kind.kind().noun(), rule));
@@ -203,7 +211,8 @@ impl Resource {
         self.attributes.get(name).and_then(Value::as_str)
     }
 
-    /// Whether a user is active; `false` for what has no such attribute.
+    /// Whether a user may act. Whose `active` was removed may not, for want of
+    /// somebody who says so.
     pub fn active(&self) -> bool {
         self.attributes
             .get("active")

@@ -10,7 +10,6 @@ use sea_orm::{
 
 use super::{
     Scope, Tx,
-    dialect::JsonKind,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
     resources::CHUNK,
@@ -33,7 +32,7 @@ pub struct Member {
     pub kind: ResourceKind,
     /// Its id.
     pub id: String,
-    /// Its display name; of a user without one, the user name.
+    /// Its display name, when it has one.
     pub display_name: String,
 }
 
@@ -74,19 +73,13 @@ impl Row {
 /// The database's.
 pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Member>> {
     let size = i64::try_from(page.size).unwrap_or(i64::MAX);
-    let sql = Sql::new(
+    let sql = Sql::new(format!(
         "SELECT m.member_id AS id, m.member_type = 2 AS is_group, \
-         COALESCE(mu.display_name, mg.display_name, ",
-    )
-    .then(
-        tx.dialect()
-            .json_value("mu.document", &["userName"], JsonKind::Text),
-    );
-    let from = Sql::new(format!(
-        ") AS display_name FROM memberships m{MEMBER_JOINS} \
+         COALESCE(mu.display_name, mg.display_name) AS display_name \
+         FROM memberships m{MEMBER_JOINS} \
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
     ));
-    let mut sql = sql.then(from.bind(group_id));
+    let mut sql = sql.bind(group_id);
     if let Some(after) = &page.after {
         sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.id.as_str()));
     }

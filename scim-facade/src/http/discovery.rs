@@ -31,31 +31,36 @@ pub(super) async fn service_provider_config(State(app): State<App>, request: Req
 }
 
 pub(super) async fn resource_types(exchange: &Exchange) -> Answer {
-    let found = Some(discovery::resource_types(&exchange.links));
+    let found = Some(discovery::resource_types(
+        exchange.profile.registry,
+        &exchange.links,
+    ));
     answer(exchange, found).await
 }
 
 pub(super) async fn resource_type(exchange: &Exchange) -> Answer {
-    let found = discovery::find_resource_type(&exchange.id, &exchange.links);
+    let found =
+        discovery::find_resource_type(&exchange.id, exchange.profile.registry, &exchange.links);
     answer(exchange, found).await
 }
 
 pub(super) async fn schemas(exchange: &Exchange) -> Answer {
-    let found = Some(discovery::schemas(&exchange.links));
+    let found = Some(discovery::schemas(
+        exchange.profile.registry,
+        &exchange.links,
+    ));
     answer(exchange, found).await
 }
 
 pub(super) async fn schema(exchange: &Exchange) -> Answer {
-    let found = discovery::find_schema(&exchange.id, &exchange.links);
+    let found = discovery::find_schema(&exchange.id, exchange.profile.registry, &exchange.links);
     answer(exchange, found).await
 }
 
-/// Nothing here is of a tenant, so the credential is all there is to check.
+/// What is shown is in the profile, so whether it is still the connection's and
+/// whether the credential is good is all there is to ask.
 async fn answer(exchange: &Exchange, found: Option<Json>) -> Answer {
-    exchange
-        .directory()
-        .check_credential(&exchange.caller)
-        .await?;
+    exchange.directory().profile(&exchange.caller).await?;
     if exchange.query()?.has_filter() {
         // RFC 7644 section 4 asks for this status.
         return Err(ScimError::new(403, "This endpoint takes no filter.").into());

@@ -3,15 +3,14 @@
 //! [`Endpoint`] runs every operation, so three rules stand in one place.
 //!
 //! * Without a bearer token nothing is looked at.
-//! * A body is read only when the directory accepts the credential: a stranger
-//!   must not make this server hold and parse what he sends.
+//! * A body is read only for a credential that the directory has accepted once:
+//!   a stranger must not make this server hold and parse what he sends.
 //! * A fault that the facade finds itself is told only to callers whose
-//!   credential the directory accepts. Otherwise parsing errors would tell
-//!   strangers what this server understands. Requests without a body have
-//!   little to parse, so there the directory is asked after the fault, and not
-//!   at all when there is none: the call itself tells.
+//!   credential the directory accepts now. Otherwise parsing errors would tell
+//!   strangers what this server understands. Where there is no fault, the call
+//!   itself tells whether the credential is good.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -29,6 +28,7 @@ use super::{
     observe::RequestId,
     origin::origin,
     precondition::{Conditions, Verdict},
+    profile::Profile,
     query::Query,
     reply::{self, Outcome},
     routes::{self, Operation},
@@ -51,6 +51,7 @@ pub(super) struct BasePath(pub(super) String);
 pub(super) struct Exchange {
     pub(super) app: App,
     pub(super) caller: Caller,
+    pub(super) profile: Arc<Profile>,
     /// The last part of the path, decoded; empty for collections.
     pub(super) id: String,
     pub(super) links: Links,
@@ -67,6 +68,8 @@ pub(super) enum Fault {
     Own(ScimError),
     /// The directory said so, after it had checked the credential.
     Directory(ScimError),
+    /// The connection has another profile now: the request is to be read anew.
+    Stale,
 }
 
 impl From<ScimError> for Fault {
@@ -76,8 +79,11 @@ impl From<ScimError> for Fault {
 }
 
 impl From<Refusal> for Fault {
-    fn from(Refusal(error): Refusal) -> Self {
-        Self::Directory(error)
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Told(error) => Self::Directory(error),
+            Refusal::Stale => Self::Stale,
+        }
     }
 }
 
@@ -210,12 +216,22 @@ async fn answer(
     caller: &Caller,
     request: Arrived,
 ) -> Result<Outcome, ScimError> {
+    let profile = match app.profiles.known(caller) {
+        Some(profile) => profile,
+        None => admit(app, caller).await?,
+    };
     let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     let body = if has_body {
-        admit(app, caller).await?;
-        request.media?;
-        body::read(&parts.headers, request.body, operation.body_limit(app)).await?
+        let limit = operation.body_limit(app);
+        let reading = async {
+            request.media?;
+            body::read(&parts.headers, request.body, limit).await
+        };
+        match reading.await {
+            Ok(body) => body,
+            Err(error) => return Err(admitted(app, caller, error).await),
+        }
     } else {
         // A deletion has nothing to show that somebody would have to take.
         if parts.method != Method::DELETE
@@ -225,30 +241,39 @@ async fn answer(
         }
         Bytes::new()
     };
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         links: links(&parts, app, place.connection.as_deref()),
         id: place.id,
         query: parts.uri.query().map(str::to_owned),
         conditions: Conditions::of(&parts.headers),
         body,
         app: app.clone(),
-        caller: caller.clone(),
+        caller: caller.under(&profile),
+        profile,
     };
-    match routes::run(operation, &exchange).await {
+    let mut answer = routes::run(operation, &exchange).await;
+    if matches!(answer, Err(Fault::Stale)) {
+        exchange.profile = admit(app, caller).await?;
+        exchange.caller = caller.under(&exchange.profile);
+        answer = routes::run(operation, &exchange).await;
+    }
+    match answer {
         Ok(outcome) => Ok(outcome),
         Err(Fault::Directory(error)) => Err(error),
-        Err(Fault::Own(error)) if has_body => Err(error),
         Err(Fault::Own(error)) => Err(admitted(app, caller, error).await),
+        // It changes faster than requests are read.
+        Err(Fault::Stale) => Err(ScimError::unavailable()),
     }
 }
 
-/// Whether the directory accepts the credential.
-async fn admit(app: &App, caller: &Caller) -> Result<(), ScimError> {
-    match app.directory.check_credential(caller).await {
-        Ok(()) => Ok(()),
-        // A credential without the right to ask about itself is good.
-        Err(Refusal(refusal)) if refusal.status() == 403 => Ok(()),
-        Err(Refusal(refusal)) => Err(refusal),
+/// The profile of the caller's connection, if the directory accepts his
+/// credential.
+async fn admit(app: &App, caller: &Caller) -> Result<Arc<Profile>, ScimError> {
+    match app.profiles.ask(&app.directory, caller).await {
+        Ok(profile) => Ok(profile),
+        Err(Refusal::Told(error)) => Err(error),
+        // No profile was named.
+        Err(Refusal::Stale) => Err(ScimError::unavailable()),
     }
 }
 

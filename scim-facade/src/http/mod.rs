@@ -14,6 +14,7 @@ mod observe;
 mod operations;
 mod origin;
 mod precondition;
+mod profile;
 mod query;
 mod reply;
 mod routes;
@@ -36,6 +37,7 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
 };
 
+pub(crate) use self::profile::Profiles;
 pub use self::token::TOKEN_PATH;
 use self::{
     exchange::{BasePath, Endpoint},
@@ -54,6 +56,7 @@ pub(crate) struct Facade {
     pub(crate) config: Config,
     pub(crate) directory: DirectoryClient,
     pub(crate) metrics: Option<Metrics>,
+    pub(crate) profiles: Profiles,
 }
 
 type App = Arc<Facade>;

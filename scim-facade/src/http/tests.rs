@@ -48,6 +48,20 @@ impl ProvisioningService for Doorkeeper {
         Err(who())
     }
 
+    async fn get_profile(
+        &self,
+        request: tonic::Request<v1::GetProfileRequest>,
+    ) -> Result<tonic::Response<v1::GetProfileResponse>, tonic::Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let request = v1::GetConnectionRequest::default();
+        let request = tonic::Request::from_parts(metadata, extensions, request);
+        self.get_connection(request).await?;
+        Ok(tonic::Response::new(v1::GetProfileResponse {
+            profile: "1.0".to_owned(),
+            ..v1::GetProfileResponse::default()
+        }))
+    }
+
     async fn issue_connection_token(
         &self,
         request: tonic::Request<v1::IssueConnectionTokenRequest>,
@@ -230,6 +244,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
         config,
         directory,
         metrics: None,
+        profiles: Profiles::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
     let response = service.oneshot(request).await.expect("infallible");

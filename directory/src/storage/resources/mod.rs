@@ -22,11 +22,14 @@ use crate::{
 };
 
 mod list;
+mod reindex;
+mod unique;
 mod write;
 
 #[cfg(test)]
 pub(crate) use list::plan;
 pub use list::{Selection, list, search};
+pub use reindex::reindex;
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
 
