@@ -24,6 +24,7 @@ mod paging;
 mod patch;
 mod replay;
 mod restore;
+mod search;
 mod secrets;
 mod settings;
 mod snapshot;

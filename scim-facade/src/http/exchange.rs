@@ -20,6 +20,8 @@ use axum::{
     response::Response,
 };
 
+use muster_proto::schema::Registry;
+
 use super::{
     App, auth, body,
     content::Media,
@@ -88,6 +90,11 @@ impl From<Refusal> for Fault {
 impl Exchange {
     pub(super) fn directory(&self) -> &DirectoryClient {
         &self.app.directory
+    }
+
+    /// What users and groups consist of.
+    pub(super) fn registry(&self) -> &'static Registry {
+        Registry::builtin()
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {

@@ -8,6 +8,7 @@ mod content;
 mod discovery;
 mod exchange;
 mod groups;
+mod list;
 mod members;
 mod observe;
 mod operations;
@@ -106,20 +107,15 @@ fn scim_routes(base: &str) -> Router<App> {
         }
         for route in ROUTES {
             let path = format!("{prefix}{}", route.path);
-            router = router.route(&path, methods(route));
+            let path = if path.is_empty() { "/" } else { &path };
+            router = router.route(path, methods(route));
         }
     }
     router
 }
 
 /// What RFC 7644 has and this service has not.
-const ABSENT: [&str; 5] = [
-    "/Bulk",
-    "/Me",
-    "/.search",
-    "/Users/.search",
-    "/Groups/.search",
-];
+const ABSENT: [&str; 2] = ["/Bulk", "/Me"];
 
 fn methods(route: &Route) -> MethodRouter<App> {
     let mut router = MethodRouter::new();

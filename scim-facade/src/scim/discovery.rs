@@ -6,7 +6,7 @@ use muster_proto::schema::{
 
 use super::{
     json::{Json, Members},
-    list,
+    list::{self, Place},
     meta::Links,
     urn,
 };
@@ -98,7 +98,7 @@ pub fn find_schema(urn: &str, registry: &Registry, links: &Links) -> Option<Json
 
 fn whole_list(resources: Vec<Json>) -> Json {
     let total = i64::try_from(resources.len()).unwrap_or(i64::MAX);
-    list::render(total, 1, resources)
+    list::render(total, Place::Index(1), resources)
 }
 
 fn resource_type(kind: &ResourceType, links: &Links) -> Json {
