@@ -82,7 +82,14 @@ impl Tenant {
     pub fn flavored(&self, server: &Server, flavor: &str) -> Scim {
         let name = format!("{flavor}-{}", uuid::Uuid::new_v4().simple());
         let arguments = [
-            "connection", "create", "--tenant", &self.id, "--name", &name, "--flavor", flavor,
+            "connection",
+            "create",
+            "--tenant",
+            &self.id,
+            "--name",
+            &name,
+            "--flavor",
+            flavor,
         ];
         let _ = server.admin().json(&arguments);
         let (_, token) = self.credential(server, &name, &[]);

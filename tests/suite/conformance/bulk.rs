@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use super::{BULK, BULK_ANSWER, NOBODY, both, refused, strict, tenant, unassigned};
 
 fn send(scim: &Scim, operations: &Value) -> Reply {
-    scim.post("/Bulk", &json!({"schemas": [BULK], "Operations": operations}))
+    scim.post(
+        "/Bulk",
+        &json!({"schemas": [BULK], "Operations": operations}),
+    )
 }
 
 /// What became of the operations, in their order.
@@ -39,7 +42,10 @@ fn user(bulk_id: &str, name: &str) -> Value {
 }
 
 fn group(bulk_id: &str, name: &str, members: &[&str]) -> Value {
-    let members: Vec<Value> = members.iter().map(|id| json!({"value": id, "type": "User"})).collect();
+    let members: Vec<Value> = members
+        .iter()
+        .map(|id| json!({"value": id, "type": "User"}))
+        .collect();
     json!({"method": "POST", "path": "/Groups", "bulkId": bulk_id,
         "data": {"schemas": [GROUP], "displayName": name, "members": members}})
 }
@@ -60,25 +66,39 @@ fn every_method_works_and_says_what_became_of_it() {
         let name = |letter: &str| format!("{letter}-{size}");
         let (old, gone) = (scim.user(&name("old")), scim.user(&name("gone")));
         let patched = scim.user(&name("patched"));
-        let results = run(&scim, &json!([
-            user("new", &name("new")),
-            {"method": "PUT", "path": format!("/Users/{old}"),
-                "data": {"schemas": [USER], "userName": name("old"), "title": "Replaced"}},
-            {"method": "PATCH", "path": format!("/Users/{patched}"),
-                "data": {"schemas": [PATCH], "Operations": [{"op": "add", "path": "title", "value": "Patched"}]}},
-            {"method": "DELETE", "path": format!("/Users/{gone}")},
-        ]));
+        let results = run(
+            &scim,
+            &json!([
+                user("new", &name("new")),
+                {"method": "PUT", "path": format!("/Users/{old}"),
+                    "data": {"schemas": [USER], "userName": name("old"), "title": "Replaced"}},
+                {"method": "PATCH", "path": format!("/Users/{patched}"),
+                    "data": {"schemas": [PATCH], "Operations": [{"op": "add", "path": "title", "value": "Patched"}]}},
+                {"method": "DELETE", "path": format!("/Users/{gone}")},
+            ]),
+        );
         assert_eq!(results.len(), 4, "{results:?}");
-        for (result, (method, status)) in
-            results.iter().zip([("POST", "201"), ("PUT", "200"), ("PATCH", "200"), ("DELETE", "204")])
-        {
+        for (result, (method, status)) in results.iter().zip([
+            ("POST", "201"),
+            ("PUT", "200"),
+            ("PATCH", "200"),
+            ("DELETE", "204"),
+        ]) {
             assert_eq!(result["method"], method, "{result}");
-            let fits = result["status"] == status || (method == "PATCH" && result["status"] == "204");
+            let fits =
+                result["status"] == status || (method == "PATCH" && result["status"] == "204");
             assert!(fits, "{result}");
             let location = result["location"].as_str().expect("a location");
-            assert!(location.starts_with(&format!("{}/Users/", scim.base())), "{result}");
+            assert!(
+                location.starts_with(&format!("{}/Users/", scim.base())),
+                "{result}"
+            );
             if method != "DELETE" {
-                assert_eq!(read(&scim, result)["meta"]["version"], result["version"], "{result}");
+                assert_eq!(
+                    read(&scim, result)["meta"]["version"],
+                    result["version"],
+                    "{result}"
+                );
             }
         }
         assert_eq!(results[0]["bulkId"], "new");
@@ -94,14 +114,17 @@ fn references_are_resolved_backward_and_forward() {
     for scim in both() {
         let size = scim.get("/Users").total();
         let name = |letter: &str| format!("{letter}-{size}");
-        let results = run(&scim, &json!([
-            group("forward", &name("forward"), &["bulkId:ann", "bulkId:bob"]),
-            user("ann", &name("ann")),
-            user("bob", &name("bob")),
-            group("backward", &name("backward"), &["bulkId:ann"]),
-            {"method": "POST", "path": "/Users", "bulkId": "carl", "data": {"schemas": [USER, ENTERPRISE],
-                "userName": name("carl"), ENTERPRISE: {"manager": {"value": "bulkId:ann"}}}},
-        ]));
+        let results = run(
+            &scim,
+            &json!([
+                group("forward", &name("forward"), &["bulkId:ann", "bulkId:bob"]),
+                user("ann", &name("ann")),
+                user("bob", &name("bob")),
+                group("backward", &name("backward"), &["bulkId:ann"]),
+                {"method": "POST", "path": "/Users", "bulkId": "carl", "data": {"schemas": [USER, ENTERPRISE],
+                    "userName": name("carl"), ENTERPRISE: {"manager": {"value": "bulkId:ann"}}}},
+            ]),
+        );
         for result in &results {
             assert_eq!(result["status"], "201", "{result}");
         }
@@ -112,9 +135,18 @@ fn references_are_resolved_backward_and_forward() {
             members.map(|member| member["value"].clone()).collect()
         };
         let forward = members(&read(&scim, of(&results, "forward")));
-        assert!(forward.len() == 2 && forward.contains(&ann) && forward.contains(&bob), "{forward:?}");
-        assert_eq!(members(&read(&scim, of(&results, "backward"))), [ann.clone()]);
-        assert_eq!(read(&scim, of(&results, "carl"))[ENTERPRISE]["manager"]["value"], ann);
+        assert!(
+            forward.len() == 2 && forward.contains(&ann) && forward.contains(&bob),
+            "{forward:?}"
+        );
+        assert_eq!(
+            members(&read(&scim, of(&results, "backward"))),
+            [ann.clone()]
+        );
+        assert_eq!(
+            read(&scim, of(&results, "carl"))[ENTERPRISE]["manager"]["value"],
+            ann
+        );
     }
 }
 
@@ -122,14 +154,20 @@ fn references_are_resolved_backward_and_forward() {
 fn references_work_in_patches_and_replacements() {
     let scim = tenant().scim();
     let (first, second) = (scim.group("first", &[]), scim.group("second", &[]));
-    let results = run(&scim, &json!([
-        {"method": "PATCH", "path": format!("/Groups/{first}"), "data": {"schemas": [PATCH], "Operations": [
-            {"op": "add", "path": "members", "value": [{"value": "bulkId:ann"}]}]}},
-        {"method": "PUT", "path": format!("/Groups/{second}"),
-            "data": {"schemas": [GROUP], "displayName": "second", "members": [{"value": "bulkId:ann"}]}},
-        user("ann", "ann"),
-    ]));
-    let ann = read(&scim, of(&results, "ann"))["id"].as_str().expect("an id").to_owned();
+    let results = run(
+        &scim,
+        &json!([
+            {"method": "PATCH", "path": format!("/Groups/{first}"), "data": {"schemas": [PATCH], "Operations": [
+                {"op": "add", "path": "members", "value": [{"value": "bulkId:ann"}]}]}},
+            {"method": "PUT", "path": format!("/Groups/{second}"),
+                "data": {"schemas": [GROUP], "displayName": "second", "members": [{"value": "bulkId:ann"}]}},
+            user("ann", "ann"),
+        ]),
+    );
+    let ann = read(&scim, of(&results, "ann"))["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     assert_eq!(scim.members(&first), [ann.clone()]);
     assert_eq!(scim.members(&second), [ann]);
 }
@@ -141,15 +179,24 @@ fn circles_are_resolved_or_refused_as_conflicts() {
         json!({"method": "POST", "path": "/Users", "bulkId": bulk_id, "data": {"schemas": [USER, ENTERPRISE],
             "userName": bulk_id, ENTERPRISE: {"manager": {"value": format!("bulkId:{by}")}}}})
     };
-    let results = run(&scim, &json!([managed("a", "b"), managed("b", "c"), managed("c", "a")]));
-    let created = results.iter().filter(|result| result["status"] == "201").count();
+    let results = run(
+        &scim,
+        &json!([managed("a", "b"), managed("b", "c"), managed("c", "a")]),
+    );
+    let created = results
+        .iter()
+        .filter(|result| result["status"] == "201")
+        .count();
     if created == 3 {
         for (one, other) in [("a", "b"), ("b", "c"), ("c", "a")] {
             let manager = &read(&scim, of(&results, one))[ENTERPRISE]["manager"]["value"];
             assert_eq!(*manager, read(&scim, of(&results, other))["id"], "{one}");
         }
     } else {
-        assert!(results.iter().any(|result| result["status"] == "409"), "{results:?}");
+        assert!(
+            results.iter().any(|result| result["status"] == "409"),
+            "{results:?}"
+        );
     }
     // Groups that are in each other are no groups of muster.
     let circle = json!([
@@ -159,10 +206,16 @@ fn circles_are_resolved_or_refused_as_conflicts() {
             "members": [{"value": "bulkId:g", "type": "Group"}]}},
     ]);
     let results = run(&scim, &circle);
-    assert!(results.iter().any(|result| result["status"] == "409"), "{results:?}");
+    assert!(
+        results.iter().any(|result| result["status"] == "409"),
+        "{results:?}"
+    );
     for result in &results {
         let text = result.to_string();
-        assert!(!text.contains("\"bulkId:"), "a reference got through: {result}");
+        assert!(
+            !text.contains("\"bulkId:"),
+            "a reference got through: {result}"
+        );
     }
     for group in super::resources(&scim.get("/Groups").status(200).json()) {
         let text = group["members"].to_string();
@@ -174,10 +227,13 @@ fn circles_are_resolved_or_refused_as_conflicts() {
 fn a_reference_to_nothing_fails_its_operation() {
     for scim in both() {
         let size = scim.get("/Users").total();
-        let results = run(&scim, &json!([
-            group("g", &format!("G{size}"), &["bulkId:nobody"]),
-            user("ok", &format!("ok-{size}")),
-        ]));
+        let results = run(
+            &scim,
+            &json!([
+                group("g", &format!("G{size}"), &["bulkId:nobody"]),
+                user("ok", &format!("ok-{size}")),
+            ]),
+        );
         let status = of(&results, "g")["status"].as_str().unwrap_or_default();
         assert!(["400", "409"].contains(&status), "{results:?}");
         assert_eq!(of(&results, "ok")["status"], "201");
@@ -189,10 +245,10 @@ fn a_reference_to_nothing_fails_its_operation() {
 fn what_refers_to_a_failure_fails_too() {
     let scim = tenant().scim();
     scim.user("taken");
-    let results = run(&scim, &json!([
-        user("twin", "TAKEN"),
-        group("g", "G", &["bulkId:twin"]),
-    ]));
+    let results = run(
+        &scim,
+        &json!([user("twin", "TAKEN"), group("g", "G", &["bulkId:twin"]),]),
+    );
     assert_failed(of(&results, "twin"), "409", Some("uniqueness"));
     let status = of(&results, "g")["status"].as_str().unwrap_or_default();
     assert!(["400", "409"].contains(&status), "{results:?}");
@@ -205,19 +261,25 @@ fn failures_are_told_apart_and_the_rest_goes_on() {
         let size = scim.get("/Users").total();
         let taken = format!("taken-{size}");
         let id = scim.user(&taken);
-        let results = run(&scim, &json!([
-            user("twin", &taken),
-            {"method": "POST", "path": "/Users", "bulkId": "nameless", "data": {"schemas": [USER]}},
-            {"method": "PUT", "path": format!("/Users/{NOBODY}"), "data": {"schemas": [USER], "userName": "x"}},
-            {"method": "DELETE", "path": format!("/Groups/{NOBODY}")},
-            {"method": "PATCH", "path": format!("/Users/{id}"), "data": {"schemas": [PATCH], "Operations": [
-                {"op": "replace", "path": "id", "value": "x"}]}},
-            {"method": "POST", "path": "/Devices", "bulkId": "device", "data": {"schemas": [USER], "userName": "x"}},
-            user("fine", &format!("fine-{size}")),
-        ]));
+        let results = run(
+            &scim,
+            &json!([
+                user("twin", &taken),
+                {"method": "POST", "path": "/Users", "bulkId": "nameless", "data": {"schemas": [USER]}},
+                {"method": "PUT", "path": format!("/Users/{NOBODY}"), "data": {"schemas": [USER], "userName": "x"}},
+                {"method": "DELETE", "path": format!("/Groups/{NOBODY}")},
+                {"method": "PATCH", "path": format!("/Users/{id}"), "data": {"schemas": [PATCH], "Operations": [
+                    {"op": "replace", "path": "id", "value": "x"}]}},
+                {"method": "POST", "path": "/Devices", "bulkId": "device", "data": {"schemas": [USER], "userName": "x"}},
+                user("fine", &format!("fine-{size}")),
+            ]),
+        );
         assert_eq!(results.len(), 7, "{results:?}");
         assert_failed(&results[0], "409", Some("uniqueness"));
-        assert!(unassigned(&results[0], "location"), "nothing was made: {results:?}");
+        assert!(
+            unassigned(&results[0], "location"),
+            "nothing was made: {results:?}"
+        );
         assert_eq!(results[0]["bulkId"], "twin");
         assert_failed(&results[1], "400", Some("invalidValue"));
         assert_failed(&results[2], "404", None);
@@ -237,7 +299,12 @@ fn so_many_errors_stop_the_rest() {
         let name = |letter: &str| format!("{letter}-{before}");
         let bad = |bulk_id: &str| json!({"method": "POST", "path": "/Users", "bulkId": bulk_id, "data": {"schemas": [USER]}});
         let operations = json!([
-            user("a", &name("a")), bad("bad-1"), user("b", &name("b")), bad("bad-2"), user("c", &name("c")), bad("bad-3"),
+            user("a", &name("a")),
+            bad("bad-1"),
+            user("b", &name("b")),
+            bad("bad-2"),
+            user("c", &name("c")),
+            bad("bad-3"),
         ]);
         let run = |fail_on_errors: u64, operations: &Value| {
             let body = json!({"schemas": [BULK], "failOnErrors": fail_on_errors, "Operations": operations});
@@ -245,9 +312,16 @@ fn so_many_errors_stop_the_rest() {
             answer["Operations"].as_array().expect("a list").clone()
         };
         let results = run(2, &operations);
-        let ids: Vec<&str> = results.iter().filter_map(|result| result["bulkId"].as_str()).collect();
+        let ids: Vec<&str> = results
+            .iter()
+            .filter_map(|result| result["bulkId"].as_str())
+            .collect();
         assert_eq!(ids, ["a", "bad-1", "b", "bad-2"]);
-        assert_eq!(scim.get("/Users").total(), before + 2, "what was done stays done");
+        assert_eq!(
+            scim.get("/Users").total(),
+            before + 2,
+            "what was done stays done"
+        );
         let results = run(1, &json!([bad("first"), user("never", &name("never"))]));
         assert_eq!(results.len(), 1, "{results:?}");
         assert_eq!(scim.get("/Users").total(), before + 2);
@@ -259,23 +333,31 @@ fn so_many_errors_stop_the_rest() {
 #[test]
 fn versions_guard_single_operations() {
     let scim = tenant().scim();
-    let created = scim.post("/Users", &json!({"schemas": [USER], "userName": "a"})).status(201);
+    let created = scim
+        .post("/Users", &json!({"schemas": [USER], "userName": "a"}))
+        .status(201);
     let (path, first) = (format!("/Users/{}", created.id()), created.etag());
     let patch = |version: &str, title: &str| {
         json!({"method": "PATCH", "path": path, "version": version, "data": {"schemas": [PATCH],
             "Operations": [{"op": "replace", "path": "title", "value": title}]}})
     };
     let results = run(&scim, &json!([patch(&first, "one"), patch(&first, "two")]));
-    assert!(results[0]["status"] == "200" || results[0]["status"] == "204", "{results:?}");
+    assert!(
+        results[0]["status"] == "200" || results[0]["status"] == "204",
+        "{results:?}"
+    );
     assert_failed(&results[1], "412", None);
     let read = scim.get(&path).status(200);
     assert_eq!(read.json()["title"], "one");
     assert_eq!(results[0]["version"], read.etag());
-    let results = run(&scim, &json!([
-        {"method": "PUT", "path": path, "version": first, "data": {"schemas": [USER], "userName": "a"}},
-        {"method": "DELETE", "path": path, "version": first},
-        {"method": "DELETE", "path": path, "version": read.etag()},
-    ]));
+    let results = run(
+        &scim,
+        &json!([
+            {"method": "PUT", "path": path, "version": first, "data": {"schemas": [USER], "userName": "a"}},
+            {"method": "DELETE", "path": path, "version": first},
+            {"method": "DELETE", "path": path, "version": read.etag()},
+        ]),
+    );
     assert_failed(&results[0], "412", None);
     assert_failed(&results[1], "412", None);
     assert_eq!(results[2]["status"], "204", "{results:?}");
@@ -303,9 +385,16 @@ fn operations_that_are_none_are_refused() {
             if reply.code() == 200 {
                 let body = reply.json();
                 let status = body["Operations"][0]["status"].as_str().unwrap_or_default();
-                assert!(["400", "404", "405", "501"].contains(&status), "{bad}: {reply}");
+                assert!(
+                    ["400", "404", "405", "501"].contains(&status),
+                    "{bad}: {reply}"
+                );
             } else {
-                refused(&reply, 400, &["invalidSyntax", "invalidValue", "invalidPath"]);
+                refused(
+                    &reply,
+                    400,
+                    &["invalidSyntax", "invalidValue", "invalidPath"],
+                );
             }
         }
         assert_eq!(scim.get("/Users").total(), 0);
@@ -318,7 +407,11 @@ fn a_bulk_id_names_one_operation() {
     let reply = send(&scim, &json!([user("same", "a"), user("same", "b")]));
     if reply.code() == 200 {
         let body = reply.json();
-        let failed = |result: &&Value| result["status"].as_str().is_some_and(|s| s.starts_with('4'));
+        let failed = |result: &&Value| {
+            result["status"]
+                .as_str()
+                .is_some_and(|s| s.starts_with('4'))
+        };
         let results = body["Operations"].as_array().expect("a list");
         assert!(results.iter().filter(failed).count() >= 1, "{reply}");
     } else {
@@ -331,8 +424,13 @@ fn a_bulk_id_names_one_operation() {
 fn more_operations_than_announced_are_too_many() {
     let scim = tenant().scim();
     let config = scim.get("/ServiceProviderConfig").status(200).json();
-    assert_eq!(config["bulk"], json!({"supported": true, "maxOperations": 1000, "maxPayloadSize": 16_777_216}));
-    let operations: Vec<Value> = (0..1001).map(|n| user(&format!("b{n}"), &format!("u{n}"))).collect();
+    assert_eq!(
+        config["bulk"],
+        json!({"supported": true, "maxOperations": 1000, "maxPayloadSize": 16_777_216})
+    );
+    let operations: Vec<Value> = (0..1001)
+        .map(|n| user(&format!("b{n}"), &format!("u{n}")))
+        .collect();
     let detail = send(&scim, &json!(operations)).scim_error(413, None);
     assert!(detail.contains("1000"), "names the limit: {detail}");
     assert_eq!(scim.get("/Users").total(), 0);
@@ -348,11 +446,13 @@ fn more_bytes_than_announced_are_too_large() {
     assert_eq!(scim.get("/Users").total(), 0);
     // As much as fits is fine, more than a single resource may be.
     let title = "x".repeat(60_000);
-    let operations: Vec<Value> = (0..40).map(|n| {
-        let mut one = user(&format!("b{n}"), &format!("u{n}"));
-        one["data"]["title"] = json!(title);
-        one
-    }).collect();
+    let operations: Vec<Value> = (0..40)
+        .map(|n| {
+            let mut one = user(&format!("b{n}"), &format!("u{n}"));
+            one["data"]["title"] = json!(title);
+            one
+        })
+        .collect();
     let results = run(&scim, &json!(operations));
     assert!(results.iter().all(|result| result["status"] == "201"));
 }
@@ -376,7 +476,12 @@ fn the_envelope_is_checked() {
     assert_eq!(scim.get("/Users").total(), 0);
     for method in ["GET", "PUT", "PATCH", "DELETE"] {
         let reply = scim.request(method, "/Bulk").json(&json!({})).send();
-        assert!(reply.header("allow").is_some_and(|methods| methods.contains("POST")), "{method}");
+        assert!(
+            reply
+                .header("allow")
+                .is_some_and(|methods| methods.contains("POST")),
+            "{method}"
+        );
         let _ = reply.scim_error(405, None);
     }
 }

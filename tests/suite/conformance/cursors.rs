@@ -48,8 +48,15 @@ fn cursors_lead_through_everything_once() {
     assert_eq!(pages.concat(), expected);
     let one = list(&scim, "/Users", &[("cursor", ""), ("count", "1000")]);
     assert!(next(&one).is_none(), "{one}");
-    let none = list(&scim, "/Users", &[("cursor", ""), ("filter", "userName eq \"x\"")]);
-    assert!(next(&none).is_none() && resources(&none).is_empty(), "{none}");
+    let none = list(
+        &scim,
+        "/Users",
+        &[("cursor", ""), ("filter", "userName eq \"x\"")],
+    );
+    assert!(
+        next(&none).is_none() && resources(&none).is_empty(),
+        "{none}"
+    );
 }
 
 #[test]
@@ -59,11 +66,17 @@ fn a_page_by_cursor_says_how_much_there_is() {
     for scim in clients {
         // A parameter without a value is an empty cursor as well.
         for first in ["cursor", "cursor="] {
-            let page = scim.get(&format!("/Users?{first}&count=2")).status(200).json();
+            let page = scim
+                .get(&format!("/Users?{first}&count=2"))
+                .status(200)
+                .json();
             assert_eq!(page["totalResults"], 3, "{page}");
             assert_eq!(page["itemsPerPage"], 2, "{page}");
             assert_eq!(resources(&page).len(), 2);
-            assert!(page.get("previousCursor").is_none(), "nothing is before: {page}");
+            assert!(
+                page.get("previousCursor").is_none(),
+                "nothing is before: {page}"
+            );
             let cursor = next(&page).expect("there is more");
             let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
             assert!(cursor.chars().all(unreserved), "{cursor}");
@@ -74,7 +87,15 @@ fn a_page_by_cursor_says_how_much_there_is() {
 #[test]
 fn cursors_keep_filter_and_order() {
     let scim = tenant().scim();
-    for (name, title) in [("e", "B"), ("d", ""), ("c", "a"), ("b", "B"), ("a", ""), ("f", "c"), ("x", "skip")] {
+    for (name, title) in [
+        ("e", "B"),
+        ("d", ""),
+        ("c", "a"),
+        ("b", "B"),
+        ("a", ""),
+        ("f", "c"),
+        ("x", "skip"),
+    ] {
         let mut user = json!({"schemas": [USER], "userName": name});
         if !title.is_empty() {
             user["title"] = json!(title);
@@ -83,14 +104,35 @@ fn cursors_keep_filter_and_order() {
     }
     let filter = ("filter", "userName ne \"x\"");
     let sorted = [filter, ("sortBy", "title"), ("count", "2")];
-    assert_eq!(walk(&scim, "/Users", &sorted).concat(), ["c", "e", "b", "f", "d", "a"]);
-    let descending = [filter, ("sortBy", "title"), ("sortOrder", "descending"), ("count", "1")];
+    assert_eq!(
+        walk(&scim, "/Users", &sorted).concat(),
+        ["c", "e", "b", "f", "d", "a"]
+    );
+    let descending = [
+        filter,
+        ("sortBy", "title"),
+        ("sortOrder", "descending"),
+        ("count", "1"),
+    ];
     let names = walk(&scim, "/Users", &descending).concat();
     assert_eq!(names.len(), 6);
     assert_eq!(names[..2].iter().collect::<BTreeSet<_>>().len(), 2);
-    assert!(names[..2].iter().all(|name| ["a", "d"].contains(&name.as_str())), "{names:?}");
-    assert_eq!((names[2].as_str(), names[5].as_str()), ("f", "c"), "{names:?}");
-    let projected = [("attributes", "userName"), ("sortBy", "userName"), ("count", "4")];
+    assert!(
+        names[..2]
+            .iter()
+            .all(|name| ["a", "d"].contains(&name.as_str())),
+        "{names:?}"
+    );
+    assert_eq!(
+        (names[2].as_str(), names[5].as_str()),
+        ("f", "c"),
+        "{names:?}"
+    );
+    let projected = [
+        ("attributes", "userName"),
+        ("sortBy", "userName"),
+        ("count", "4"),
+    ];
     let names = walk(&scim, "/Users", &projected).concat();
     assert_eq!(names, ["a", "b", "c", "d", "e", "f", "x"]);
 }
@@ -109,7 +151,9 @@ fn nobody_is_missed_or_met_twice_while_others_come_and_go() {
         // One that was shown goes, one that was not goes, one comes.
         if round < 3 {
             let _ = scim.delete(&format!("/Users/{}", ids[round])).status(204);
-            let _ = scim.delete(&format!("/Users/{}", ids[29 - round])).status(204);
+            let _ = scim
+                .delete(&format!("/Users/{}", ids[29 - round]))
+                .status(204);
             scim.user(&format!("new-{round}"));
         }
         round += 1;
@@ -134,7 +178,11 @@ fn what_is_no_cursor_of_this_query_is_invalid() {
     let filter = ("filter", "userName sw \"user\"");
     let page = list(&scim, "/Users", &[("cursor", ""), ("count", "2"), filter]);
     let cursor = next(&page).expect("there is more");
-    let again = list(&scim, "/Users", &[("cursor", &cursor), ("count", "2"), filter]);
+    let again = list(
+        &scim,
+        "/Users",
+        &[("cursor", &cursor), ("count", "2"), filter],
+    );
     assert_eq!(column(&again, "userName"), ["user-02", "user-03"]);
 
     let mut turned: Vec<char> = cursor.chars().collect();
@@ -143,22 +191,50 @@ fn what_is_no_cursor_of_this_query_is_invalid() {
     let turned: String = turned.into_iter().collect();
     let cut = &cursor[..cursor.len() - 1];
     let longer = format!("{cursor}A");
-    for forged in ["1", "x", "AAAA", "%00", "é", " ", &turned, cut, &longer, &"A".repeat(4000)] {
-        let reply = ask(&scim, "/Users", &[("cursor", forged), ("count", "2"), filter]);
+    for forged in [
+        "1",
+        "x",
+        "AAAA",
+        "%00",
+        "é",
+        " ",
+        &turned,
+        cut,
+        &longer,
+        &"A".repeat(4000),
+    ] {
+        let reply = ask(
+            &scim,
+            "/Users",
+            &[("cursor", forged), ("count", "2"), filter],
+        );
         refused(&reply, 400, &["invalidCursor"]);
     }
     // The same query, or none.
     for other in [
         &[("cursor", cursor.as_str()), ("count", "2")][..],
-        &[("cursor", &cursor), ("count", "2"), ("filter", "userName sw \"u\"")],
-        &[("cursor", &cursor), ("count", "2"), filter, ("sortBy", "userName")],
+        &[
+            ("cursor", &cursor),
+            ("count", "2"),
+            ("filter", "userName sw \"u\""),
+        ],
+        &[
+            ("cursor", &cursor),
+            ("count", "2"),
+            filter,
+            ("sortBy", "userName"),
+        ],
     ] {
         refused(&ask(&scim, "/Users", other), 400, &["invalidCursor"]);
     }
     let reply = ask(&scim, "/Groups", &[("cursor", &cursor), ("count", "2")]);
     refused(&reply, 400, &["invalidCursor"]);
     let stranger = super::tenant().scim();
-    let reply = ask(&stranger, "/Users", &[("cursor", &cursor), ("count", "2"), filter]);
+    let reply = ask(
+        &stranger,
+        "/Users",
+        &[("cursor", &cursor), ("count", "2"), filter],
+    );
     refused(&reply, 400, &["invalidCursor"]);
     assert!(!reply.text().contains("user-"), "{reply}");
 }
@@ -206,7 +282,10 @@ fn searches_by_post_have_cursors_too() {
         let Some(next) = next(&page) else { break };
         cursor = next;
     }
-    assert_eq!(names, ["user-04", "user-03", "user-02", "user-01", "user-00"]);
+    assert_eq!(
+        names,
+        ["user-04", "user-03", "user-02", "user-01", "user-00"]
+    );
     let body = json!({"schemas": [SEARCH], "cursor": "nonsense"});
     refused(&scim.post("/Users/.search", &body), 400, &["invalidCursor"]);
 }

@@ -18,7 +18,10 @@ fn the_configuration_has_everything_that_is_required() {
         let config = reply.json();
         assert_eq!(config["schemas"], json!([CONFIG]));
         for feature in ["patch", "bulk", "filter", "sort", "etag", "changePassword"] {
-            assert!(config[feature]["supported"].is_boolean(), "{feature}: {reply}");
+            assert!(
+                config[feature]["supported"].is_boolean(),
+                "{feature}: {reply}"
+            );
         }
         for feature in ["patch", "bulk", "filter", "sort", "etag"] {
             assert_eq!(config[feature]["supported"], true, "{feature}");
@@ -31,8 +34,17 @@ fn the_configuration_has_everything_that_is_required() {
             for required in ["type", "name", "description"] {
                 assert!(scheme[required].is_string(), "{required}: {scheme}");
             }
-            let known = ["oauth", "oauth2", "oauthbearertoken", "httpbasic", "httpdigest"];
-            assert!(known.contains(&scheme["type"].as_str().unwrap_or_default()), "{scheme}");
+            let known = [
+                "oauth",
+                "oauth2",
+                "oauthbearertoken",
+                "httpbasic",
+                "httpdigest",
+            ];
+            assert!(
+                known.contains(&scheme["type"].as_str().unwrap_or_default()),
+                "{scheme}"
+            );
         }
         assert_eq!(config["meta"]["resourceType"], "ServiceProviderConfig");
         let location = config["meta"]["location"].as_str().expect("a location");
@@ -57,7 +69,11 @@ fn the_configuration_is_there_before_anybody_proves_who_he_is() {
     let scim = tenant().scim();
     let anyone = Scim::anonymous(scim.base());
     let config = anyone.get("/ServiceProviderConfig").status(200).json();
-    assert!(config["authenticationSchemes"].as_array().is_some_and(|schemes| !schemes.is_empty()));
+    assert!(
+        config["authenticationSchemes"]
+            .as_array()
+            .is_some_and(|schemes| !schemes.is_empty())
+    );
 }
 
 #[test]
@@ -91,7 +107,10 @@ fn resource_types_name_schemas_that_are_there() {
             assert!(kind[required].is_string(), "{required}: {kind}");
         }
         let urn = kind["schema"].as_str().expect("a URN");
-        assert_eq!(scim.get(&format!("/Schemas/{urn}")).status(200).json()["id"], urn);
+        assert_eq!(
+            scim.get(&format!("/Schemas/{urn}")).status(200).json()["id"],
+            urn
+        );
         for extension in kind["schemaExtensions"].as_array().into_iter().flatten() {
             assert!(extension["required"].is_boolean(), "{extension}");
             let urn = extension["schema"].as_str().expect("a URN");
@@ -101,11 +120,20 @@ fn resource_types_name_schemas_that_are_there() {
         let _ = super::list(&scim, endpoint, &[]);
     }
     let user = scim.get("/ResourceTypes/User").status(200).json();
-    assert_eq!((&user["schema"], &user["endpoint"]), (&json!(USER), &json!("/Users")));
+    assert_eq!(
+        (&user["schema"], &user["endpoint"]),
+        (&json!(USER), &json!("/Users"))
+    );
     let extensions = user["schemaExtensions"].as_array().expect("a list");
-    assert!(extensions.contains(&json!({"schema": ENTERPRISE, "required": false})), "{user}");
+    assert!(
+        extensions.contains(&json!({"schema": ENTERPRISE, "required": false})),
+        "{user}"
+    );
     let group = scim.get("/ResourceTypes/Group").status(200).json();
-    assert_eq!((&group["schema"], &group["endpoint"]), (&json!(GROUP), &json!("/Groups")));
+    assert_eq!(
+        (&group["schema"], &group["endpoint"]),
+        (&json!(GROUP), &json!("/Groups"))
+    );
 }
 
 /// Asserts that an attribute is described in full (RFC 7643 section 7).
@@ -115,8 +143,23 @@ fn described(attribute: &Value) {
         let value = attribute[name].as_str().unwrap_or_default();
         assert!(known.contains(&value), "{name} of {attribute}");
     };
-    one_of("type", &["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"]);
-    one_of("mutability", &["readOnly", "readWrite", "immutable", "writeOnly"]);
+    one_of(
+        "type",
+        &[
+            "string",
+            "boolean",
+            "decimal",
+            "integer",
+            "dateTime",
+            "binary",
+            "reference",
+            "complex",
+        ],
+    );
+    one_of(
+        "mutability",
+        &["readOnly", "readWrite", "immutable", "writeOnly"],
+    );
     one_of("returned", &["always", "never", "default", "request"]);
     if attribute.get("uniqueness").is_some() {
         one_of("uniqueness", &["none", "server", "global"]);
@@ -128,7 +171,11 @@ fn described(attribute: &Value) {
         assert!(attribute[text].is_string(), "{text} of {attribute}");
     }
     let complex = attribute["type"] == "complex";
-    assert_eq!(attribute["subAttributes"].is_array(), complex, "{attribute}");
+    assert_eq!(
+        attribute["subAttributes"].is_array(),
+        complex,
+        "{attribute}"
+    );
     if attribute["type"] == "string" {
         assert!(attribute["caseExact"].is_boolean(), "{attribute}");
     }
@@ -150,7 +197,11 @@ fn schemas_describe_their_attributes_in_full() {
     }
     for schema in schemas {
         assert_eq!(schema["meta"]["resourceType"], "Schema", "{schema}");
-        assert!(schema["schemas"].as_array().is_none_or(|urns| *urns == vec![json!(SCHEMA)]));
+        assert!(
+            schema["schemas"]
+                .as_array()
+                .is_none_or(|urns| *urns == vec![json!(SCHEMA)])
+        );
         assert!(schema["name"].is_string(), "{schema}");
         for attribute in schema["attributes"].as_array().expect("a list") {
             described(attribute);
@@ -169,7 +220,10 @@ fn known(object: &Value, attributes: &Value, except: &[&str]) {
         let found = attributes.iter().find(|a| a["name"] == name.as_str());
         let found = found.unwrap_or_else(|| panic!("{name} is in no schema"));
         assert_eq!(value.is_array(), found["multiValued"] == true, "{name}");
-        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        let values = value
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![value.clone()]);
         for value in values {
             if found["type"] == "complex" {
                 known(&value, &found["subAttributes"], &[]);
@@ -188,7 +242,8 @@ fn resources_say_nothing_that_no_schema_knows() {
     user[ENTERPRISE]["manager"] = json!({"value": boss});
     let id = scim.post("/Users", &user).status(201).id();
     let group = scim.group("G", &[&id]);
-    let attributes = |urn: &str| scim.get(&format!("/Schemas/{urn}")).status(200).json()["attributes"].clone();
+    let attributes =
+        |urn: &str| scim.get(&format!("/Schemas/{urn}")).status(200).json()["attributes"].clone();
     let common = ["schemas", "id", "externalId", "meta", ENTERPRISE];
     let user = scim.get(&format!("/Users/{id}")).status(200).json();
     known(&user, &attributes(USER), &common);
@@ -200,20 +255,42 @@ fn resources_say_nothing_that_no_schema_knows() {
 #[test]
 fn characteristics_are_those_of_the_standard() {
     let scim = tenant().scim();
-    let attributes = |urn: &str| scim.get(&format!("/Schemas/{urn}")).status(200).json()["attributes"].clone();
+    let attributes =
+        |urn: &str| scim.get(&format!("/Schemas/{urn}")).status(200).json()["attributes"].clone();
     let of = |attributes: &Value, name: &str| {
-        let found = attributes.as_array().expect("a list").iter().find(|a| a["name"] == name).cloned();
+        let found = attributes
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|a| a["name"] == name)
+            .cloned();
         found.unwrap_or_else(|| panic!("no {name}"))
     };
     let user = attributes(USER);
     let name = of(&user, "userName");
-    assert_eq!((&name["required"], &name["caseExact"], &name["uniqueness"]), (&json!(true), &json!(false), &json!("server")));
+    assert_eq!(
+        (&name["required"], &name["caseExact"], &name["uniqueness"]),
+        (&json!(true), &json!(false), &json!("server"))
+    );
     let groups = of(&user, "groups");
     assert_eq!(groups["mutability"], "readOnly");
-    assert_eq!(of(&user, "x509Certificates")["subAttributes"][0]["type"], "binary");
+    assert_eq!(
+        of(&user, "x509Certificates")["subAttributes"][0]["type"],
+        "binary"
+    );
     assert_eq!(of(&user, "active")["type"], "boolean");
     assert_eq!(of(&user, "profileUrl")["type"], "reference");
-    for many in ["emails", "phoneNumbers", "ims", "photos", "addresses", "groups", "entitlements", "roles", "x509Certificates"] {
+    for many in [
+        "emails",
+        "phoneNumbers",
+        "ims",
+        "photos",
+        "addresses",
+        "groups",
+        "entitlements",
+        "roles",
+        "x509Certificates",
+    ] {
         assert_eq!(of(&user, many)["multiValued"], true, "{many}");
     }
     let types = of(&groups["subAttributes"], "type")["canonicalValues"].clone();
@@ -234,8 +311,18 @@ fn discovery_is_not_filtered_and_pays_no_heed_to_the_rest() {
         let reply = ask(&scim, path, &[("filter", "name eq \"User\"")]);
         let _ = reply.scim_error(403, None);
         let whole = scim.get(path).status(200).json();
-        for ignored in ["count=1", "startIndex=2", "sortBy=name&sortOrder=descending", "count=0", "x=y"] {
-            assert_eq!(scim.get(&format!("{path}?{ignored}")).status(200).json(), whole, "{path}?{ignored}");
+        for ignored in [
+            "count=1",
+            "startIndex=2",
+            "sortBy=name&sortOrder=descending",
+            "count=0",
+            "x=y",
+        ] {
+            assert_eq!(
+                scim.get(&format!("{path}?{ignored}")).status(200).json(),
+                whole,
+                "{path}?{ignored}"
+            );
         }
     }
 }
@@ -243,13 +330,22 @@ fn discovery_is_not_filtered_and_pays_no_heed_to_the_rest() {
 #[test]
 fn single_items_are_found_by_their_names_alone() {
     let scim = tenant().scim();
-    for path in ["/ResourceTypes/User", "/ResourceTypes/Group", &format!("/Schemas/{USER}")] {
+    for path in [
+        "/ResourceTypes/User",
+        "/ResourceTypes/Group",
+        &format!("/Schemas/{USER}"),
+    ] {
         let one = scim.get(path).status(200);
         assert!(one.json()["id"].is_string(), "{one}");
         let head = scim.request("HEAD", path).send().status(200);
         assert!(head.bytes().is_empty());
     }
-    for path in ["/ResourceTypes/Device", "/Schemas/urn:none", "/ServiceProviderConfigs", "/Schemas/User"] {
+    for path in [
+        "/ResourceTypes/Device",
+        "/Schemas/urn:none",
+        "/ServiceProviderConfigs",
+        "/Schemas/User",
+    ] {
         let _ = scim.get(path).scim_error(404, None);
     }
 }
@@ -257,7 +353,13 @@ fn single_items_are_found_by_their_names_alone() {
 #[test]
 fn discovery_is_read_only() {
     let scim = tenant().scim();
-    for path in ["/Schemas", "/ResourceTypes", "/ServiceProviderConfig", "/ResourceTypes/User", &format!("/Schemas/{USER}")] {
+    for path in [
+        "/Schemas",
+        "/ResourceTypes",
+        "/ServiceProviderConfig",
+        "/ResourceTypes/User",
+        &format!("/Schemas/{USER}"),
+    ] {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let reply = scim.request(method, path).json(&json!({})).send();
             let allow = reply.header("allow").unwrap_or_default().to_owned();

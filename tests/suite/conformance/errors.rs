@@ -12,7 +12,12 @@ fn shaped(reply: &Reply, status: u16) {
     let body = reply.clone().status(status).json();
     assert_eq!(body["schemas"], json!([ERROR]), "{reply}");
     assert_eq!(body["status"], json!(status.to_string()), "a text: {reply}");
-    assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{reply}");
+    assert!(
+        body["detail"]
+            .as_str()
+            .is_some_and(|detail| !detail.is_empty()),
+        "{reply}"
+    );
     assert!(body.get("scimType").is_none_or(Value::is_string), "{reply}");
     reply.keeps_the_store_to_itself();
 }
@@ -31,11 +36,17 @@ fn every_status_has_the_shape_of_an_error() {
         shaped(&scim.get("/Nowhere"), 404);
         shaped(&scim.delete("/Users"), 405);
         shaped(&scim.post("/Users", &user), 409);
-        let stale = scim.request("PUT", &path).header("if-match", "W/\"none\"").json(&user);
+        let stale = scim
+            .request("PUT", &path)
+            .header("if-match", "W/\"none\"")
+            .json(&user);
         shaped(&stale.send(), 412);
         let large = json!({"schemas": [USER], "userName": "x".repeat(1_200_000)});
         shaped(&scim.post("/Users", &large), 413);
-        let text = scim.request("POST", "/Users").header("content-type", "text/plain").body("x");
+        let text = scim
+            .request("POST", "/Users")
+            .header("content-type", "text/plain")
+            .body("x");
         shaped(&text.send(), 415);
         shaped(&scim.get("/Me"), 501);
     }
@@ -50,30 +61,60 @@ fn every_keyword_has_its_occasion() {
     for (reply, status, word) in [
         (scim.find("/Users", "nonsense"), 400, "invalidFilter"),
         (scim.post("/Users", &user(&json!("A"))), 409, "uniqueness"),
-        (patch(json!({"op": "replace", "path": "id", "value": "x"})), 400, "mutability"),
-        (patch(json!({"op": "replace", "path": "emails[", "value": "x"})), 400, "invalidPath"),
+        (
+            patch(json!({"op": "replace", "path": "id", "value": "x"})),
+            400,
+            "mutability",
+        ),
+        (
+            patch(json!({"op": "replace", "path": "emails[", "value": "x"})),
+            400,
+            "invalidPath",
+        ),
         (patch(json!({"op": "remove"})), 400, "noTarget"),
-        (scim.post("/Users", &user(&json!(null))), 400, "invalidValue"),
+        (
+            scim.post("/Users", &user(&json!(null))),
+            400,
+            "invalidValue",
+        ),
         (scim.get("/Users?cursor=nonsense"), 400, "invalidCursor"),
     ] {
         refused(&reply, status, &[word]);
     }
-    let draft = scim.request("POST", "/Users").header("content-type", "application/scim+json");
+    let draft = scim
+        .request("POST", "/Users")
+        .header("content-type", "application/scim+json");
     refused(&draft.body("{").send(), 400, &["invalidSyntax"]);
 }
 
 #[test]
 fn whoever_proves_nothing_learns_how_to() {
     let scim = tenant().scim();
-    for client in [Scim::anonymous(scim.base()), Scim::new(scim.base(), "nonsense"), Scim::new(scim.base(), "")] {
+    for client in [
+        Scim::anonymous(scim.base()),
+        Scim::new(scim.base(), "nonsense"),
+        Scim::new(scim.base(), ""),
+    ] {
         for (method, path) in [
-            ("GET", "/Users"), ("POST", "/Users"), ("GET", "/Groups"), ("GET", "/Me"), ("GET", "/"),
-            ("POST", "/Bulk"), ("POST", "/.search"), ("PATCH", &format!("/Users/{NOBODY}")),
+            ("GET", "/Users"),
+            ("POST", "/Users"),
+            ("GET", "/Groups"),
+            ("GET", "/Me"),
+            ("GET", "/"),
+            ("POST", "/Bulk"),
+            ("POST", "/.search"),
+            ("PATCH", &format!("/Users/{NOBODY}")),
         ] {
             let reply = client.request(method, path).json(&json!({})).send();
-            let challenge = reply.header("www-authenticate").unwrap_or_default().to_owned();
+            let challenge = reply
+                .header("www-authenticate")
+                .unwrap_or_default()
+                .to_owned();
             shaped(&reply, 401);
-            assert!(challenge.to_lowercase().starts_with("bearer"), "{method} {path}: {challenge:?}");
+            assert!(
+                challenge.to_lowercase().starts_with("bearer"),
+                "{method} {path}: {challenge:?}"
+            );
         }
     }
 }
@@ -82,7 +123,11 @@ fn whoever_proves_nothing_learns_how_to() {
 fn what_a_credential_may_not_is_forbidden() {
     let tenant = tenant();
     tenant.scim().user("a");
-    let (_, token) = tenant.credential(server(), "entra", &["--scopes", "groups.read,provisioning.self"]);
+    let (_, token) = tenant.credential(
+        server(),
+        "entra",
+        &["--scopes", "groups.read,provisioning.self"],
+    );
     let narrow = tenant.scim_with(&token);
     let reply = narrow.post("/Groups", &json!({"schemas": [GROUP], "displayName": "G"}));
     shaped(&reply, 403);
@@ -93,9 +138,26 @@ fn what_a_credential_may_not_is_forbidden() {
 fn bodies_that_are_no_json_are_invalid_syntax() {
     for scim in both() {
         let path = format!("/Users/{NOBODY}");
-        for (method, path) in [("POST", "/Users"), ("POST", "/Groups"), ("PUT", &path), ("PATCH", &path), ("POST", "/Bulk"), ("POST", "/.search")] {
-            for bad in ["", "{", "nonsense", "{\"a\":1,}", "{\"userName\":\"a\"} x", "[", "\u{feff}{}x"] {
-                let draft = scim.request(method, path).header("content-type", "application/scim+json");
+        for (method, path) in [
+            ("POST", "/Users"),
+            ("POST", "/Groups"),
+            ("PUT", &path),
+            ("PATCH", &path),
+            ("POST", "/Bulk"),
+            ("POST", "/.search"),
+        ] {
+            for bad in [
+                "",
+                "{",
+                "nonsense",
+                "{\"a\":1,}",
+                "{\"userName\":\"a\"} x",
+                "[",
+                "\u{feff}{}x",
+            ] {
+                let draft = scim
+                    .request(method, path)
+                    .header("content-type", "application/scim+json");
                 let reply = draft.body(bad).send();
                 // Whom it is about may be looked at first.
                 if reply.code() == 404 {

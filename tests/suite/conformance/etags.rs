@@ -37,20 +37,29 @@ fn the_version_of_a_resource_is_its_tag() {
         let created = scim.post("/Users", &body).status(201);
         assert_eq!(created.json()["meta"]["version"], created.etag());
         let tag = created.etag();
-        assert!(opaque(&tag).len() > 2 && opaque(&tag).starts_with('"') && tag.ends_with('"'), "{tag}");
+        assert!(
+            opaque(&tag).len() > 2 && opaque(&tag).starts_with('"') && tag.ends_with('"'),
+            "{tag}"
+        );
         let path = format!("/Users/{}", created.id());
         let read = scim.get(&path).status(200);
         assert_eq!(read.etag(), tag);
         assert_eq!(read.json()["meta"]["version"], tag);
         let head = scim.request("HEAD", &path).send().status(200);
         assert_eq!(head.etag(), tag);
-        let patched = scim.request("PATCH", &path).json(&retitle("T")).send().status(200);
+        let patched = scim
+            .request("PATCH", &path)
+            .json(&retitle("T"))
+            .send()
+            .status(200);
         assert_ne!(patched.etag(), tag);
         assert_eq!(patched.json()["meta"]["version"], patched.etag());
         let replaced = scim.put(&path, &body).status(200);
         assert_ne!(replaced.etag(), patched.etag());
         assert_eq!(replaced.json()["meta"]["version"], replaced.etag());
-        let listed = scim.find("/Users", &format!("userName eq \"u{size}\"")).json();
+        let listed = scim
+            .find("/Users", &format!("userName eq \"u{size}\""))
+            .json();
         assert_eq!(resources(&listed)[0]["meta"]["version"], replaced.etag());
     }
 }
@@ -75,7 +84,11 @@ fn a_read_that_knows_the_version_is_not_answered_again() {
         }
         let _ = ask(other).status(200);
     }
-    let _ = scim.request("PATCH", &path).json(&retitle("T")).send().status(200);
+    let _ = scim
+        .request("PATCH", &path)
+        .json(&retitle("T"))
+        .send()
+        .status(200);
     let reply = send(&scim, "GET", &path, ("if-none-match", &tag), &json!({}));
     assert_ne!(reply.status(200).etag(), tag);
 }
@@ -96,8 +109,12 @@ fn writes_of_a_version_that_is_gone_change_nothing() {
         let body = json!({"schemas": [USER], "userName": format!("u{size}")});
         let created = scim.post("/Users", &body).status(201);
         let (path, first) = (format!("/Users/{}", created.id()), created.etag());
-        let second = send(&scim, "PATCH", &path, ("if-match", &first), &retitle("1")).status(200).etag();
-        let third = send(&scim, "PATCH", &path, ("if-match", &second), &retitle("2")).status(200).etag();
+        let second = send(&scim, "PATCH", &path, ("if-match", &first), &retitle("1"))
+            .status(200)
+            .etag();
+        let third = send(&scim, "PATCH", &path, ("if-match", &second), &retitle("2"))
+            .status(200)
+            .etag();
         let mut replacement = body.clone();
         replacement["title"] = json!("stale");
         for stale in [&first, &second, &"W/\"none\"".to_owned()] {
@@ -107,10 +124,15 @@ fn writes_of_a_version_that_is_gone_change_nothing() {
             let _ = send(&scim, "DELETE", &path, tags, &body).scim_error(412, None);
         }
         let read = scim.get(&path).status(200);
-        assert_eq!((read.etag(), &read.json()["title"]), (third.clone(), &json!("2")));
+        assert_eq!(
+            (read.etag(), &read.json()["title"]),
+            (third.clone(), &json!("2"))
+        );
         replacement["title"] = json!("3");
         let tags = ("if-match", third.as_str());
-        let fourth = send(&scim, "PUT", &path, tags, &replacement).status(200).etag();
+        let fourth = send(&scim, "PUT", &path, tags, &replacement)
+            .status(200)
+            .etag();
         let any = format!("W/\"none\", {fourth}");
         let _ = send(&scim, "DELETE", &path, ("if-match", &any), &body).status(204);
     }
@@ -122,7 +144,11 @@ fn a_star_matches_what_exists() {
     let _ = send(&scim, "PATCH", &path, ("if-match", "*"), &retitle("T")).status(200);
     let nobody = format!("/Users/{NOBODY}");
     for method in ["PATCH", "PUT", "DELETE", "GET"] {
-        let body = if method == "PATCH" { retitle("T") } else { json!({"schemas": [USER], "userName": "x"}) };
+        let body = if method == "PATCH" {
+            retitle("T")
+        } else {
+            json!({"schemas": [USER], "userName": "x"})
+        };
         let reply = send(&scim, method, &nobody, ("if-match", "*"), &body);
         let _ = reply.status_in(&[404, 412]);
     }
@@ -148,8 +174,22 @@ fn writes_that_must_not_meet_a_version_do_not() {
 #[test]
 fn what_is_no_tag_matches_nothing() {
     let (scim, path, tag) = one_user();
-    for nonsense in ["nonsense", opaque(&tag).trim_matches('"'), "\"", "W/", "w/\"1\"", "\"*\"", ","] {
-        let reply = send(&scim, "PATCH", &path, ("if-match", nonsense), &retitle("no"));
+    for nonsense in [
+        "nonsense",
+        opaque(&tag).trim_matches('"'),
+        "\"",
+        "W/",
+        "w/\"1\"",
+        "\"*\"",
+        ",",
+    ] {
+        let reply = send(
+            &scim,
+            "PATCH",
+            &path,
+            ("if-match", nonsense),
+            &retitle("no"),
+        );
         let _ = reply.status_in(&[400, 412]);
     }
     assert_eq!(scim.get(&path).status(200).etag(), tag);
@@ -168,7 +208,9 @@ fn nothing_new_is_no_new_version() {
         let reply = scim.patch(&path, &operations).status_in(&[200, 204]);
         assert_eq!(reply.etag(), tag, "{operations}");
     }
-    let replaced = scim.put(&path, &json!({"schemas": [USER], "userName": "a"})).status(200);
+    let replaced = scim
+        .put(&path, &json!({"schemas": [USER], "userName": "a"}))
+        .status(200);
     assert_eq!(replaced.etag(), tag);
     let after = scim.get(&path).status(200).json();
     assert_eq!(after["meta"], before["meta"], "not even its time");
@@ -187,7 +229,9 @@ fn the_tag_of_a_user_tells_of_his_groups() {
     assert_eq!(member.json()["meta"]["version"], member.etag());
     let _ = ask(&member.etag()).status(304);
     let rename = json!([{"op": "replace", "path": "displayName", "value": "H"}]);
-    let _ = scim.patch(&format!("/Groups/{group}"), &rename).status_in(&[200, 204]);
+    let _ = scim
+        .patch(&format!("/Groups/{group}"), &rename)
+        .status_in(&[200, 204]);
     let renamed = ask(&member.etag()).status(200);
     assert_eq!(renamed.json()["groups"][0]["display"], "H");
     // None of that is a change of the user: who read it before may write.

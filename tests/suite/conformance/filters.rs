@@ -58,18 +58,12 @@ fn strings_compare_with_every_operator() {
     for (filter, expected) in [
         ("userName eq \"alpha\"", &["alpha"][..]),
         ("userName eq \"ALPHA\"", &["alpha"]),
-        (
-            "userName ne \"alpha\"",
-            &["Beta", "boss", "delta", "gamma"],
-        ),
+        ("userName ne \"alpha\"", &["Beta", "boss", "delta", "gamma"]),
         ("userName co \"LT\"", &["delta"]),
         ("userName co \"mm\"", &["gamma"]),
         ("userName sw \"B\"", &["Beta", "boss"]),
         ("userName ew \"TA\"", &["Beta", "delta"]),
-        (
-            "userName pr",
-            &["Beta", "alpha", "boss", "delta", "gamma"],
-        ),
+        ("userName pr", &["Beta", "alpha", "boss", "delta", "gamma"]),
         ("userName gt \"BETA\"", &["boss", "delta", "gamma"]),
         ("userName ge \"beta\"", &["Beta", "boss", "delta", "gamma"]),
         ("userName lt \"beta\"", &["alpha"]),
@@ -161,9 +155,23 @@ fn times_compare_as_instants() {
     let created = list["Resources"][0]["meta"]["created"].as_str();
     let created = created.expect("a time").to_owned();
     let local = created.strip_suffix('Z').expect("in UTC").to_owned();
-    check(&scim, &format!("meta.created le \"{created}\""), &["alpha", "boss"]);
-    for (operator, finds) in [("eq", true), ("ge", true), ("le", true), ("gt", false), ("lt", false)] {
-        for spelled in [created.clone(), format!("{local}+00:00"), format!("{local}-00:00")] {
+    check(
+        &scim,
+        &format!("meta.created le \"{created}\""),
+        &["alpha", "boss"],
+    );
+    for (operator, finds) in [
+        ("eq", true),
+        ("ge", true),
+        ("le", true),
+        ("gt", false),
+        ("lt", false),
+    ] {
+        for spelled in [
+            created.clone(),
+            format!("{local}+00:00"),
+            format!("{local}-00:00"),
+        ] {
             let filter = format!("userName eq \"alpha\" and meta.created {operator} \"{spelled}\"");
             let expected: &[&str] = if finds { &["alpha"] } else { &[] };
             check(&scim, &filter, expected);
@@ -175,7 +183,11 @@ fn times_compare_as_instants() {
     let west = format!("userName eq \"alpha\" and meta.created lt \"{local}-01:00\"");
     check(&scim, &west, &["alpha"]);
     check(&scim, "meta.lastModified lt \"2020-01-01T00:00:00Z\"", &[]);
-    check(&scim, "meta.lastModified gt \"2020-01-01T00:00:00.5+05:30\" and title eq \"Pilot\"", &["gamma"]);
+    check(
+        &scim,
+        "meta.lastModified gt \"2020-01-01T00:00:00.5+05:30\" and title eq \"Pilot\"",
+        &["gamma"],
+    );
     invalid(&scim, "/Users", "meta.created gt \"soon\"");
     invalid(&scim, "/Users", "meta.created gt \"2020-13-01T00:00:00Z\"");
 }
@@ -188,7 +200,11 @@ fn meta_of_a_resource_is_looked_at() {
     check(&scim, "meta.resourceType eq \"Group\"", &[]);
     check(&scim, "meta.created pr", everybody);
     check(&scim, "meta pr and title eq \"Pilot\"", &["gamma"]);
-    check(&scim, "meta.lastModified pr and title eq \"Pilot\"", &["gamma"]);
+    check(
+        &scim,
+        "meta.lastModified pr and title eq \"Pilot\"",
+        &["gamma"],
+    );
 }
 
 #[test]
@@ -219,18 +235,36 @@ fn and_binds_closer_than_or_and_not_closer_than_both() {
     let scim = people();
     let (clerk, pilot) = ("title eq \"Clerk\"", "title eq \"Pilot\"");
     for (filter, expected) in [
-        (format!("{pilot} or {clerk} and active eq false"), &["Beta", "gamma"][..]),
-        (format!("{clerk} and active eq false or {pilot}"), &["Beta", "gamma"]),
-        (format!("({pilot} or {clerk}) and active eq false"), &["Beta"]),
-        (format!("active eq false and ({pilot} or {clerk})"), &["Beta"]),
+        (
+            format!("{pilot} or {clerk} and active eq false"),
+            &["Beta", "gamma"][..],
+        ),
+        (
+            format!("{clerk} and active eq false or {pilot}"),
+            &["Beta", "gamma"],
+        ),
+        (
+            format!("({pilot} or {clerk}) and active eq false"),
+            &["Beta"],
+        ),
+        (
+            format!("active eq false and ({pilot} or {clerk})"),
+            &["Beta"],
+        ),
         (format!("not ({clerk}) and title pr"), &["gamma"]),
         (format!("not ({clerk} or {pilot})"), &["boss", "delta"]),
-        (format!("not ({clerk}) or {clerk} and active eq true"), &["alpha", "boss", "delta", "gamma"]),
+        (
+            format!("not ({clerk}) or {clerk} and active eq true"),
+            &["alpha", "boss", "delta", "gamma"],
+        ),
         (format!("title pr and not ({clerk})"), &["gamma"]),
         (format!("not (not ({pilot}))"), &["gamma"]),
         (format!("(({pilot}))"), &["gamma"]),
         (format!("not({pilot}) and title pr"), &["Beta", "alpha"]),
-        (format!("{pilot} or {clerk} or userName eq \"boss\" and active eq false"), &["Beta", "alpha", "gamma"]),
+        (
+            format!("{pilot} or {clerk} or userName eq \"boss\" and active eq false"),
+            &["Beta", "alpha", "gamma"],
+        ),
     ] {
         check(&scim, &filter, expected);
     }
@@ -240,22 +274,55 @@ fn and_binds_closer_than_or_and_not_closer_than_both() {
 fn brackets_ask_of_one_value_all_that_is_in_them() {
     let scim = people();
     for (filter, expected) in [
-        ("emails[type eq \"work\" and value co \"@w.test\"]", &["alpha"][..]),
-        ("emails[type eq \"work\" and value co \"@h.test\"]", &["Beta"]),
-        ("emails.type eq \"work\" and emails.value co \"@h.test\"", &["Beta", "alpha"]),
-        ("emails[type eq \"work\" or value co \"@w.test\"]", &["Beta", "alpha", "gamma"]),
+        (
+            "emails[type eq \"work\" and value co \"@w.test\"]",
+            &["alpha"][..],
+        ),
+        (
+            "emails[type eq \"work\" and value co \"@h.test\"]",
+            &["Beta"],
+        ),
+        (
+            "emails.type eq \"work\" and emails.value co \"@h.test\"",
+            &["Beta", "alpha"],
+        ),
+        (
+            "emails[type eq \"work\" or value co \"@w.test\"]",
+            &["Beta", "alpha", "gamma"],
+        ),
         ("emails[not (type eq \"work\")]", &["alpha", "gamma"]),
         ("emails[type eq \"home\" and not (display pr)]", &["gamma"]),
-        ("emails[(type eq \"work\" or type eq \"home\") and value sw \"GAMMA\"]", &["gamma"]),
-        ("emails[type eq \"work\" or type eq \"home\" and value sw \"gamma\"]", &["Beta", "alpha", "gamma"]),
+        (
+            "emails[(type eq \"work\" or type eq \"home\") and value sw \"GAMMA\"]",
+            &["gamma"],
+        ),
+        (
+            "emails[type eq \"work\" or type eq \"home\" and value sw \"gamma\"]",
+            &["Beta", "alpha", "gamma"],
+        ),
         ("not (emails[type eq \"home\"])", &["Beta", "boss", "delta"]),
-        ("emails[type eq \"home\"] and not (emails[type eq \"work\"])", &["gamma"]),
-        ("emails[type eq \"work\" and value co \"@h.test\"] or ims[type eq \"xmpp\" and value co \"@chat\"]", &["Beta", "alpha"]),
-        ("addresses[country eq \"LV\" and locality ne \"Ogre\"]", &["delta"]),
+        (
+            "emails[type eq \"home\"] and not (emails[type eq \"work\"])",
+            &["gamma"],
+        ),
+        (
+            "emails[type eq \"work\" and value co \"@h.test\"] or ims[type eq \"xmpp\" and value co \"@chat\"]",
+            &["Beta", "alpha"],
+        ),
+        (
+            "addresses[country eq \"LV\" and locality ne \"Ogre\"]",
+            &["delta"],
+        ),
         ("emails co \"w.test\"", &["alpha", "gamma"]),
         ("emails eq \"beta@h.test\"", &["Beta"]),
-        ("userType eq \"Employee\" and (emails co \"h.test\" or emails.value co \"x.org\")", &["alpha"]),
-        ("userType ne \"Employee\" and not (emails co \"w.test\" or emails.value co \"x.org\") and title pr", &["Beta"]),
+        (
+            "userType eq \"Employee\" and (emails co \"h.test\" or emails.value co \"x.org\")",
+            &["alpha"],
+        ),
+        (
+            "userType ne \"Employee\" and not (emails co \"w.test\" or emails.value co \"x.org\") and title pr",
+            &["Beta"],
+        ),
     ] {
         check(&scim, filter, expected);
     }
@@ -279,12 +346,27 @@ fn names_with_their_urn_are_the_same_names() {
         (format!("{USER}:userName eq \"alpha\""), &["alpha"][..]),
         (format!("{shouted}:USERNAME eq \"alpha\""), &["alpha"]),
         (format!("{USER}:name.familyName eq \"abel\""), &["alpha"]),
-        (format!("{USER}:emails[type eq \"work\" and value sw \"beta\"]"), &["Beta"]),
-        (format!("{USER}:emails.value eq \"gamma@w.test\""), &["gamma"]),
-        (format!("{ENTERPRISE}:department eq \"ENGINES\""), &["alpha"]),
-        (format!("{}:Department sw \"l\"", ENTERPRISE.to_lowercase()), &["delta"]),
+        (
+            format!("{USER}:emails[type eq \"work\" and value sw \"beta\"]"),
+            &["Beta"],
+        ),
+        (
+            format!("{USER}:emails.value eq \"gamma@w.test\""),
+            &["gamma"],
+        ),
+        (
+            format!("{ENTERPRISE}:department eq \"ENGINES\""),
+            &["alpha"],
+        ),
+        (
+            format!("{}:Department sw \"l\"", ENTERPRISE.to_lowercase()),
+            &["delta"],
+        ),
         (format!("{ENTERPRISE}:department pr"), &["alpha", "delta"]),
-        (format!("not ({ENTERPRISE}:department pr) and title pr"), &["Beta", "gamma"]),
+        (
+            format!("not ({ENTERPRISE}:department pr) and title pr"),
+            &["Beta", "gamma"],
+        ),
         (format!("{ENTERPRISE}:employeeNumber lt \"20\""), &["alpha"]),
         (format!("{ENTERPRISE}:manager.value pr"), &["alpha"]),
     ] {
@@ -322,7 +404,8 @@ fn strings_are_json_strings() {
         "[brackets] and (more)",
     ];
     for (number, name) in names.iter().enumerate() {
-        let body = json!({"schemas": [USER], "userName": format!("u{number}"), "displayName": name});
+        let body =
+            json!({"schemas": [USER], "userName": format!("u{number}"), "displayName": name});
         create(&scim, "/Users", &body);
     }
     for (filter, found) in [
@@ -361,7 +444,17 @@ fn strings_are_json_strings() {
 #[test]
 fn awkward_names_are_found_whole_and_in_parts() {
     let scim = tenant().scim();
-    let names = ["100%", "under_score", "back\\slash", "d\"quote", "İstanbul", "Straße", "👩‍🚀", "100", "underXscore"];
+    let names = [
+        "100%",
+        "under_score",
+        "back\\slash",
+        "d\"quote",
+        "İstanbul",
+        "Straße",
+        "👩‍🚀",
+        "100",
+        "underXscore",
+    ];
     for name in names {
         scim.user(name);
     }
@@ -370,7 +463,10 @@ fn awkward_names_are_found_whole_and_in_parts() {
         check(&scim, &format!("userName eq {literal}"), &[name]);
         for operator in ["co", "sw", "ew"] {
             let found = scim.found(&format!("userName {operator} {literal}"));
-            assert!(found.contains(&name.to_owned()), "{operator} {name}: {found:?}");
+            assert!(
+                found.contains(&name.to_owned()),
+                "{operator} {name}: {found:?}"
+            );
         }
     }
     check(&scim, "userName co \"%\"", &["100%"]);
@@ -391,7 +487,11 @@ fn users_are_found_by_their_groups_and_groups_by_their_members() {
     check(&scim, &format!("groups[value eq \"{inner}\"]"), &["a"]);
     check(&scim, &format!("groups eq \"{inner}\""), &["a"]);
     check(&scim, "groups.display eq \"INNER\"", &["a"]);
-    check(&scim, "groups[display sw \"inn\" and type eq \"direct\"]", &["a"]);
+    check(
+        &scim,
+        "groups[display sw \"inn\" and type eq \"direct\"]",
+        &["a"],
+    );
     check(&scim, &format!("groups.value eq \"{NOBODY}\""), &[]);
     check(&scim, &format!("not (groups.value eq \"{inner}\")"), &["b"]);
     let total = |filter: &str| scim.find("/Groups", filter).status(200).total();
@@ -399,8 +499,18 @@ fn users_are_found_by_their_groups_and_groups_by_their_members() {
     assert_eq!(total(&format!("members[value eq \"{b}\"]")), 1);
     assert_eq!(total("members[type eq \"Group\"]"), 1);
     assert_eq!(total("members.type eq \"User\""), 2);
-    assert_eq!(total(&format!("members[value eq \"{inner}\" and type eq \"Group\"]")), 1);
-    assert_eq!(total(&format!("members[value eq \"{inner}\" and type eq \"User\"]")), 0);
+    assert_eq!(
+        total(&format!(
+            "members[value eq \"{inner}\" and type eq \"Group\"]"
+        )),
+        1
+    );
+    assert_eq!(
+        total(&format!(
+            "members[value eq \"{inner}\" and type eq \"User\"]"
+        )),
+        0
+    );
     assert_eq!(total(&format!("not (members.value eq \"{a}\")")), 1);
     assert_eq!(total("members pr"), 2);
     assert_eq!(total(&format!("id eq \"{outer}\" and members pr")), 1);
@@ -454,7 +564,10 @@ fn values_of_another_type_are_invalid_filters() {
         let reply = scim.find("/Users", bad);
         // A complex attribute without a value may just equal nothing.
         if reply.code() == 200 {
-            assert!(bad.starts_with('n') || bad.starts_with("add"), "{bad}: {reply}");
+            assert!(
+                bad.starts_with('n') || bad.starts_with("add"),
+                "{bad}: {reply}"
+            );
             assert_eq!(reply.total(), 0, "{bad}");
         } else {
             refused(&reply, 400, &["invalidFilter"]);

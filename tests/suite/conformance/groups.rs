@@ -12,7 +12,10 @@ fn groups_of(scim: &Scim, user: &str) -> BTreeSet<(String, String)> {
     let user = scim.get(&format!("/Users/{user}")).status(200).json();
     let groups = user["groups"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    groups.iter().map(|group| (text(&group["value"]), text(&group["type"]))).collect()
+    groups
+        .iter()
+        .map(|group| (text(&group["value"]), text(&group["type"])))
+        .collect()
 }
 
 fn add(scim: &Scim, group: &str, member: &str) -> muster_tests::scim::Reply {
@@ -35,12 +38,17 @@ fn members_say_who_they_are() {
             (&user, "User", "Users", format!("ada{size}")),
             (&inner, "Group", "Groups", format!("Inner{size}")),
         ] {
-            let member = members.iter().find(|m| m["value"] == json!(id)).expect("a member");
+            let member = members
+                .iter()
+                .find(|m| m["value"] == json!(id))
+                .expect("a member");
             assert_eq!(member["type"], kind);
             assert_eq!(member["display"], display, "the server's word");
             assert_eq!(member["$ref"], format!("{}/{collection}/{id}", scim.base()));
         }
-        let again = scim.get(&format!("/Groups/{}", group["id"].as_str().expect("an id"))).json();
+        let again = scim
+            .get(&format!("/Groups/{}", group["id"].as_str().expect("an id")))
+            .json();
         assert_eq!(again["members"].as_array().map(Vec::len), Some(2));
     }
 }
@@ -71,26 +79,43 @@ fn users_show_groups_that_hold_them_directly_or_through_others() {
     let middle = scim.group("Middle", &[&inner]);
     let outer = scim.group("Outer", &[&middle]);
     let expected = |pairs: &[(&String, &str)]| -> BTreeSet<(String, String)> {
-        pairs.iter().map(|(id, kind)| ((*id).clone(), (*kind).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(id, kind)| ((*id).clone(), (*kind).to_owned()))
+            .collect()
     };
     assert_eq!(
         groups_of(&scim, &user),
-        expected(&[(&inner, "direct"), (&middle, "indirect"), (&outer, "indirect")])
+        expected(&[
+            (&inner, "direct"),
+            (&middle, "indirect"),
+            (&outer, "indirect")
+        ])
     );
     // Directly is more than through another.
     let _ = add(&scim, &outer, &user).status_in(&[200, 204]);
     assert_eq!(
         groups_of(&scim, &user),
-        expected(&[(&inner, "direct"), (&middle, "indirect"), (&outer, "direct")])
+        expected(&[
+            (&inner, "direct"),
+            (&middle, "indirect"),
+            (&outer, "direct")
+        ])
     );
     let path = format!("/Groups/{middle}");
     let remove = json!([{"op": "remove", "path": format!("members[value eq \"{inner}\"]")}]);
     let _ = scim.patch(&path, &remove).status_in(&[200, 204]);
-    assert_eq!(groups_of(&scim, &user), expected(&[(&inner, "direct"), (&outer, "direct")]));
+    assert_eq!(
+        groups_of(&scim, &user),
+        expected(&[(&inner, "direct"), (&outer, "direct")])
+    );
     let shown = scim.get(&format!("/Users/{user}")).status(200).json();
     for group in shown["groups"].as_array().expect("a list") {
         let location = group["$ref"].as_str().expect("a reference");
-        assert_eq!(scim.get(location).status(200).json()["displayName"], group["display"]);
+        assert_eq!(
+            scim.get(location).status(200).json()["displayName"],
+            group["display"]
+        );
     }
 }
 
@@ -102,13 +127,20 @@ fn no_group_is_in_itself_by_any_way() {
         let inner = scim.group(&name("inner"), &[]);
         let middle = scim.group(&name("middle"), &[&inner]);
         let outer = scim.group(&name("outer"), &[&middle]);
-        for (group, member) in [(&inner, &inner), (&inner, &middle), (&inner, &outer), (&middle, &outer)] {
+        for (group, member) in [
+            (&inner, &inner),
+            (&inner, &middle),
+            (&inner, &outer),
+            (&middle, &outer),
+        ] {
             let before = scim.get(&format!("/Groups/{group}")).status(200);
             let reply = add(&scim, group, member).status_in(&[400, 409]);
             reply.keeps_the_store_to_itself();
             let body = json!({"schemas": [GROUP], "displayName": before.json()["displayName"],
                 "members": [{"value": member}]});
-            let _ = scim.put(&format!("/Groups/{group}"), &body).status_in(&[400, 409]);
+            let _ = scim
+                .put(&format!("/Groups/{group}"), &body)
+                .status_in(&[400, 409]);
             let after = scim.get(&format!("/Groups/{group}")).status(200);
             assert_eq!(after.json()["members"], before.json()["members"]);
         }
@@ -162,7 +194,9 @@ fn crowd(scim: &Scim, size: usize) -> Vec<String> {
         let body = json!({"schemas": [BULK], "Operations": operations});
         let answer = scim.post("/Bulk", &body).status(200).json();
         for result in answer["Operations"].as_array().expect("a list") {
-            let location = result["location"].as_str().unwrap_or_else(|| panic!("{result}"));
+            let location = result["location"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{result}"));
             ids.extend(location.rsplit('/').next().map(str::to_owned));
         }
     }
@@ -176,7 +210,9 @@ fn a_group_of_a_hundred_thousand_is_whole() {
     let member = |id: &String| json!({"value": id});
     let all: Vec<Value> = ids.iter().map(member).collect();
     let body = json!({"schemas": [GROUP], "displayName": "Everybody", "members": all});
-    let created = scim.post("/Groups?excludedAttributes=members", &body).status(201);
+    let created = scim
+        .post("/Groups?excludedAttributes=members", &body)
+        .status(201);
     let group = created.id();
     let path = format!("/Groups/{group}");
     let mut expected = ids.clone();
@@ -184,13 +220,23 @@ fn a_group_of_a_hundred_thousand_is_whole() {
     assert!(scim.members(&group) == expected, "everybody, once");
 
     // The same again changes nothing; all but one is one change.
-    let before = scim.get(&format!("{path}?excludedAttributes=members")).status(200).etag();
-    let _ = scim.put(&format!("{path}?excludedAttributes=members"), &body).status(200);
-    let after = scim.get(&format!("{path}?excludedAttributes=members")).status(200).etag();
+    let before = scim
+        .get(&format!("{path}?excludedAttributes=members"))
+        .status(200)
+        .etag();
+    let _ = scim
+        .put(&format!("{path}?excludedAttributes=members"), &body)
+        .status(200);
+    let after = scim
+        .get(&format!("{path}?excludedAttributes=members"))
+        .status(200)
+        .etag();
     assert_eq!(after, before);
     let fewer: Vec<Value> = ids[1..].iter().map(member).collect();
     let body = json!({"schemas": [GROUP], "displayName": "Everybody", "members": fewer});
-    let _ = scim.put(&format!("{path}?excludedAttributes=members"), &body).status(200);
+    let _ = scim
+        .put(&format!("{path}?excludedAttributes=members"), &body)
+        .status(200);
     assert!(groups_of(&scim, &ids[0]).is_empty());
     assert_eq!(groups_of(&scim, &ids[1]).len(), 1);
 
@@ -203,7 +249,16 @@ fn a_group_of_a_hundred_thousand_is_whole() {
 
     // Page by page, from the side of the users.
     let filter = format!("groups.value eq \"{group}\"");
-    let page = list(&scim, "/Users", &[("filter", &filter), ("startIndex", "99000"), ("count", "1000"), ("attributes", "userName")]);
+    let page = list(
+        &scim,
+        "/Users",
+        &[
+            ("filter", &filter),
+            ("startIndex", "99000"),
+            ("count", "1000"),
+            ("attributes", "userName"),
+        ],
+    );
     assert_eq!(page["totalResults"], 99_999);
     assert_eq!(resources(&page).len(), 1000);
     let clear = json!([{"op": "remove", "path": "members"}]);

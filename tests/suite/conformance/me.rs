@@ -1,6 +1,9 @@
 //! RFC 7644 section 3.11: the alias of whoever asks.
 
-use muster_tests::{scim::{PATCH, Scim, USER}, tenant::Tenant};
+use muster_tests::{
+    scim::{PATCH, Scim, USER},
+    tenant::Tenant,
+};
 use serde_json::{Value, json};
 
 use super::{server, tenant};
@@ -27,10 +30,16 @@ fn nobody_is_me_without_a_bound_token() {
         ("POST", json!({"schemas": [USER], "userName": "a"})),
     ] {
         let draft = scim.request(method, "/Me");
-        let reply = if body.is_null() { draft.send() } else { draft.json(&body).send() };
+        let reply = if body.is_null() {
+            draft.send()
+        } else {
+            draft.json(&body).send()
+        };
         let _ = reply.scim_error(501, None);
     }
-    let _ = Scim::anonymous(scim.base()).get("/Me").scim_error(401, None);
+    let _ = Scim::anonymous(scim.base())
+        .get("/Me")
+        .scim_error(401, None);
     assert_eq!(scim.get("/Users").total(), 0);
 }
 
@@ -43,12 +52,19 @@ fn me_is_the_user_of_the_token() {
     assert_eq!(reply.json(), whole.json());
     assert_eq!(reply.etag(), whole.etag());
     let location = format!("{}{path}", me.base());
-    assert_eq!(reply.json()["meta"]["location"], location, "the permanent place");
+    assert_eq!(
+        reply.json()["meta"]["location"],
+        location,
+        "the permanent place"
+    );
     assert_eq!(reply.header("content-location"), Some(location.as_str()));
     let shown = me.get("/Me?attributes=title").status(200).json();
     assert_eq!(shown["title"], "Analyst");
     assert!(shown.get("userName").is_none(), "{shown}");
-    let known = me.request("GET", "/Me").header("if-none-match", &whole.etag()).send();
+    let known = me
+        .request("GET", "/Me")
+        .header("if-none-match", &whole.etag())
+        .send();
     let _ = known.status(304);
 }
 
@@ -64,7 +80,10 @@ fn me_is_written_to() {
     let replaced = me.put("/Me", &body).status(200).json();
     assert_eq!(replaced["id"], id);
     assert_eq!(scim.get(&path).json()["displayName"], "Ada");
-    let stale = me.request("DELETE", "/Me").header("if-match", "W/\"none\"").send();
+    let stale = me
+        .request("DELETE", "/Me")
+        .header("if-match", "W/\"none\"")
+        .send();
     let _ = stale.scim_error(412, None);
     let _ = me.delete("/Me").status(204);
     let _ = scim.get(&path).scim_error(404, None);

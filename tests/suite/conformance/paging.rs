@@ -70,7 +70,11 @@ fn numbers_out_of_range_are_read_as_the_nearest() {
 fn filters_page_and_count_what_they_match() {
     let scim = ten();
     let filter = ("filter", "userName ge \"user-4\"");
-    let page = list(&scim, "/Users", &[filter, ("startIndex", "2"), ("count", "2")]);
+    let page = list(
+        &scim,
+        "/Users",
+        &[filter, ("startIndex", "2"), ("count", "2")],
+    );
     assert_eq!(page["totalResults"], 6);
     assert_eq!(column(&page, "userName"), ["user-5", "user-6"]);
     let none = list(&scim, "/Users", &[("filter", "userName eq \"nobody\"")]);
@@ -113,16 +117,28 @@ fn the_maximum_of_the_provider_is_never_exceeded() {
     }
     let config = scim.get("/ServiceProviderConfig").status(200).json();
     assert_eq!(config["filter"]["maxResults"], 1000);
-    let page = list(&scim, "/Users", &[("count", "5000"), ("attributes", "userName")]);
+    let page = list(
+        &scim,
+        "/Users",
+        &[("count", "5000"), ("attributes", "userName")],
+    );
     assert_eq!(page["totalResults"], 1005);
     assert_eq!(page["itemsPerPage"], 1000);
     assert_eq!(resources(&page).len(), 1000);
-    let page = list(&scim, "/Users", &[("startIndex", "1001"), ("attributes", "userName")]);
+    let page = list(
+        &scim,
+        "/Users",
+        &[("startIndex", "1001"), ("attributes", "userName")],
+    );
     assert_eq!(column(&page, "userName").len(), 5);
     // Without a count, a page has the size that is announced as the default.
     let page = list(&scim, "/Users", &[("attributes", "userName")]);
     assert_eq!(resources(&page).len(), 100);
-    let page = list(&scim, "/Users", &[("cursor", ""), ("attributes", "userName")]);
+    let page = list(
+        &scim,
+        "/Users",
+        &[("cursor", ""), ("attributes", "userName")],
+    );
     assert_eq!(resources(&page).len(), 100);
     assert!(page["nextCursor"].is_string());
 }

@@ -44,17 +44,33 @@ const WORK: &str = "emails[type eq \"work\"]";
 #[test]
 fn add_sets_what_is_not_there() {
     each(|scim, path| {
-        let _ = apply(scim, path, json!([{"op": "remove", "path": "title"}, {"op": "remove", "path": "name"}]));
+        let _ = apply(
+            scim,
+            path,
+            json!([{"op": "remove", "path": "title"}, {"op": "remove", "path": "name"}]),
+        );
         let user = apply(scim, path, add("title", json!("T")));
         assert_eq!(user["title"], "T");
         let user = apply(scim, path, add("name.givenName", json!("G")));
         assert_eq!(user["name"], json!({"givenName": "G"}));
         let user = apply(scim, path, add("name", json!({"familyName": "F"})));
-        assert_eq!(user["name"], json!({"givenName": "G", "familyName": "F"}), "merged");
-        let user = apply(scim, path, add("ims", json!([{"value": "a", "type": "xmpp"}])));
+        assert_eq!(
+            user["name"],
+            json!({"givenName": "G", "familyName": "F"}),
+            "merged"
+        );
+        let user = apply(
+            scim,
+            path,
+            add("ims", json!([{"value": "a", "type": "xmpp"}])),
+        );
         assert_eq!(user["ims"], json!([{"value": "a", "type": "xmpp"}]));
         // A single value need not be a list.
-        let user = apply(scim, path, add("ims", json!({"value": "b", "type": "xmpp"})));
+        let user = apply(
+            scim,
+            path,
+            add("ims", json!({"value": "b", "type": "xmpp"})),
+        );
         assert_eq!(user["ims"].as_array().map(Vec::len), Some(2), "{user}");
     });
 }
@@ -71,11 +87,22 @@ fn add_replaces_single_values_and_appends_to_lists() {
         let emails = user["emails"].as_array().expect("a list");
         assert_eq!(emails.len(), 4, "{user}");
         assert_eq!(emails[0]["value"], "ada@work.test");
-        let user = apply(scim, path, add(&format!("{WORK}.display"), json!("At work")));
+        let user = apply(
+            scim,
+            path,
+            add(&format!("{WORK}.display"), json!("At work")),
+        );
         assert_eq!(user["emails"][0]["display"], "At work");
         assert_eq!(user["emails"][0]["value"], "ada@work.test");
-        let user = apply(scim, path, add("addresses[type eq \"work\"].streetAddress", json!("1 Way")));
-        assert_eq!(user["addresses"][0], json!({"type": "work", "locality": "London", "country": "GB", "streetAddress": "1 Way"}));
+        let user = apply(
+            scim,
+            path,
+            add("addresses[type eq \"work\"].streetAddress", json!("1 Way")),
+        );
+        assert_eq!(
+            user["addresses"][0],
+            json!({"type": "work", "locality": "London", "country": "GB", "streetAddress": "1 Way"})
+        );
     });
 }
 
@@ -103,12 +130,18 @@ fn adding_what_is_there_changes_nothing() {
         let before = scim.get(path).status(200);
         for operations in [
             add("title", json!("Analyst")),
-            add("emails", json!([{"value": "ada@home.test", "type": "home"}])),
+            add(
+                "emails",
+                json!([{"value": "ada@home.test", "type": "home"}]),
+            ),
             add("roles", json!([{"value": "admin", "primary": true}])),
             add("name", json!({"givenName": "Ada"})),
             add(&format!("{ENTERPRISE}:department"), json!("Engines")),
             json!([{"op": "add", "value": {"nickName": "Countess"}}]),
-            add("emails", json!([{"value": "ada@home.test", "type": "home"}, {"value": "ada@home.test", "type": "home"}])),
+            add(
+                "emails",
+                json!([{"value": "ada@home.test", "type": "home"}, {"value": "ada@home.test", "type": "home"}]),
+            ),
         ] {
             let user = apply(scim, path, operations.clone());
             assert_eq!(user, before.json(), "{operations}");
@@ -123,7 +156,11 @@ fn the_schemas_follow_the_extensions() {
         let user = apply(scim, path, remove(ENTERPRISE));
         assert!(unassigned(&user, ENTERPRISE), "{user}");
         assert_eq!(user["schemas"], json!([USER]));
-        let user = apply(scim, path, add(&format!("{ENTERPRISE}:division"), json!("North")));
+        let user = apply(
+            scim,
+            path,
+            add(&format!("{ENTERPRISE}:division"), json!("North")),
+        );
         assert_eq!(user[ENTERPRISE], json!({"division": "North"}));
         let schemas = user["schemas"].as_array().expect("a list");
         assert!(schemas.contains(&json!(ENTERPRISE)), "{user}");
@@ -141,15 +178,24 @@ fn remove_unassigns() {
         let user = apply(scim, path, remove("title"));
         assert!(unassigned(&user, "title"), "{user}");
         let user = apply(scim, path, remove("name.formatted"));
-        assert_eq!(user["name"], json!({"givenName": "Ada", "familyName": "Lovelace"}));
+        assert_eq!(
+            user["name"],
+            json!({"givenName": "Ada", "familyName": "Lovelace"})
+        );
         let user = apply(scim, path, remove("name"));
         assert!(unassigned(&user, "name"), "{user}");
         let user = apply(scim, path, remove("phoneNumbers"));
         assert!(unassigned(&user, "phoneNumbers"), "{user}");
         let user = apply(scim, path, remove(&format!("{WORK}.primary")));
-        assert_eq!(user["emails"][0], json!({"value": "ada@work.test", "type": "work"}));
+        assert_eq!(
+            user["emails"][0],
+            json!({"value": "ada@work.test", "type": "work"})
+        );
         let user = apply(scim, path, remove(WORK));
-        assert_eq!(user["emails"], json!([{"value": "ada@home.test", "type": "home"}]));
+        assert_eq!(
+            user["emails"],
+            json!([{"value": "ada@home.test", "type": "home"}])
+        );
         let user = apply(scim, path, remove("emails[value ew \"@home.test\"]"));
         assert!(unassigned(&user, "emails"), "the last one: {user}");
         // What is not there is gone already.
@@ -165,7 +211,11 @@ fn replace_sets_exactly_what_it_names() {
     each(|scim, path| {
         let user = apply(scim, path, replace("title", json!("T")));
         assert_eq!(user["title"], "T");
-        let user = apply(scim, path, replace("name", json!({"middleName": "King", "givenName": "A"})));
+        let user = apply(
+            scim,
+            path,
+            replace("name", json!({"middleName": "King", "givenName": "A"})),
+        );
         assert_eq!(
             user["name"],
             json!({"givenName": "A", "familyName": "Lovelace", "middleName": "King", "formatted": "Ada Lovelace"}),
@@ -179,9 +229,17 @@ fn replace_sets_exactly_what_it_names() {
         // What is not there is added.
         let user = apply(scim, path, replace("ims", json!([{"value": "i"}])));
         assert_eq!(user["ims"], json!([{"value": "i"}]));
-        let user = apply(scim, path, replace(&format!("{ENTERPRISE}:costCenter"), json!("7")));
+        let user = apply(
+            scim,
+            path,
+            replace(&format!("{ENTERPRISE}:costCenter"), json!("7")),
+        );
         assert_eq!(user[ENTERPRISE]["costCenter"], "7");
-        let user = apply(scim, path, replace(ENTERPRISE, json!({"department": "Looms"})));
+        let user = apply(
+            scim,
+            path,
+            replace(ENTERPRISE, json!({"department": "Looms"})),
+        );
         assert_eq!(user[ENTERPRISE]["department"], "Looms");
     });
 }
@@ -211,23 +269,48 @@ fn replace_changes_every_value_that_a_filter_finds() {
             {"value": "3", "type": "work"}, {"value": "4", "type": "mobile"},
         ]);
         let _ = apply(scim, path, replace("phoneNumbers", phones));
-        let user = apply(scim, path, replace("phoneNumbers[type eq \"work\"].display", json!("Desk")));
+        let user = apply(
+            scim,
+            path,
+            replace("phoneNumbers[type eq \"work\"].display", json!("Desk")),
+        );
         let display = |user: &Value| -> Vec<Value> {
             let phones = user["phoneNumbers"].as_array().expect("a list");
-            phones.iter().map(|phone| phone["display"].clone()).collect()
+            phones
+                .iter()
+                .map(|phone| phone["display"].clone())
+                .collect()
         };
-        assert_eq!(display(&user), [json!("Desk"), Value::Null, json!("Desk"), Value::Null]);
+        assert_eq!(
+            display(&user),
+            [json!("Desk"), Value::Null, json!("Desk"), Value::Null]
+        );
         let filter = "phoneNumbers[type eq \"mobile\" or value eq \"2\"]";
-        let user = apply(scim, path, replace(&format!("{filter}.display"), json!("Away")));
+        let user = apply(
+            scim,
+            path,
+            replace(&format!("{filter}.display"), json!("Away")),
+        );
         assert_eq!(display(&user)[1], "Away");
         assert_eq!(display(&user)[3], "Away");
         let filter = "phoneNumbers[not (type eq \"work\") and value ne \"2\"]";
         let user = apply(scim, path, remove(filter));
-        assert_eq!(user["phoneNumbers"].as_array().map(Vec::len), Some(3), "{user}");
+        assert_eq!(
+            user["phoneNumbers"].as_array().map(Vec::len),
+            Some(3),
+            "{user}"
+        );
         let filter = "phoneNumbers[display sw \"aw\" and not (value pr and type eq \"work\")]";
-        let user = apply(scim, path, replace(filter, json!({"value": "22", "type": "home"})));
+        let user = apply(
+            scim,
+            path,
+            replace(filter, json!({"value": "22", "type": "home"})),
+        );
         let phones = user["phoneNumbers"].as_array().expect("a list");
-        let home: Vec<&Value> = phones.iter().filter(|phone| phone["type"] == "home").collect();
+        let home: Vec<&Value> = phones
+            .iter()
+            .filter(|phone| phone["type"] == "home")
+            .collect();
         assert_eq!(home.len(), 1, "{user}");
         assert_eq!(home[0]["value"], "22");
     });
@@ -241,17 +324,29 @@ fn a_new_primary_is_the_only_one() {
             let primary = emails.filter(|email| email["primary"] == true);
             primary.map(|email| email["value"].to_string()).collect()
         };
-        let user = apply(scim, path, add("emails", json!([{"value": "new@x.test", "primary": true}])));
+        let user = apply(
+            scim,
+            path,
+            add("emails", json!([{"value": "new@x.test", "primary": true}])),
+        );
         assert_eq!(primaries(&user), ["\"new@x.test\""]);
         assert_eq!(user["emails"].as_array().map(Vec::len), Some(3));
-        let user = apply(scim, path, replace("emails[type eq \"home\"].primary", json!(true)));
+        let user = apply(
+            scim,
+            path,
+            replace("emails[type eq \"home\"].primary", json!(true)),
+        );
         assert_eq!(primaries(&user), ["\"ada@home.test\""]);
         let user = apply(scim, path, add(&format!("{WORK}.primary"), json!(true)));
         assert_eq!(primaries(&user), ["\"ada@work.test\""]);
         let value = json!({"emails": [{"value": "last@x.test", "primary": true}]});
         let user = apply(scim, path, json!([{"op": "add", "value": value}]));
         assert_eq!(primaries(&user), ["\"last@x.test\""]);
-        let user = apply(scim, path, replace("emails[primary eq true].primary", json!(false)));
+        let user = apply(
+            scim,
+            path,
+            replace("emails[primary eq true].primary", json!(false)),
+        );
         assert!(primaries(&user).is_empty(), "{user}");
     });
 }
@@ -259,19 +354,29 @@ fn a_new_primary_is_the_only_one() {
 #[test]
 fn operations_see_what_earlier_ones_did() {
     each(|scim, path| {
-        let user = apply(scim, path, json!([
-            {"op": "add", "path": "emails", "value": [{"value": "n@x.test", "type": "other"}]},
-            {"op": "replace", "path": "emails[type eq \"other\"].value", "value": "m@x.test"},
-            {"op": "remove", "path": "emails[type eq \"work\"]"},
-            {"op": "remove", "path": "nickName"},
-            {"op": "add", "path": "nickName", "value": "N"},
-            {"op": "replace", "path": "title", "value": "first"},
-            {"op": "replace", "path": "title", "value": "second"},
-        ]));
-        assert_eq!(user["emails"], json!([
-            {"value": "ada@home.test", "type": "home"}, {"value": "m@x.test", "type": "other"},
-        ]));
-        assert_eq!((&user["nickName"], &user["title"]), (&json!("N"), &json!("second")));
+        let user = apply(
+            scim,
+            path,
+            json!([
+                {"op": "add", "path": "emails", "value": [{"value": "n@x.test", "type": "other"}]},
+                {"op": "replace", "path": "emails[type eq \"other\"].value", "value": "m@x.test"},
+                {"op": "remove", "path": "emails[type eq \"work\"]"},
+                {"op": "remove", "path": "nickName"},
+                {"op": "add", "path": "nickName", "value": "N"},
+                {"op": "replace", "path": "title", "value": "first"},
+                {"op": "replace", "path": "title", "value": "second"},
+            ]),
+        );
+        assert_eq!(
+            user["emails"],
+            json!([
+                {"value": "ada@home.test", "type": "home"}, {"value": "m@x.test", "type": "other"},
+            ])
+        );
+        assert_eq!(
+            (&user["nickName"], &user["title"]),
+            (&json!("N"), &json!("second"))
+        );
     });
 }
 
@@ -285,13 +390,26 @@ fn paths_with_their_urn_and_in_any_case_are_the_same_paths() {
             (format!("{shouted}:Title"), "/title"),
             ("NAME.GIVENNAME".to_owned(), "/name/givenName"),
             (format!("{USER}:name.givenName"), "/name/givenName"),
-            ("Emails[TYPE EQ \"WORK\"].Value".to_owned(), "/emails/0/value"),
-            (format!("{USER}:emails[type eq \"work\"].value"), "/emails/0/value"),
-            (format!("{ENTERPRISE}:Department"), &format!("/{}/department", ENTERPRISE.replace('/', "~1"))),
+            (
+                "Emails[TYPE EQ \"WORK\"].Value".to_owned(),
+                "/emails/0/value",
+            ),
+            (
+                format!("{USER}:emails[type eq \"work\"].value"),
+                "/emails/0/value",
+            ),
+            (
+                format!("{ENTERPRISE}:Department"),
+                &format!("/{}/department", ENTERPRISE.replace('/', "~1")),
+            ),
         ] {
             let value = format!("by {spelled}");
             let user = apply(scim, path, replace(&spelled, json!(value)));
-            assert_eq!(user.pointer(pointer), Some(&json!(value)), "{spelled}: {user}");
+            assert_eq!(
+                user.pointer(pointer),
+                Some(&json!(value)),
+                "{spelled}: {user}"
+            );
         }
     });
 }
@@ -303,7 +421,11 @@ fn null_unassigns() {
         assert!(unassigned(&user, "title"), "{user}");
         let user = apply(scim, path, replace("roles", json!([])));
         assert!(unassigned(&user, "roles"), "{user}");
-        let user = apply(scim, path, json!([{"op": "replace", "value": {"nickName": null}}]));
+        let user = apply(
+            scim,
+            path,
+            json!([{"op": "replace", "value": {"nickName": null}}]),
+        );
         assert!(unassigned(&user, "nickName"), "{user}");
     });
 }
@@ -316,7 +438,9 @@ fn members_are_added_removed_and_replaced() {
         let group = scim.group(&format!("G{size}"), &[&ids[0]]);
         let path = format!("/Groups/{group}");
         let run = |operation: Value| {
-            let _ = scim.patch(&path, &json!([operation])).status_in(&[200, 204]);
+            let _ = scim
+                .patch(&path, &json!([operation]))
+                .status_in(&[200, 204]);
             scim.members(&group)
         };
         let sorted = |picked: &[usize]| {
@@ -325,13 +449,20 @@ fn members_are_added_removed_and_replaced() {
             picked
         };
         let value = |n: usize| json!({"value": ids[n]});
-        let all = run(json!({"op": "add", "path": "members", "value": [value(1), value(2), value(0)]}));
+        let all =
+            run(json!({"op": "add", "path": "members", "value": [value(1), value(2), value(0)]}));
         assert_eq!(all, sorted(&[0, 1, 2]));
         let path_of = format!("members[value eq \"{}\"]", ids[1]);
-        assert_eq!(run(json!({"op": "remove", "path": path_of})), sorted(&[0, 2]));
+        assert_eq!(
+            run(json!({"op": "remove", "path": path_of})),
+            sorted(&[0, 2])
+        );
         let value_less = json!({"op": "add", "value": {"members": [value(3)]}});
         assert_eq!(run(value_less), sorted(&[0, 2, 3]));
-        let both_of = format!("members[value eq \"{}\" or value eq \"{}\"]", ids[0], ids[3]);
+        let both_of = format!(
+            "members[value eq \"{}\" or value eq \"{}\"]",
+            ids[0], ids[3]
+        );
         assert_eq!(run(json!({"op": "remove", "path": both_of})), sorted(&[2]));
         let set = json!({"op": "replace", "path": "members", "value": [value(1), value(3)]});
         assert_eq!(run(set), sorted(&[1, 3]));
@@ -345,7 +476,9 @@ fn members_are_added_removed_and_replaced() {
 #[test]
 fn the_answer_is_the_resource_or_nothing() {
     each(|scim, path| {
-        let reply = scim.patch(path, &replace("title", json!("T"))).status_in(&[200, 204]);
+        let reply = scim
+            .patch(path, &replace("title", json!("T")))
+            .status_in(&[200, 204]);
         if reply.code() == 200 {
             assert_eq!(reply.json()["title"], "T");
         } else {

@@ -32,16 +32,35 @@ fn what_the_server_writes_is_not_patched() {
     let mutability = &["mutability"][..];
     for scim in both() {
         let path = one_user(&scim);
-        all_fail(&scim, &path, &[
-            (json!({"op": "replace", "path": "id", "value": NOBODY}), mutability),
-            (json!({"op": "remove", "path": "id"}), mutability),
-            (json!({"op": "replace", "path": "meta.created", "value": "2020-01-01T00:00:00Z"}), mutability),
-            (json!({"op": "remove", "path": "meta"}), mutability),
-            (json!({"op": "add", "path": "groups", "value": [{"value": NOBODY}]}), mutability),
-            (json!({"op": "remove", "path": "groups"}), mutability),
-            (json!({"op": "replace", "path": "groups[type eq \"direct\"].display", "value": "x"}), &["mutability", "noTarget"]),
-            (json!({"op": "replace", "path": format!("{ENTERPRISE}:manager.displayName"), "value": "x"}), mutability),
-        ]);
+        all_fail(
+            &scim,
+            &path,
+            &[
+                (
+                    json!({"op": "replace", "path": "id", "value": NOBODY}),
+                    mutability,
+                ),
+                (json!({"op": "remove", "path": "id"}), mutability),
+                (
+                    json!({"op": "replace", "path": "meta.created", "value": "2020-01-01T00:00:00Z"}),
+                    mutability,
+                ),
+                (json!({"op": "remove", "path": "meta"}), mutability),
+                (
+                    json!({"op": "add", "path": "groups", "value": [{"value": NOBODY}]}),
+                    mutability,
+                ),
+                (json!({"op": "remove", "path": "groups"}), mutability),
+                (
+                    json!({"op": "replace", "path": "groups[type eq \"direct\"].display", "value": "x"}),
+                    &["mutability", "noTarget"],
+                ),
+                (
+                    json!({"op": "replace", "path": format!("{ENTERPRISE}:manager.displayName"), "value": "x"}),
+                    mutability,
+                ),
+            ],
+        );
         let _ = scim.delete(&path).status(204);
     }
 }
@@ -51,12 +70,22 @@ fn what_is_required_is_not_removed() {
     let words = &["mutability", "invalidValue"][..];
     for scim in both() {
         let path = one_user(&scim);
-        all_fail(&scim, &path, &[
-            (json!({"op": "remove", "path": "userName"}), words),
-            (json!({"op": "replace", "path": "userName", "value": null}), words),
-            (json!({"op": "replace", "path": "userName", "value": ""}), words),
-            (json!({"op": "replace", "value": {"userName": null}}), words),
-        ]);
+        all_fail(
+            &scim,
+            &path,
+            &[
+                (json!({"op": "remove", "path": "userName"}), words),
+                (
+                    json!({"op": "replace", "path": "userName", "value": null}),
+                    words,
+                ),
+                (
+                    json!({"op": "replace", "path": "userName", "value": ""}),
+                    words,
+                ),
+                (json!({"op": "replace", "value": {"userName": null}}), words),
+            ],
+        );
         let _ = scim.delete(&path).status(204);
     }
 }
@@ -101,14 +130,33 @@ fn paths_that_are_none_are_invalid() {
             .collect();
         all_fail(&scim, &path, &cases);
         let unknown = &["invalidPath", "noTarget"][..];
-        all_fail(&scim, &path, &[
-            (json!({"op": "add", "path": "shoeSize", "value": "9"}), unknown),
-            (json!({"op": "replace", "path": "name.shoeSize", "value": "9"}), unknown),
-            (json!({"op": "remove", "path": "shoeSize"}), unknown),
-            (json!({"op": "replace", "path": "userName[value eq \"a\"]", "value": "x"}), &["invalidPath", "invalidFilter", "noTarget"]),
-            (json!({"op": "add", "path": format!("{ENTERPRISE}:shoeSize"), "value": "9"}), unknown),
-            (json!({"op": "remove", "path": "emails[shoeSize eq 9]"}), &["invalidPath", "invalidFilter"]),
-        ]);
+        all_fail(
+            &scim,
+            &path,
+            &[
+                (
+                    json!({"op": "add", "path": "shoeSize", "value": "9"}),
+                    unknown,
+                ),
+                (
+                    json!({"op": "replace", "path": "name.shoeSize", "value": "9"}),
+                    unknown,
+                ),
+                (json!({"op": "remove", "path": "shoeSize"}), unknown),
+                (
+                    json!({"op": "replace", "path": "userName[value eq \"a\"]", "value": "x"}),
+                    &["invalidPath", "invalidFilter", "noTarget"],
+                ),
+                (
+                    json!({"op": "add", "path": format!("{ENTERPRISE}:shoeSize"), "value": "9"}),
+                    unknown,
+                ),
+                (
+                    json!({"op": "remove", "path": "emails[shoeSize eq 9]"}),
+                    &["invalidPath", "invalidFilter"],
+                ),
+            ],
+        );
         let _ = scim.delete(&path).status(204);
     }
 }
@@ -118,23 +166,54 @@ fn values_that_do_not_fit_are_invalid() {
     let words = &["invalidValue", "invalidSyntax"][..];
     for scim in both() {
         let path = one_user(&scim);
-        all_fail(&scim, &path, &[
-            (json!({"op": "replace", "path": "active", "value": "perhaps"}), words),
-            (json!({"op": "replace", "path": "active", "value": 7}), words),
-            (json!({"op": "replace", "path": "title", "value": {"a": 1}}), words),
-            (json!({"op": "replace", "path": "title", "value": ["a", "b"]}), words),
-            (json!({"op": "add", "path": "name", "value": "Ada"}), words),
-            (json!({"op": "add", "path": "emails", "value": [[1]]}), words),
-            (json!({"op": "add", "path": "emails", "value": [true]}), words),
-            (json!({"op": "replace", "path": "emails[type eq \"work\"].primary", "value": "perhaps"}), words),
-            (json!({"op": "add", "path": "x509Certificates", "value": [{"value": "not base64!"}]}), words),
-            (json!({"op": "add", "path": "title"}), words),
-            (json!({"op": "replace", "path": "title"}), words),
-            (json!({"op": "add", "value": "x"}), words),
-            (json!({"op": "replace", "value": 7}), words),
-            (json!({"op": "add", "path": "emails", "value": [
-                {"value": "a", "primary": true}, {"value": "b", "primary": true}]}), words),
-        ]);
+        all_fail(
+            &scim,
+            &path,
+            &[
+                (
+                    json!({"op": "replace", "path": "active", "value": "perhaps"}),
+                    words,
+                ),
+                (
+                    json!({"op": "replace", "path": "active", "value": 7}),
+                    words,
+                ),
+                (
+                    json!({"op": "replace", "path": "title", "value": {"a": 1}}),
+                    words,
+                ),
+                (
+                    json!({"op": "replace", "path": "title", "value": ["a", "b"]}),
+                    words,
+                ),
+                (json!({"op": "add", "path": "name", "value": "Ada"}), words),
+                (
+                    json!({"op": "add", "path": "emails", "value": [[1]]}),
+                    words,
+                ),
+                (
+                    json!({"op": "add", "path": "emails", "value": [true]}),
+                    words,
+                ),
+                (
+                    json!({"op": "replace", "path": "emails[type eq \"work\"].primary", "value": "perhaps"}),
+                    words,
+                ),
+                (
+                    json!({"op": "add", "path": "x509Certificates", "value": [{"value": "not base64!"}]}),
+                    words,
+                ),
+                (json!({"op": "add", "path": "title"}), words),
+                (json!({"op": "replace", "path": "title"}), words),
+                (json!({"op": "add", "value": "x"}), words),
+                (json!({"op": "replace", "value": 7}), words),
+                (
+                    json!({"op": "add", "path": "emails", "value": [
+                {"value": "a", "primary": true}, {"value": "b", "primary": true}]}),
+                    words,
+                ),
+            ],
+        );
         let _ = scim.delete(&path).status(204);
     }
 }
@@ -153,13 +232,32 @@ fn strictly_a_filter_that_finds_nothing_has_no_target() {
     let scim = strict();
     let path = one_user(&scim);
     let nothing = &["noTarget"][..];
-    all_fail(&scim, &path, &[
-        (json!({"op": "replace", "path": "emails[type eq \"other\"].value", "value": "x@y.test"}), nothing),
-        (json!({"op": "replace", "path": "emails[type eq \"other\"]", "value": {"value": "x@y.test"}}), nothing),
-        (json!({"op": "replace", "path": "phoneNumbers[value eq \"none\"].display", "value": "x"}), nothing),
-        (json!({"op": "replace", "path": "ims[type eq \"xmpp\"].value", "value": "x"}), nothing),
-    ]);
-    let reply = scim.patch(&path, &json!([{"op": "remove", "path": "emails[type eq \"other\"]"}]));
+    all_fail(
+        &scim,
+        &path,
+        &[
+            (
+                json!({"op": "replace", "path": "emails[type eq \"other\"].value", "value": "x@y.test"}),
+                nothing,
+            ),
+            (
+                json!({"op": "replace", "path": "emails[type eq \"other\"]", "value": {"value": "x@y.test"}}),
+                nothing,
+            ),
+            (
+                json!({"op": "replace", "path": "phoneNumbers[value eq \"none\"].display", "value": "x"}),
+                nothing,
+            ),
+            (
+                json!({"op": "replace", "path": "ims[type eq \"xmpp\"].value", "value": "x"}),
+                nothing,
+            ),
+        ],
+    );
+    let reply = scim.patch(
+        &path,
+        &json!([{"op": "remove", "path": "emails[type eq \"other\"]"}]),
+    );
     if reply.code() == 400 {
         refused(&reply, 400, nothing);
     } else {
@@ -183,7 +281,11 @@ fn envelopes_that_are_none_are_refused() {
             json!({"schemas": [PATCH], "Operations": [{"op": "replace", "path": 7, "value": "T"}]}),
         ] {
             let reply = scim.request("PATCH", &path).json(&body).send();
-            refused(&reply, 400, &["invalidSyntax", "invalidValue", "invalidPath"]);
+            refused(
+                &reply,
+                400,
+                &["invalidSyntax", "invalidValue", "invalidPath"],
+            );
         }
         assert_eq!(scim.get(&path).etag(), before);
         let _ = scim.delete(&path).status(204);
@@ -213,8 +315,12 @@ fn nobody_is_not_patched() {
     for scim in both() {
         let operations = json!([{"op": "replace", "path": "title", "value": "T"}]);
         for id in [NOBODY, "nobody"] {
-            let _ = scim.patch(&format!("/Users/{id}"), &operations).scim_error(404, None);
-            let _ = scim.patch(&format!("/Groups/{id}"), &operations).scim_error(404, None);
+            let _ = scim
+                .patch(&format!("/Users/{id}"), &operations)
+                .scim_error(404, None);
+            let _ = scim
+                .patch(&format!("/Groups/{id}"), &operations)
+                .scim_error(404, None);
         }
         let _ = scim.patch("/Users", &operations).scim_error(405, None);
     }
@@ -224,7 +330,10 @@ fn nobody_is_not_patched() {
 fn members_are_immutable_and_must_exist() {
     for scim in both() {
         let size = scim.get("/Groups").total();
-        let (a, b) = (scim.user(&format!("a{size}")), scim.user(&format!("b{size}")));
+        let (a, b) = (
+            scim.user(&format!("a{size}")),
+            scim.user(&format!("b{size}")),
+        );
         let group = scim.group(&format!("G{size}"), &[&a]);
         let path = format!("/Groups/{group}");
         let before = scim.get(&path).status(200);
@@ -236,7 +345,10 @@ fn members_are_immutable_and_must_exist() {
         refused(&reply, 400, &["mutability", "invalidPath"]);
         for unknown in [NOBODY, "nobody"] {
             let value = json!([{"value": b}, {"value": unknown}]);
-            let reply = scim.patch(&path, &json!([{"op": "add", "path": "members", "value": value}]));
+            let reply = scim.patch(
+                &path,
+                &json!([{"op": "add", "path": "members", "value": value}]),
+            );
             refused(&reply, 400, &["invalidValue"]);
         }
         let after = scim.get(&path).status(200);

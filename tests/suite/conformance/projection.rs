@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use muster_tests::scim::{ENTERPRISE, GROUP, LIST, Reply, Scim, USER};
 use serde_json::{Value, json};
 
-use super::{NOBODY, SEARCH, both, resources, tenant};
 use super::super::users::ada;
+use super::{NOBODY, SEARCH, both, resources, tenant};
 
 /// The names of what is shown.
 fn keys(resource: &Value) -> BTreeSet<&str> {
@@ -44,24 +44,38 @@ fn what_was_asked_for_is_shown_and_what_is_always_shown() {
         ("photos,userName", &["id", "userName"]),
         (ENTERPRISE, &["id", ENTERPRISE]),
     ] {
-        let user = scim.get(&format!("{path}?attributes={attributes}")).status(200).json();
+        let user = scim
+            .get(&format!("{path}?attributes={attributes}"))
+            .status(200)
+            .json();
         let expected: Vec<&str> = expected.to_vec();
         shows(&user, &expected);
     }
-    let qualified = format!("{path}?attributes={USER}:userName,{}:TITLE", USER.to_uppercase());
-    shows(&scim.get(&qualified).status(200).json(), &["id", "userName", "title"]);
+    let qualified = format!(
+        "{path}?attributes={USER}:userName,{}:TITLE",
+        USER.to_uppercase()
+    );
+    shows(
+        &scim.get(&qualified).status(200).json(),
+        &["id", "userName", "title"],
+    );
 }
 
 #[test]
 fn sub_attributes_are_shown_by_themselves() {
     let (scim, path) = one_user();
     let ask = |attributes: &str| {
-        scim.get(&format!("{path}?attributes={attributes}")).status(200).json()
+        scim.get(&format!("{path}?attributes={attributes}"))
+            .status(200)
+            .json()
     };
     let user = ask("emails.value,name.givenName");
     shows(&user, &["id", "emails", "name"]);
     assert_eq!(user["name"], json!({"givenName": "Ada"}));
-    assert_eq!(user["emails"], json!([{"value": "ada@work.test"}, {"value": "ada@home.test"}]));
+    assert_eq!(
+        user["emails"],
+        json!([{"value": "ada@work.test"}, {"value": "ada@home.test"}])
+    );
     let user = ask("EMAILS.Type");
     assert_eq!(user["emails"], json!([{"type": "work"}, {"type": "home"}]));
     let user = ask(&format!("{USER}:name.familyName"));
@@ -80,19 +94,39 @@ fn sub_attributes_are_shown_by_themselves() {
 fn what_was_excluded_is_not_shown_but_for_what_is_always_shown() {
     let (scim, path) = one_user();
     let whole = scim.get(&path).status(200).json();
-    for excluded in ["userName", "emails", "meta", "externalId", "name", ENTERPRISE, "NICKNAME"] {
-        let user = scim.get(&format!("{path}?excludedAttributes={excluded}")).status(200).json();
+    for excluded in [
+        "userName",
+        "emails",
+        "meta",
+        "externalId",
+        "name",
+        ENTERPRISE,
+        "NICKNAME",
+    ] {
+        let user = scim
+            .get(&format!("{path}?excludedAttributes={excluded}"))
+            .status(200)
+            .json();
         let mut expected = whole.clone();
         let fields = expected.as_object_mut().expect("an object");
         fields.retain(|name, _| !name.eq_ignore_ascii_case(excluded));
         // Whether an extension that is not shown is named is nobody's word.
         expected["schemas"] = user["schemas"].clone();
-        assert!(user["schemas"].as_array().is_some_and(|urns| !urns.is_empty()), "{user}");
+        assert!(
+            user["schemas"]
+                .as_array()
+                .is_some_and(|urns| !urns.is_empty()),
+            "{user}"
+        );
         assert_eq!(user, expected, "{excluded}");
     }
-    let user = scim.get(&format!("{path}?excludedAttributes=id,schemas,shoeSize")).status(200).json();
+    let user = scim
+        .get(&format!("{path}?excludedAttributes=id,schemas,shoeSize"))
+        .status(200)
+        .json();
     assert_eq!(user, whole, "always returned");
-    let parts = format!("{path}?excludedAttributes=name.familyName,emails.value,{ENTERPRISE}:department");
+    let parts =
+        format!("{path}?excludedAttributes=name.familyName,emails.value,{ENTERPRISE}:department");
     let user = scim.get(&parts).status(200).json();
     assert!(user["name"].get("familyName").is_none(), "{user}");
     assert_eq!(user["name"]["givenName"], "Ada");
@@ -103,7 +137,9 @@ fn what_was_excluded_is_not_shown_but_for_what_is_always_shown() {
 #[test]
 fn both_at_once_is_no_fault_of_the_server() {
     let (scim, path) = one_user();
-    let reply = scim.get(&format!("{path}?attributes=userName,title&excludedAttributes=title"));
+    let reply = scim.get(&format!(
+        "{path}?attributes=userName,title&excludedAttributes=title"
+    ));
     if reply.code() == 200 {
         assert_eq!(reply.json()["userName"], "ada@example.test");
     } else {
@@ -130,7 +166,10 @@ fn lists_and_searches_show_what_was_asked_for() {
     let body = json!({"schemas": [SEARCH], "excludedAttributes": ["name.familyName", "emails"]});
     let list = scim.post("/Users/.search", &body).status(200).json();
     let user = &resources(&list)[0];
-    assert!(user.get("emails").is_none() && user["name"].get("familyName").is_none(), "{user}");
+    assert!(
+        user.get("emails").is_none() && user["name"].get("familyName").is_none(),
+        "{user}"
+    );
     assert_eq!(user["userName"], "ada@example.test");
 }
 
@@ -155,7 +194,9 @@ fn answers_to_writes_show_what_was_asked_for() {
         let mut user = ada();
         user["userName"] = json!(format!("{}@example.test", scim.get("/Users").total()));
         user["externalId"] = json!("e");
-        let created = scim.post("/Users?attributes=userName,emails.value", &user).status(201);
+        let created = scim
+            .post("/Users?attributes=userName,emails.value", &user)
+            .status(201);
         shows(&created.json(), &["id", "userName", "emails"]);
         assert!(created.header("location").is_some() && created.header("etag").is_some());
         let path = format!("/Users/{}", created.id());
@@ -169,7 +210,11 @@ fn answers_to_writes_show_what_was_asked_for() {
         shows(&patched, &["id", "title"]);
         assert_eq!(patched["title"], "Countess");
         let read = scim.get(&path).status(200).json();
-        assert_eq!(read["emails"].as_array().map(Vec::len), Some(2), "all of it was kept");
+        assert_eq!(
+            read["emails"].as_array().map(Vec::len),
+            Some(2),
+            "all of it was kept"
+        );
     }
 }
 
@@ -180,7 +225,8 @@ fn a_patch_with_attributes_answers_with_a_body() {
         let user = scim.user(&format!("u{size}"));
         let group = scim.group(&format!("G{size}"), &[&user]);
         let path = format!("/Groups/{group}?attributes=displayName");
-        let operations = json!([{"op": "replace", "path": "displayName", "value": format!("H{size}")}]);
+        let operations =
+            json!([{"op": "replace", "path": "displayName", "value": format!("H{size}")}]);
         let answer = scim.patch(&path, &operations).status(200).json();
         shows(&answer, &["id", "displayName"]);
         assert_eq!(answer["displayName"], format!("H{size}"));
@@ -193,23 +239,41 @@ fn members_and_groups_are_projected() {
     let user = scim.user("ada");
     let group = scim.group("G", &[&user]);
     let path = format!("/Groups/{group}");
-    let shown = scim.get(&format!("{path}?attributes=members.value")).status(200).json();
+    let shown = scim
+        .get(&format!("{path}?attributes=members.value"))
+        .status(200)
+        .json();
     shows(&shown, &["id", "members"]);
     assert_eq!(shown["members"], json!([{"value": user}]));
-    let shown = scim.get(&format!("{path}?attributes=members")).status(200).json();
+    let shown = scim
+        .get(&format!("{path}?attributes=members"))
+        .status(200)
+        .json();
     assert_eq!(shown["members"][0]["display"], "ada");
-    let shown = scim.get(&format!("{path}?excludedAttributes=members.display")).status(200).json();
+    let shown = scim
+        .get(&format!("{path}?excludedAttributes=members.display"))
+        .status(200)
+        .json();
     assert!(shown["members"][0].get("display").is_none(), "{shown}");
     assert_eq!(shown["members"][0]["value"], user);
-    let list = scim.get("/Groups?attributes=displayName").status(200).json();
+    let list = scim
+        .get("/Groups?attributes=displayName")
+        .status(200)
+        .json();
     shows(&resources(&list)[0], &["id", "displayName"]);
-    let shown = scim.get(&format!("/Users/{user}?attributes=groups.display")).status(200).json();
+    let shown = scim
+        .get(&format!("/Users/{user}?attributes=groups.display"))
+        .status(200)
+        .json();
     shows(&shown, &["id", "groups"]);
     assert_eq!(shown["groups"], json!([{"display": "G"}]));
     let list = scim.get("/Users?attributes=groups").status(200).json();
     assert_eq!(resources(&list)[0]["groups"][0]["value"], group);
     let body = json!({"schemas": [GROUP], "displayName": "H", "members": [{"value": user}]});
-    let created = scim.post("/Groups?excludedAttributes=members", &body).status(201).json();
+    let created = scim
+        .post("/Groups?excludedAttributes=members", &body)
+        .status(201)
+        .json();
     assert!(created.get("members").is_none(), "{created}");
 }
 

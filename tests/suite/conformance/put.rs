@@ -3,8 +3,8 @@
 use muster_tests::scim::{ENTERPRISE, GROUP, USER};
 use serde_json::{Value, json};
 
-use super::{NOBODY, both, keyword, refused, tenant, unassigned};
 use super::super::users::{ada, assert_includes};
+use super::{NOBODY, both, keyword, refused, tenant, unassigned};
 
 #[test]
 fn what_is_not_sent_is_cleared() {
@@ -17,7 +17,14 @@ fn what_is_not_sent_is_cleared() {
         let user = reply.json();
         assert_eq!(user["id"], id);
         assert_includes(&user, &body);
-        for gone in ["name", "nickName", "title", "phoneNumbers", "roles", ENTERPRISE] {
+        for gone in [
+            "name",
+            "nickName",
+            "title",
+            "phoneNumbers",
+            "roles",
+            ENTERPRISE,
+        ] {
             assert!(unassigned(&user, gone), "{gone}: {user}");
         }
         assert_eq!(user["schemas"], json!([USER]));
@@ -86,9 +93,13 @@ fn what_was_read_can_be_written_back() {
 fn a_replacement_creates_nothing() {
     for scim in both() {
         let body = json!({"schemas": [USER], "userName": "new"});
-        let _ = scim.put(&format!("/Users/{NOBODY}"), &body).scim_error(404, None);
+        let _ = scim
+            .put(&format!("/Users/{NOBODY}"), &body)
+            .scim_error(404, None);
         let body = json!({"schemas": [GROUP], "displayName": "new"});
-        let _ = scim.put(&format!("/Groups/{NOBODY}"), &body).scim_error(404, None);
+        let _ = scim
+            .put(&format!("/Groups/{NOBODY}"), &body)
+            .scim_error(404, None);
         assert_eq!(scim.get("/Users").total() + scim.get("/Groups").total(), 0);
     }
 }
@@ -108,7 +119,11 @@ fn what_is_required_must_be_there() {
         }
         assert_eq!(scim.get(&path).status(200).json(), before);
         let path = format!("/Groups/{}", scim.group(&format!("G{size}"), &[]));
-        refused(&scim.put(&path, &json!({"schemas": [GROUP]})), 400, &["invalidValue"]);
+        refused(
+            &scim.put(&path, &json!({"schemas": [GROUP]})),
+            400,
+            &["invalidValue"],
+        );
     }
 }
 
@@ -124,7 +139,10 @@ fn a_taken_name_stays_with_its_owner() {
     assert!(unassigned(&user, "title"), "{user}");
     // His own in other letters is no conflict.
     let body = json!({"schemas": [USER], "userName": "Other"});
-    assert_eq!(scim.put(&path, &body).status(200).json()["userName"], "Other");
+    assert_eq!(
+        scim.put(&path, &body).status(200).json()["userName"],
+        "Other"
+    );
 }
 
 #[test]
@@ -137,7 +155,10 @@ fn an_id_of_another_is_not_taken_over() {
         assert_eq!(reply.id(), a);
     } else {
         let word = keyword(&reply);
-        assert!(matches!(word.as_deref(), Some("mutability" | "invalidValue")), "{reply}");
+        assert!(
+            matches!(word.as_deref(), Some("mutability" | "invalidValue")),
+            "{reply}"
+        );
     }
     let other = scim.get(&format!("/Users/{b}")).status(200).json();
     assert_eq!(other["userName"], "b");
@@ -155,7 +176,11 @@ fn members_are_replaced_by_those_that_are_sent() {
         let mut body = json!({"schemas": [GROUP], "displayName": format!("G{size}"),
             "members": [member(&ids[1]), member(&ids[2]), member(&ids[3])]});
         let replaced = scim.put(&path, &body).status(200).json();
-        assert_eq!(replaced["members"].as_array().map(Vec::len), Some(3), "{replaced}");
+        assert_eq!(
+            replaced["members"].as_array().map(Vec::len),
+            Some(3),
+            "{replaced}"
+        );
         let mut expected = ids[1..].to_vec();
         expected.sort();
         assert_eq!(scim.members(&group), expected);

@@ -19,7 +19,10 @@ fn what_is_created_is_answered_whole() {
         assert_eq!(user["meta"]["resourceType"], "User");
         for time in ["created", "lastModified"] {
             let text = user["meta"][time].as_str().expect("a time");
-            assert!(text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z'), "{text}");
+            assert!(
+                text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z'),
+                "{text}"
+            );
         }
         assert!(!reply.id().is_empty() && reply.id() != "bulkId");
         let read = scim.get(&location).status(200);
@@ -75,7 +78,9 @@ fn null_and_empty_lists_are_no_values() {
         for gone in ["title", "emails", "roles", "name"] {
             assert!(unassigned(&user, gone), "{gone}: {user}");
         }
-        let filter = format!("userName eq \"u{size}\" and not (title pr or emails pr or roles pr or name pr)");
+        let filter = format!(
+            "userName eq \"u{size}\" and not (title pr or emails pr or roles pr or name pr)"
+        );
         assert_eq!(scim.find("/Users", &filter).total(), 1);
     }
 }
@@ -89,7 +94,10 @@ fn names_of_attributes_know_no_case() {
         let user = scim.post("/Users", &body).status(201).json();
         assert_eq!(user["userName"], format!("u{size}"));
         assert_eq!(user["name"], json!({"givenName": "G"}));
-        assert_eq!(user["emails"], json!([{"value": "a@b.test", "primary": true}]));
+        assert_eq!(
+            user["emails"],
+            json!([{"value": "a@b.test", "primary": true}])
+        );
         assert!(user.get("USERNAME").is_none(), "{user}");
     }
 }
@@ -97,13 +105,21 @@ fn names_of_attributes_know_no_case() {
 #[test]
 fn names_are_unique_without_case() {
     let scim = tenant().scim();
-    create(&scim, "/Users", &json!({"schemas": [USER], "userName": "Ada"}));
+    create(
+        &scim,
+        "/Users",
+        &json!({"schemas": [USER], "userName": "Ada"}),
+    );
     for taken in ["Ada", "ADA", "ada"] {
         let reply = scim.post("/Users", &json!({"schemas": [USER], "userName": taken}));
         refused(&reply, 409, &["uniqueness"]);
     }
     // Another tenant is another world.
-    create(&tenant().scim(), "/Users", &json!({"schemas": [USER], "userName": "Ada"}));
+    create(
+        &tenant().scim(),
+        "/Users",
+        &json!({"schemas": [USER], "userName": "Ada"}),
+    );
 }
 
 #[test]
@@ -136,7 +152,11 @@ fn values_have_the_type_of_their_attribute() {
         ] {
             let mut body = json!({"schemas": [USER, ENTERPRISE], "userName": "u"});
             body[name] = value;
-            refused(&scim.post("/Users", &body), 400, &["invalidValue", "invalidSyntax"]);
+            refused(
+                &scim.post("/Users", &body),
+                400,
+                &["invalidValue", "invalidSyntax"],
+            );
         }
         assert_eq!(scim.get("/Users").total(), 0);
     }
@@ -154,13 +174,31 @@ fn the_same_value_twice_is_one_value_or_two_of_other_types() {
 #[test]
 fn text_of_every_script_comes_back() {
     for scim in both() {
-        for name in ["Åse", "李小龍", "👩‍🚀", "a\"b\\c", "%_'--;", "İ", "ß", "line\nbreak"] {
+        for name in [
+            "Åse",
+            "李小龍",
+            "👩‍🚀",
+            "a\"b\\c",
+            "%_'--;",
+            "İ",
+            "ß",
+            "line\nbreak",
+        ] {
             let body = json!({"schemas": [USER], "userName": name, "displayName": name,
                 "name": {"formatted": name}});
             let reply = scim.post("/Users", &body).status(201);
-            let user = scim.get(&format!("/Users/{}", reply.id())).status(200).json();
-            assert_eq!((&user["userName"], &user["displayName"], &user["name"]["formatted"]),
-                (&json!(name), &json!(name), &json!(name)));
+            let user = scim
+                .get(&format!("/Users/{}", reply.id()))
+                .status(200)
+                .json();
+            assert_eq!(
+                (
+                    &user["userName"],
+                    &user["displayName"],
+                    &user["name"]["formatted"]
+                ),
+                (&json!(name), &json!(name), &json!(name))
+            );
             let _ = scim.delete(&format!("/Users/{}", reply.id())).status(204);
         }
     }
@@ -179,11 +217,17 @@ fn what_is_deleted_is_gone_for_everybody() {
             let reply = scim.request(method, &path).send().status(404);
             assert_eq!(reply.bytes().is_empty(), method == "HEAD", "{reply}");
         }
-        let _ = scim.put(&path, &json!({"schemas": [USER], "userName": "x"})).scim_error(404, None);
+        let _ = scim
+            .put(&path, &json!({"schemas": [USER], "userName": "x"}))
+            .scim_error(404, None);
         let operations = json!([{"op": "add", "path": "title", "value": "T"}]);
         let _ = scim.patch(&path, &operations).scim_error(404, None);
         assert_eq!(scim.find("/Users", &format!("id eq \"{id}\"")).total(), 0);
-        assert_eq!(scim.find("/Users", &format!("userName eq \"u{size}\"")).total(), 0);
+        assert_eq!(
+            scim.find("/Users", &format!("userName eq \"u{size}\""))
+                .total(),
+            0
+        );
         assert!(scim.members(&group).is_empty());
         // The name is free again.
         let again = scim.user(&format!("u{size}"));
@@ -195,7 +239,8 @@ fn what_is_deleted_is_gone_for_everybody() {
 fn passwords_are_never_returned_or_found() {
     for scim in both() {
         let size = scim.get("/Users").total();
-        let body = json!({"schemas": [USER], "userName": format!("u{size}"), "password": "t1meMa$heen"});
+        let body =
+            json!({"schemas": [USER], "userName": format!("u{size}"), "password": "t1meMa$heen"});
         let reply = scim.post("/Users", &body).status(201);
         assert!(!reply.text().contains("t1meMa"), "{reply}");
         let path = format!("/Users/{}?attributes=password", reply.id());
@@ -223,5 +268,8 @@ fn references_are_whole_uris() {
     assert_eq!(follow(&user["groups"][0]["$ref"]), group);
     let group = scim.get(&format!("/Groups/{group}")).status(200).json();
     assert_eq!(follow(&group["members"][0]["$ref"]), id);
-    assert_eq!(follow(&group["meta"]["location"]), group["id"].as_str().expect("an id"));
+    assert_eq!(
+        follow(&group["meta"]["location"]),
+        group["id"].as_str().expect("an id")
+    );
 }

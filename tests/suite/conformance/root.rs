@@ -10,10 +10,18 @@ use super::{ask, column, create, list, refused, resources, tenant};
 fn furnished() -> Scim {
     let scim = tenant().scim();
     for (name, display) in [("ann", "Engineer Ann"), ("bob", "Zed")] {
-        create(&scim, "/Users", &json!({"schemas": [USER], "userName": name, "displayName": display}));
+        create(
+            &scim,
+            "/Users",
+            &json!({"schemas": [USER], "userName": name, "displayName": display}),
+        );
     }
     for name in ["Engineers", "Looms"] {
-        create(&scim, "/Groups", &json!({"schemas": [GROUP], "displayName": name}));
+        create(
+            &scim,
+            "/Groups",
+            &json!({"schemas": [GROUP], "displayName": name}),
+        );
     }
     scim
 }
@@ -34,7 +42,12 @@ fn the_root_lists_every_type() {
         for resource in resources(&everything) {
             let kind = resource["meta"]["resourceType"].as_str().expect("a type");
             let urn = if kind == "User" { USER } else { GROUP };
-            assert!(resource["schemas"].as_array().is_some_and(|s| s.contains(&json!(urn))), "{resource}");
+            assert!(
+                resource["schemas"]
+                    .as_array()
+                    .is_some_and(|s| s.contains(&json!(urn))),
+                "{resource}"
+            );
             let location = resource["meta"]["location"].as_str().expect("a location");
             assert_eq!(scim.get(location).status(200).json(), resource);
         }
@@ -44,13 +57,36 @@ fn the_root_lists_every_type() {
 #[test]
 fn filters_reach_across_types() {
     let scim = furnished();
-    check(&scim, "displayName co \"engineer\"", &["Engineer Ann", "Engineers"]);
-    check(&scim, "meta.resourceType eq \"User\"", &["Engineer Ann", "Zed"]);
-    check(&scim, "meta.resourceType eq \"Group\"", &["Engineers", "Looms"]);
-    check(&scim, "(meta.resourceType eq \"User\") or (meta.resourceType eq \"Group\")",
-        &["Engineer Ann", "Engineers", "Looms", "Zed"]);
-    check(&scim, "meta.resourceType eq \"Group\" and displayName sw \"l\"", &["Looms"]);
-    check(&scim, "id pr", &["Engineer Ann", "Engineers", "Looms", "Zed"]);
+    check(
+        &scim,
+        "displayName co \"engineer\"",
+        &["Engineer Ann", "Engineers"],
+    );
+    check(
+        &scim,
+        "meta.resourceType eq \"User\"",
+        &["Engineer Ann", "Zed"],
+    );
+    check(
+        &scim,
+        "meta.resourceType eq \"Group\"",
+        &["Engineers", "Looms"],
+    );
+    check(
+        &scim,
+        "(meta.resourceType eq \"User\") or (meta.resourceType eq \"Group\")",
+        &["Engineer Ann", "Engineers", "Looms", "Zed"],
+    );
+    check(
+        &scim,
+        "meta.resourceType eq \"Group\" and displayName sw \"l\"",
+        &["Looms"],
+    );
+    check(
+        &scim,
+        "id pr",
+        &["Engineer Ann", "Engineers", "Looms", "Zed"],
+    );
 }
 
 #[test]
@@ -60,16 +96,31 @@ fn what_a_type_does_not_have_has_no_value() {
     check(&scim, "not (userName pr)", &["Engineers", "Looms"]);
     check(&scim, "userName eq \"ann\"", &["Engineer Ann"]);
     check(&scim, "members pr", &[]);
-    check(&scim, "userName eq \"ann\" or displayName eq \"looms\"", &["Engineer Ann", "Looms"]);
+    check(
+        &scim,
+        "userName eq \"ann\" or displayName eq \"looms\"",
+        &["Engineer Ann", "Looms"],
+    );
     check(&scim, "emails[type eq \"work\"]", &[]);
-    check(&scim, &format!("{USER}:userName pr"), &["Engineer Ann", "Zed"]);
-    check(&scim, &format!("{GROUP}:displayName sw \"e\""), &["Engineers"]);
+    check(
+        &scim,
+        &format!("{USER}:userName pr"),
+        &["Engineer Ann", "Zed"],
+    );
+    check(
+        &scim,
+        &format!("{GROUP}:displayName sw \"e\""),
+        &["Engineers"],
+    );
 }
 
 #[test]
 fn pages_and_orders_reach_across_types() {
     let scim = furnished();
-    let sorted = column(&list(&scim, "/", &[("sortBy", "displayName")]), "displayName");
+    let sorted = column(
+        &list(&scim, "/", &[("sortBy", "displayName")]),
+        "displayName",
+    );
     assert_eq!(sorted, ["Engineer Ann", "Engineers", "Looms", "Zed"]);
     let parameters = [("sortBy", "displayName"), ("sortOrder", "descending")];
     let sorted = column(&list(&scim, "/", &parameters), "displayName");
@@ -93,7 +144,11 @@ fn pages_and_orders_reach_across_types() {
 fn a_filter_that_is_none_is_refused_here_too() {
     let scim = furnished();
     for bad in ["userName eq", "displayName eq \"x", "active gt true"] {
-        refused(&ask(&scim, "/", &[("filter", bad)]), 400, &["invalidFilter"]);
+        refused(
+            &ask(&scim, "/", &[("filter", bad)]),
+            400,
+            &["invalidFilter"],
+        );
     }
 }
 
@@ -101,7 +156,10 @@ fn a_filter_that_is_none_is_refused_here_too() {
 fn the_root_is_read_only() {
     let scim = tenant().scim();
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
-        let reply = scim.request(method, "/").json(&json!({"schemas": [USER], "userName": "a"})).send();
+        let reply = scim
+            .request(method, "/")
+            .json(&json!({"schemas": [USER], "userName": "a"}))
+            .send();
         let _ = reply.scim_error(405, None);
     }
 }

@@ -67,7 +67,15 @@ pub(super) fn put(tenant: &Tenant, resource: &str, schema: &Value) -> muster_tes
     std::fs::write(file.path(), schema.to_string()).expect("a writable file");
     let path = file.path().to_str().expect("UTF-8");
     let arguments = [
-        "schema", "put", "--tenant", &tenant.id, "--resource", resource, "--file", path, "--json",
+        "schema",
+        "put",
+        "--tenant",
+        &tenant.id,
+        "--resource",
+        resource,
+        "--file",
+        path,
+        "--json",
     ];
     server().admin().run(&arguments)
 }
@@ -99,14 +107,21 @@ fn every_kind_of_value_comes_back_as_sent() {
         let path = format!("/Users/{id}");
         let user = scim.get(&path).status(200).json();
         assert_eq!(user[BADGE], full(), "{user}");
-        assert!(user["schemas"].as_array().is_some_and(|urns| urns.contains(&json!(BADGE))));
+        assert!(
+            user["schemas"]
+                .as_array()
+                .is_some_and(|urns| urns.contains(&json!(BADGE)))
+        );
         let replaced = scim.put(&path, &user).status(200);
         assert_eq!(replaced.json()[BADGE], full());
         assert_eq!(replaced.json()["meta"], user["meta"]);
         let plain = json!({"schemas": [USER], "userName": "u"});
         let user = scim.put(&path, &plain).status_in(&[200, 400]);
         if user.code() == 200 {
-            assert!(unassigned(&user.json(), BADGE) || user.json()[BADGE]["hired"] == "2019", "{user}");
+            assert!(
+                unassigned(&user.json(), BADGE) || user.json()[BADGE]["hired"] == "2019",
+                "{user}"
+            );
         }
         let _ = scim.delete(&path).status(204);
     }
@@ -132,7 +147,10 @@ fn values_of_another_type_are_refused() {
             ("office", json!("North")),
             ("office", json!({"floor": "high"})),
             ("desks", json!(true)),
-            ("desks", json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}])),
+            (
+                "desks",
+                json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}]),
+            ),
         ] {
             let reply = scim.post("/Users", &holder("u", &json!({name: value})));
             assert_eq!(reply.code(), 400, "{name} = {value}: {reply}");
@@ -145,10 +163,24 @@ fn values_of_another_type_are_refused() {
 fn people() -> Scim {
     let scim = badged().scim();
     create(&scim, "/Users", &holder("ace", &full()));
-    create(&scim, "/Users", &holder("bea", &json!({"number": "a-1", "nick": "bea", "level": 20, "score": -1.5,
+    create(
+        &scim,
+        "/Users",
+        &holder(
+            "bea",
+            &json!({"number": "a-1", "nick": "bea", "level": 20, "score": -1.5,
         "certified": false, "since": "2021-01-01T00:00:00+01:00", "tags": ["green"], "codes": [7],
-        "office": {"building": "south", "floor": 12}, "desks": [{"value": "d2", "type": "fixed"}]})));
-    create(&scim, "/Users", &holder("cal", &json!({"level": 100, "score": 10, "office": {"floor": -1}})));
+        "office": {"building": "south", "floor": 12}, "desks": [{"value": "d2", "type": "fixed"}]}),
+        ),
+    );
+    create(
+        &scim,
+        "/Users",
+        &holder(
+            "cal",
+            &json!({"level": 100, "score": 10, "office": {"floor": -1}}),
+        ),
+    );
     scim.user("dan");
     scim
 }
@@ -198,7 +230,10 @@ fn filters_know_the_types() {
         ("b:desks[primary eq true]", &["ace"]),
         ("b:desks.value eq \"d2\"", &["ace", "bea"]),
         ("not (b:level pr)", &["dan"]),
-        ("b:level gt 3 and b:score gt 0 or userName eq \"dan\"", &["cal", "dan"]),
+        (
+            "b:level gt 3 and b:score gt 0 or userName eq \"dan\"",
+            &["cal", "dan"],
+        ),
     ] {
         check(&scim, filter, expected);
     }
@@ -211,8 +246,21 @@ fn filters_know_the_types() {
 #[test]
 fn filters_that_do_not_fit_the_type_are_invalid() {
     let scim = people();
-    for bad in ["level eq \"three\"", "certified gt true", "photo gt \"a\"", "photo co \"a\"", "since gt \"soon\"", "number.value eq \"x\"", "shoeSize pr", "office.shoeSize pr"] {
-        refused(&scim.find("/Users", &format!("{BADGE}:{bad}")), 400, &["invalidFilter"]);
+    for bad in [
+        "level eq \"three\"",
+        "certified gt true",
+        "photo gt \"a\"",
+        "photo co \"a\"",
+        "since gt \"soon\"",
+        "number.value eq \"x\"",
+        "shoeSize pr",
+        "office.shoeSize pr",
+    ] {
+        refused(
+            &scim.find("/Users", &format!("{BADGE}:{bad}")),
+            400,
+            &["invalidFilter"],
+        );
     }
     for hidden in ["pin eq \"1234\"", "pin sw \"1\""] {
         let reply = scim.find("/Users", &format!("{BADGE}:{hidden}"));
@@ -254,17 +302,30 @@ fn patches_reach_them() {
             user[BADGE].clone()
         };
         let of = |attribute: &str| format!("{BADGE}:{attribute}");
-        assert_eq!(apply(json!({"op": "replace", "path": of("level"), "value": 4}))["level"], 4);
-        assert_eq!(apply(json!({"op": "replace", "path": of("score"), "value": 0.25}))["score"], 0.25);
+        assert_eq!(
+            apply(json!({"op": "replace", "path": of("level"), "value": 4}))["level"],
+            4
+        );
+        assert_eq!(
+            apply(json!({"op": "replace", "path": of("score"), "value": 0.25}))["score"],
+            0.25
+        );
         let badge = apply(json!({"op": "add", "path": of("tags"), "value": ["green", "Red"]}));
         assert_eq!(badge["tags"], json!(["Red", "blue", "green"]));
         let badge = apply(json!({"op": "add", "path": of("codes"), "value": 13}));
         assert_eq!(badge["codes"], json!([7, 11, 13]));
         let badge = apply(json!({"op": "replace", "path": of("office.floor"), "value": 5}));
-        assert_eq!(badge["office"], json!({"building": "North", "floor": 5, "open": true}));
-        let badge = apply(json!({"op": "replace", "path": of("desks[type eq \"shared\"].value"), "value": "d9"}));
+        assert_eq!(
+            badge["office"],
+            json!({"building": "North", "floor": 5, "open": true})
+        );
+        let badge = apply(
+            json!({"op": "replace", "path": of("desks[type eq \"shared\"].value"), "value": "d9"}),
+        );
         assert_eq!(badge["desks"][1]["value"], "d9");
-        let badge = apply(json!({"op": "add", "path": of("desks"), "value": [{"value": "d3", "primary": true}]}));
+        let badge = apply(
+            json!({"op": "add", "path": of("desks"), "value": [{"value": "d3", "primary": true}]}),
+        );
         assert_eq!(badge["desks"][2]["primary"], true);
         assert_ne!(badge["desks"][0]["primary"], true, "one primary: {badge}");
         let badge = apply(json!({"op": "remove", "path": of("desks[value eq \"d1\"]")}));
@@ -272,7 +333,10 @@ fn patches_reach_them() {
         let badge = apply(json!({"op": "remove", "path": of("office")}));
         assert!(unassigned(&badge, "office"), "{badge}");
         let badge = apply(json!({"op": "replace", "value": {BADGE: {"nick": "New"}}}));
-        assert_eq!((&badge["nick"], &badge["level"]), (&json!("New"), &json!(4)));
+        assert_eq!(
+            (&badge["nick"], &badge["level"]),
+            (&json!("New"), &json!(4))
+        );
         let badge = apply(json!({"op": "replace", "path": of("tags"), "value": ["only"]}));
         assert_eq!(badge["tags"], json!(["only"]));
         for (bad, value, words) in [
@@ -294,7 +358,10 @@ fn patches_reach_them() {
 #[test]
 fn read_only_is_ignored_and_immutable_stays() {
     for scim in both_of(&badged()) {
-        let body = holder("u", &json!({"serial": "mine", "hired": "2019", "nick": "N"}));
+        let body = holder(
+            "u",
+            &json!({"serial": "mine", "hired": "2019", "nick": "N"}),
+        );
         let path = format!("/Users/{}", create(&scim, "/Users", &body));
         let badge = scim.get(&path).status(200).json()[BADGE].clone();
         assert!(unassigned(&badge, "serial"), "{badge}");
@@ -309,9 +376,15 @@ fn read_only_is_ignored_and_immutable_stays() {
         let again = json!([{"op": "add", "path": format!("{BADGE}:hired"), "value": "2019"}]);
         let _ = scim.patch(&path, &again).status(200);
         // What has no value yet may get one.
-        let late = format!("/Users/{}", create(&scim, "/Users", &holder("late", &json!({"nick": "L"}))));
+        let late = format!(
+            "/Users/{}",
+            create(&scim, "/Users", &holder("late", &json!({"nick": "L"})))
+        );
         let set = json!([{"op": "add", "path": format!("{BADGE}:hired"), "value": "2020"}]);
-        assert_eq!(scim.patch(&late, &set).status(200).json()[BADGE]["hired"], "2020");
+        assert_eq!(
+            scim.patch(&late, &set).status(200).json()[BADGE]["hired"],
+            "2020"
+        );
         let _ = scim.delete(&path).status(204);
         let _ = scim.delete(&late).status(204);
     }
@@ -320,7 +393,10 @@ fn read_only_is_ignored_and_immutable_stays() {
 #[test]
 fn what_is_returned_is_what_the_schema_says() {
     for scim in both_of(&badged()) {
-        let body = holder("u", &json!({"pin": "1234", "notes": "n", "stamp": "S", "nick": "N"}));
+        let body = holder(
+            "u",
+            &json!({"pin": "1234", "notes": "n", "stamp": "S", "nick": "N"}),
+        );
         let created = scim.post("/Users", &body).status(201);
         let path = format!("/Users/{}", created.id());
         let shown = |query: &str| scim.get(&format!("{path}{query}")).status(200).json();
@@ -334,11 +410,18 @@ fn what_is_returned_is_what_the_schema_says() {
         assert_eq!(user[BADGE], json!({"stamp": "S"}), "{user}");
         let user = shown(&format!("?excludedAttributes={BADGE}:stamp,{BADGE}:nick"));
         assert_eq!(user[BADGE], json!({"stamp": "S"}), "{user}");
-        for query in [&format!("?attributes={BADGE}:pin"), &format!("?attributes={BADGE}"), "?attributes=userName"] {
+        for query in [
+            &format!("?attributes={BADGE}:pin"),
+            &format!("?attributes={BADGE}"),
+            "?attributes=userName",
+        ] {
             assert!(!shown(query).to_string().contains("1234"), "never: {query}");
         }
         let list = scim.get("/Users").status(200);
-        assert!(!list.text().contains("1234") && !list.text().contains("\"notes\""), "{list}");
+        assert!(
+            !list.text().contains("1234") && !list.text().contains("\"notes\""),
+            "{list}"
+        );
         let patch = json!([{"op": "replace", "path": format!("{BADGE}:pin"), "value": "5678"}]);
         let patched = scim.patch(&path, &patch).status(200);
         assert!(!patched.text().contains("5678"), "{patched}");
@@ -351,9 +434,20 @@ fn what_the_schema_makes_unique_is_unique() {
     let tenant = badged();
     let scim = tenant.scim();
     create(&scim, "/Users", &holder("a", &json!({"number": "N-1"})));
-    let b = format!("/Users/{}", create(&scim, "/Users", &holder("b", &json!({"number": "n-1"}))));
-    refused(&scim.post("/Users", &holder("c", &json!({"number": "N-1"}))), 409, &["uniqueness"]);
-    refused(&scim.put(&b, &holder("b", &json!({"number": "N-1"}))), 409, &["uniqueness"]);
+    let b = format!(
+        "/Users/{}",
+        create(&scim, "/Users", &holder("b", &json!({"number": "n-1"})))
+    );
+    refused(
+        &scim.post("/Users", &holder("c", &json!({"number": "N-1"}))),
+        409,
+        &["uniqueness"],
+    );
+    refused(
+        &scim.put(&b, &holder("b", &json!({"number": "N-1"}))),
+        409,
+        &["uniqueness"],
+    );
     let set = json!([{"op": "replace", "path": format!("{BADGE}:number"), "value": "N-1"}]);
     refused(&scim.patch(&b, &set), 409, &["uniqueness"]);
     assert_eq!(scim.get(&b).json()[BADGE]["number"], "n-1");

@@ -41,7 +41,14 @@ fn a_registered_schema_is_discovered() {
         for sent in sent {
             let shown = shown.iter().find(|a| a["name"] == sent["name"]);
             let shown = shown.unwrap_or_else(|| panic!("no {}", sent["name"]));
-            for name in ["type", "multiValued", "required", "mutability", "returned", "description"] {
+            for name in [
+                "type",
+                "multiValued",
+                "required",
+                "mutability",
+                "returned",
+                "description",
+            ] {
                 assert_eq!(shown[name], sent[name], "{name} of {shown}");
             }
             for name in ["caseExact", "uniqueness"] {
@@ -52,7 +59,11 @@ fn a_registered_schema_is_discovered() {
         }
         let user = scim.get("/ResourceTypes/User").status(200).json();
         let extensions = user["schemaExtensions"].as_array().expect("a list");
-        let named = |urn: &str| extensions.iter().any(|extension| extension["schema"] == urn);
+        let named = |urn: &str| {
+            extensions
+                .iter()
+                .any(|extension| extension["schema"] == urn)
+        };
         assert!(named(BADGE) && named(ENTERPRISE), "{user}");
         let group = scim.get("/ResourceTypes/Group").status(200).json();
         assert!(!group.to_string().contains(BADGE), "{group}");
@@ -63,19 +74,35 @@ fn a_registered_schema_is_discovered() {
 fn a_schema_is_its_tenants_alone() {
     let (one, other) = (badged(), tenant());
     let stranger = other.scim();
-    let _ = stranger.get(&format!("/Schemas/{BADGE}")).scim_error(404, None);
+    let _ = stranger
+        .get(&format!("/Schemas/{BADGE}"))
+        .scim_error(404, None);
     assert!(!stranger.get("/Schemas").status(200).text().contains(BADGE));
-    assert!(!stranger.get("/ResourceTypes").status(200).text().contains(BADGE));
+    assert!(
+        !stranger
+            .get("/ResourceTypes")
+            .status(200)
+            .text()
+            .contains(BADGE)
+    );
     let mut changed = badge();
     changed["attributes"] = json!([text("level", &json!({}))]);
     let _ = put(&other, "user", &changed).code(0);
     // The same URN and name, and other types.
-    let user = |level: Value| json!({"schemas": [USER, BADGE], "userName": "u", BADGE: {"level": level}});
+    let user =
+        |level: Value| json!({"schemas": [USER, BADGE], "userName": "u", BADGE: {"level": level}});
     create(&one.scim(), "/Users", &user(json!(3)));
     create(&stranger, "/Users", &user(json!("three")));
     assert_eq!(one.scim().found(&format!("{BADGE}:level gt 2")), ["u"]);
-    assert_eq!(stranger.found(&format!("{BADGE}:level eq \"THREE\"")), ["u"]);
-    refused(&stranger.find("/Users", &format!("{BADGE}:number pr")), 400, &["invalidFilter"]);
+    assert_eq!(
+        stranger.found(&format!("{BADGE}:level eq \"THREE\"")),
+        ["u"]
+    );
+    refused(
+        &stranger.find("/Users", &format!("{BADGE}:number pr")),
+        400,
+        &["invalidFilter"],
+    );
 }
 
 #[test]
@@ -87,7 +114,8 @@ fn what_an_extension_requires_is_required_of_those_who_have_it() {
     for scim in both_of(&tenant) {
         let size = scim.get("/Users").total();
         let id = scim.user(&format!("without-{size}"));
-        let body = json!({"schemas": [USER, URN], "userName": format!("with-{size}"), URN: {"must": "M"}});
+        let body =
+            json!({"schemas": [USER, URN], "userName": format!("with-{size}"), URN: {"must": "M"}});
         let with = format!("/Users/{}", create(&scim, "/Users", &body));
         let body = json!({"schemas": [USER, URN], "userName": "no", URN: {"must": null}});
         let reply = scim.post("/Users", &body).status_in(&[201, 400]);
@@ -97,7 +125,11 @@ fn what_an_extension_requires_is_required_of_those_who_have_it() {
             let _ = scim.delete(&format!("/Users/{}", reply.id())).status(204);
         }
         let remove = json!([{"op": "remove", "path": format!("{URN}:must")}]);
-        refused(&scim.patch(&with, &remove), 400, &["mutability", "invalidValue"]);
+        refused(
+            &scim.patch(&with, &remove),
+            400,
+            &["mutability", "invalidValue"],
+        );
         let _ = scim.get(&format!("/Users/{id}")).status(200);
     }
 }
@@ -118,8 +150,12 @@ fn groups_are_extended_too() {
         let _ = scim.patch(&path, &operations).status_in(&[200, 204]);
         assert_eq!(scim.get(&path).json()[DEPOT], json!({"shelf": "t"}));
         let kind = scim.get("/ResourceTypes/Group").status(200).json();
-        assert!(kind["schemaExtensions"].to_string().contains(DEPOT), "{kind}");
-        let operations = json!([{"op": "replace", "path": format!("{DEPOT}:shelf"), "value": {"a": 1}}]);
+        assert!(
+            kind["schemaExtensions"].to_string().contains(DEPOT),
+            "{kind}"
+        );
+        let operations =
+            json!([{"op": "replace", "path": format!("{DEPOT}:shelf"), "value": {"a": 1}}]);
         refused(&scim.patch(&path, &operations), 400, &["invalidValue"]);
     }
 }
@@ -137,7 +173,9 @@ fn the_command_line_lists_shows_and_forgets() {
     let _ = put(&tenant, "user", &shown).code(0);
     let scim = tenant.scim();
     let _ = scim.get(&format!("/Schemas/{BADGE}")).status(200);
-    let _ = admin.run(&["schema", "delete", "--tenant", &tenant.id, "--urn", BADGE]).code(0);
+    let _ = admin
+        .run(&["schema", "delete", "--tenant", &tenant.id, "--urn", BADGE])
+        .code(0);
     let _ = scim.get(&format!("/Schemas/{BADGE}")).scim_error(404, None);
     let listed = admin.json(&["schema", "list", "--tenant", &tenant.id]);
     assert_eq!(listed, json!([]));
@@ -157,7 +195,8 @@ fn a_schema_that_is_put_again_is_replaced() {
     let _ = put(&tenant, "user", &schema).code(0);
     let shown = scim.get(&format!("/Schemas/{BADGE}")).status(200).json();
     assert!(shown.to_string().contains("\"motto\""), "{shown}");
-    let body = json!({"schemas": [USER, BADGE], "userName": "u", BADGE: {"motto": "M", "level": 1}});
+    let body =
+        json!({"schemas": [USER, BADGE], "userName": "u", BADGE: {"motto": "M", "level": 1}});
     create(&scim, "/Users", &body);
     assert_eq!(scim.found(&format!("{BADGE}:motto eq \"m\"")), ["u"]);
 }
@@ -179,11 +218,26 @@ fn schemas_that_are_none_are_refused() {
         small("urn:example:x:2.0:User", &text("", &json!({}))),
         small("urn:example:x:2.0:User", &text("1a", &json!({}))),
         small("urn:example:x:2.0:User", &text("a b", &json!({}))),
-        small("urn:example:x:2.0:User", &text("a", &json!({"type": "colour"}))),
-        small("urn:example:x:2.0:User", &text("a", &json!({"mutability": "sometimes"}))),
-        small("urn:example:x:2.0:User", &text("a", &json!({"returned": "maybe"}))),
-        small("urn:example:x:2.0:User", &text("a", &json!({"uniqueness": "rare"}))),
-        small("urn:example:x:2.0:User", &text("a", &json!({"type": "complex"}))),
+        small(
+            "urn:example:x:2.0:User",
+            &text("a", &json!({"type": "colour"})),
+        ),
+        small(
+            "urn:example:x:2.0:User",
+            &text("a", &json!({"mutability": "sometimes"})),
+        ),
+        small(
+            "urn:example:x:2.0:User",
+            &text("a", &json!({"returned": "maybe"})),
+        ),
+        small(
+            "urn:example:x:2.0:User",
+            &text("a", &json!({"uniqueness": "rare"})),
+        ),
+        small(
+            "urn:example:x:2.0:User",
+            &text("a", &json!({"type": "complex"})),
+        ),
         small("urn:example:x:2.0:User", &nested),
         json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"], "id": "urn:example:x:2.0:User",
             "name": "X", "attributes": [good, text("A", &json!({}))]}),
@@ -192,6 +246,8 @@ fn schemas_that_are_none_are_refused() {
         assert!(!outcome.stderr().is_empty(), "{bad}");
         let _ = outcome.code(1);
     }
-    let listed = server().admin().json(&["schema", "list", "--tenant", &tenant.id]);
+    let listed = server()
+        .admin()
+        .json(&["schema", "list", "--tenant", &tenant.id]);
     assert_eq!(listed, json!([]));
 }

@@ -7,8 +7,17 @@ use super::{SEARCH, both, column, create, refused, resources, tenant};
 
 fn people() -> Scim {
     let scim = tenant().scim();
-    for (name, title) in [("ann", "Pilot"), ("bob", "Clerk"), ("carl", "Pilot"), ("dora", "Pilot")] {
-        create(&scim, "/Users", &json!({"schemas": [USER], "userName": name, "title": title}));
+    for (name, title) in [
+        ("ann", "Pilot"),
+        ("bob", "Clerk"),
+        ("carl", "Pilot"),
+        ("dora", "Pilot"),
+    ] {
+        create(
+            &scim,
+            "/Users",
+            &json!({"schemas": [USER], "userName": name, "title": title}),
+        );
     }
     scim.group("Pilots", &[]);
     scim
@@ -26,23 +35,35 @@ fn search(scim: &Scim, path: &str, mut body: Value) -> Value {
 #[test]
 fn every_parameter_means_what_it_means_in_a_query() {
     let scim = people();
-    let page = search(&scim, "/Users/.search", json!({
-        "filter": "title eq \"PILOT\"", "sortBy": "userName", "sortOrder": "descending",
-        "startIndex": 2, "count": 1, "attributes": ["userName"],
-    }));
+    let page = search(
+        &scim,
+        "/Users/.search",
+        json!({
+            "filter": "title eq \"PILOT\"", "sortBy": "userName", "sortOrder": "descending",
+            "startIndex": 2, "count": 1, "attributes": ["userName"],
+        }),
+    );
     assert_eq!(page["totalResults"], 3);
     assert_eq!(page["startIndex"], 2);
     assert_eq!(page["itemsPerPage"], 1);
     assert_eq!(column(&page, "userName"), ["carl"]);
     assert!(resources(&page)[0].get("title").is_none(), "{page}");
-    let page = search(&scim, "/Users/.search", json!({"excludedAttributes": ["title", "meta"], "count": 2}));
+    let page = search(
+        &scim,
+        "/Users/.search",
+        json!({"excludedAttributes": ["title", "meta"], "count": 2}),
+    );
     assert_eq!(page["totalResults"], 4);
     assert_eq!(column(&page, "userName"), ["ann", "bob"]);
     assert!(resources(&page)[0].get("meta").is_none(), "{page}");
     let page = search(&scim, "/Users/.search", json!({"count": 0}));
     assert_eq!(page["totalResults"], 4);
     assert!(resources(&page).is_empty());
-    let page = search(&scim, "/Users/.search", json!({"startIndex": -3, "count": -1}));
+    let page = search(
+        &scim,
+        "/Users/.search",
+        json!({"startIndex": -3, "count": -1}),
+    );
     assert_eq!(page["totalResults"], 4);
     assert!(resources(&page).is_empty());
 }
@@ -50,28 +71,49 @@ fn every_parameter_means_what_it_means_in_a_query() {
 #[test]
 fn a_search_without_parameters_finds_everything() {
     let scim = people();
-    assert_eq!(search(&scim, "/Users/.search", json!({}))["totalResults"], 4);
-    assert_eq!(search(&scim, "/Groups/.search", json!({}))["totalResults"], 1);
+    assert_eq!(
+        search(&scim, "/Users/.search", json!({}))["totalResults"],
+        4
+    );
+    assert_eq!(
+        search(&scim, "/Groups/.search", json!({}))["totalResults"],
+        1
+    );
     assert_eq!(search(&scim, "/.search", json!({}))["totalResults"], 5);
     // What a query does not know, it passes over.
-    assert_eq!(search(&scim, "/Users/.search", json!({"shoeSize": 9}))["totalResults"], 4);
+    assert_eq!(
+        search(&scim, "/Users/.search", json!({"shoeSize": 9}))["totalResults"],
+        4
+    );
 }
 
 #[test]
 fn the_root_is_searched_across_types() {
     let scim = people();
-    let page = search(&scim, "/.search", json!({
-        "filter": "displayName sw \"pilot\" or userName sw \"A\"", "attributes": ["userName", "displayName"],
-    }));
+    let page = search(
+        &scim,
+        "/.search",
+        json!({
+            "filter": "displayName sw \"pilot\" or userName sw \"A\"", "attributes": ["userName", "displayName"],
+        }),
+    );
     assert_eq!(page["totalResults"], 2, "{page}");
-    let page = search(&scim, "/.search", json!({"filter": "meta.resourceType eq \"Group\""}));
+    let page = search(
+        &scim,
+        "/.search",
+        json!({"filter": "meta.resourceType eq \"Group\""}),
+    );
     assert_eq!(column(&page, "displayName"), ["Pilots"]);
 }
 
 #[test]
 fn groups_are_searched() {
     let scim = people();
-    let page = search(&scim, "/Groups/.search", json!({"filter": "displayName eq \"PILOTS\""}));
+    let page = search(
+        &scim,
+        "/Groups/.search",
+        json!({"filter": "displayName eq \"PILOTS\""}),
+    );
     assert_eq!(column(&page, "displayName"), ["Pilots"]);
 }
 
@@ -79,11 +121,26 @@ fn groups_are_searched() {
 fn searches_that_are_none_are_refused() {
     for scim in both() {
         for (body, keywords) in [
-            (json!({"schemas": [SEARCH], "filter": "userName eq"}), &["invalidFilter"][..]),
-            (json!({"schemas": [SEARCH], "filter": 7}), &["invalidSyntax", "invalidValue", "invalidFilter"]),
-            (json!({"schemas": [SEARCH], "count": "many"}), &["invalidSyntax", "invalidValue", "invalidCount"]),
-            (json!({"schemas": [SEARCH], "startIndex": {}}), &["invalidSyntax", "invalidValue"]),
-            (json!({"schemas": [SEARCH], "attributes": {"a": 1}}), &["invalidSyntax", "invalidValue"]),
+            (
+                json!({"schemas": [SEARCH], "filter": "userName eq"}),
+                &["invalidFilter"][..],
+            ),
+            (
+                json!({"schemas": [SEARCH], "filter": 7}),
+                &["invalidSyntax", "invalidValue", "invalidFilter"],
+            ),
+            (
+                json!({"schemas": [SEARCH], "count": "many"}),
+                &["invalidSyntax", "invalidValue", "invalidCount"],
+            ),
+            (
+                json!({"schemas": [SEARCH], "startIndex": {}}),
+                &["invalidSyntax", "invalidValue"],
+            ),
+            (
+                json!({"schemas": [SEARCH], "attributes": {"a": 1}}),
+                &["invalidSyntax", "invalidValue"],
+            ),
             (json!([]), &["invalidSyntax", "invalidValue"]),
         ] {
             for path in ["/Users/.search", "/Groups/.search", "/.search"] {
@@ -114,11 +171,20 @@ fn a_search_is_posted() {
     let scim = tenant().scim();
     for path in ["/Users/.search", "/Groups/.search", "/.search"] {
         for method in ["PUT", "PATCH", "DELETE"] {
-            let reply = scim.request(method, path).json(&json!({"schemas": [SEARCH]})).send();
+            let reply = scim
+                .request(method, path)
+                .json(&json!({"schemas": [SEARCH]}))
+                .send();
             let _ = reply.status_in(&[404, 405]);
         }
     }
-    for path in ["/Devices/.search", "/ServiceProviderConfig/.search", "/Schemas/.search"] {
-        let _ = scim.post(path, &json!({"schemas": [SEARCH]})).status_in(&[403, 404, 405, 501]);
+    for path in [
+        "/Devices/.search",
+        "/ServiceProviderConfig/.search",
+        "/Schemas/.search",
+    ] {
+        let _ = scim
+            .post(path, &json!({"schemas": [SEARCH]}))
+            .status_in(&[403, 404, 405, 501]);
     }
 }

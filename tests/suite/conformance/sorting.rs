@@ -20,7 +20,10 @@ fn both_ways(scim: &Scim, sort_by: &str, assigned: &[&str], unassigned: &[&str])
     let order = ("sortOrder", "ascending");
     check(scim, &[("sortBy", sort_by), order], &ascending);
     let order = ("sortOrder", "descending");
-    let names = column(&list(scim, "/Users", &[("sortBy", sort_by), order]), "userName");
+    let names = column(
+        &list(scim, "/Users", &[("sortBy", sort_by), order]),
+        "userName",
+    );
     let (first, last) = names.split_at(unassigned.len());
     let mut first = first.to_vec();
     first.sort();
@@ -64,7 +67,12 @@ fn unassigned_comes_last_and_first_when_descending() {
         json!({"schemas": [USER], "userName": "m", "title": "Miller"}),
     ]);
     both_ways(&scim, "title", &["a", "m", "z"], &["none-1", "none-2"]);
-    both_ways(&scim, &format!("{USER}:title"), &["a", "m", "z"], &["none-1", "none-2"]);
+    both_ways(
+        &scim,
+        &format!("{USER}:title"),
+        &["a", "m", "z"],
+        &["none-1", "none-2"],
+    );
     // Nobody has one: the order of creation.
     let all = ["none-1", "z", "a", "none-2", "m"];
     check(&scim, &[("sortBy", "nickName")], &all);
@@ -79,7 +87,11 @@ fn sub_attributes_sort() {
         json!({"schemas": [USER], "userName": "3", "name": {"familyName": "Öberg", "givenName": "ann"}}),
     ]);
     both_ways(&scim, "name.familyName", &["1", "2", "3"], &["4"]);
-    check(&scim, &[("sortBy", "name.givenName")], &["2", "3", "1", "4"]);
+    check(
+        &scim,
+        &[("sortBy", "name.givenName")],
+        &["2", "3", "1", "4"],
+    );
 }
 
 #[test]
@@ -92,7 +104,12 @@ fn multi_valued_attributes_sort_by_their_primary_or_first_value() {
         json!({"schemas": [USER], "userName": "single", "emails": [{"value": "C@x.test"}]}),
     ]);
     for sort_by in ["emails", "emails.value"] {
-        both_ways(&scim, sort_by, &["single", "by-first", "by-primary"], &["none"]);
+        both_ways(
+            &scim,
+            sort_by,
+            &["single", "by-first", "by-primary"],
+            &["none"],
+        );
     }
 }
 
@@ -105,7 +122,11 @@ fn booleans_times_and_extensions_sort() {
         json!({"schemas": [USER, ENTERPRISE], "userName": "4", "active": false, ENTERPRISE: {"employeeNumber": "10"}}),
     ]);
     let active = |order: &str| {
-        let list = list(&scim, "/Users", &[("sortBy", "active"), ("sortOrder", order)]);
+        let list = list(
+            &scim,
+            "/Users",
+            &[("sortBy", "active"), ("sortOrder", order)],
+        );
         let of = |user: &Value| user["active"].as_bool().expect("a boolean");
         super::resources(&list).iter().map(of).collect::<Vec<_>>()
     };
@@ -138,12 +159,21 @@ fn sorted_pages_follow_each_other_through_equal_keys() {
         assert_eq!(whole.len(), 12);
         let mut pages = Vec::new();
         for start in ["1", "6", "11"] {
-            let parameters = [sorting[0], sorting[1], ("startIndex", start), ("count", "5")];
+            let parameters = [
+                sorting[0],
+                sorting[1],
+                ("startIndex", start),
+                ("count", "5"),
+            ];
             pages.extend(column(&list(&scim, "/Users", &parameters), "userName"));
         }
         assert_eq!(pages, whole, "{order}");
     }
-    let parameters = [("sortBy", "title"), ("filter", "title eq \"t1\""), ("count", "2")];
+    let parameters = [
+        ("sortBy", "title"),
+        ("filter", "title eq \"t1\""),
+        ("count", "2"),
+    ];
     let page = list(&scim, "/Users", &parameters);
     assert_eq!(page["totalResults"], 4, "{page}");
     assert_eq!(column(&page, "title"), ["T1", "T1"]);
@@ -172,7 +202,10 @@ fn an_order_without_an_attribute_and_nonsense_are_no_fault_of_the_server() {
         for nonsense in [
             [("sortBy", "shoeSize"), ("sortOrder", "ascending")],
             [("sortBy", "name"), ("sortOrder", "ascending")],
-            [("sortBy", "emails[type eq \"work\"]"), ("sortOrder", "ascending")],
+            [
+                ("sortBy", "emails[type eq \"work\"]"),
+                ("sortOrder", "ascending"),
+            ],
             [("sortBy", "userName"), ("sortOrder", "sideways")],
         ] {
             let reply = ask(&scim, "/Users", &nonsense).status_in(&[200, 400]);

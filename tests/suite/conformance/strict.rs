@@ -29,10 +29,18 @@ fn text_is_no_boolean_and_a_number_is_no_text() {
         assert_eq!(reply.code(), 400, "{name} = {value}: {reply}");
         refused(&reply, 400, &["invalidValue", "invalidSyntax"]);
     }
-    refused(&scim.post("/Users", &json!({"schemas": [USER], "userName": 7})), 400, &["invalidValue"]);
+    refused(
+        &scim.post("/Users", &json!({"schemas": [USER], "userName": 7})),
+        400,
+        &["invalidValue"],
+    );
     assert_eq!(scim.get("/Users").total(), 0);
     let path = one_user(&scim);
-    for (attribute, value) in [("active", json!("False")), ("title", json!(7)), ("emails[type eq \"work\"].primary", json!("True"))] {
+    for (attribute, value) in [
+        ("active", json!("False")),
+        ("title", json!(7)),
+        ("emails[type eq \"work\"].primary", json!("True")),
+    ] {
         let operations = json!([{"op": "replace", "path": attribute, "value": value}]);
         refused(&scim.patch(&path, &operations), 400, &["invalidValue"]);
     }
@@ -47,7 +55,11 @@ fn operations_are_spelled_as_they_are_written() {
     let path = one_user(&scim);
     for op in ["Add", "REPLACE", "Remove", "update", ""] {
         let operations = json!([{"op": op, "path": "title", "value": "T"}]);
-        refused(&scim.patch(&path, &operations), 400, &["invalidSyntax", "invalidValue"]);
+        refused(
+            &scim.patch(&path, &operations),
+            400,
+            &["invalidSyntax", "invalidValue"],
+        );
     }
     assert_eq!(scim.get(&path).json()["title"], "Analyst");
 }
@@ -75,7 +87,11 @@ fn dotted_keys_are_no_paths() {
     let operations = json!([{"op": "replace", "value": {"name.givenName": "X"}}]);
     let reply = scim.patch(&path, &operations).status_in(&[200, 204, 400]);
     if reply.code() == 400 {
-        refused(&reply, 400, &["invalidPath", "invalidValue", "invalidSyntax", "noTarget"]);
+        refused(
+            &reply,
+            400,
+            &["invalidPath", "invalidValue", "invalidSyntax", "noTarget"],
+        );
     }
     let user = scim.get(&path).status(200).json();
     assert_eq!(user["name"]["givenName"], "Ada");
@@ -90,7 +106,11 @@ fn the_manager_is_an_object() {
     let urn = format!("{}:manager", muster_tests::scim::ENTERPRISE);
     for value in [json!(boss), json!([{"value": boss}])] {
         let operations = json!([{"op": "add", "path": urn, "value": value}]);
-        refused(&scim.patch(&path, &operations), 400, &["invalidValue", "invalidSyntax"]);
+        refused(
+            &scim.patch(&path, &operations),
+            400,
+            &["invalidValue", "invalidSyntax"],
+        );
     }
     let operations = json!([{"op": "add", "path": urn, "value": {"value": boss}}]);
     let _ = scim.patch(&path, &operations).status(200);
@@ -99,12 +119,22 @@ fn the_manager_is_an_object() {
 #[test]
 fn resources_name_their_schemas() {
     let scim = strict();
-    for schemas in [None, Some(json!([])), Some(json!(USER)), Some(json!([PATCH])), Some(json!([7]))] {
+    for schemas in [
+        None,
+        Some(json!([])),
+        Some(json!(USER)),
+        Some(json!([PATCH])),
+        Some(json!([7])),
+    ] {
         let mut body = json!({"userName": "u"});
         if let Some(schemas) = schemas {
             body["schemas"] = schemas;
         }
-        refused(&scim.post("/Users", &body), 400, &["invalidSyntax", "invalidValue"]);
+        refused(
+            &scim.post("/Users", &body),
+            400,
+            &["invalidSyntax", "invalidValue"],
+        );
     }
     assert_eq!(scim.get("/Users").total(), 0);
 }
@@ -117,12 +147,25 @@ fn a_flavor_can_be_changed_and_changes_what_is_understood() {
     let accent = json!([{"op": "Replace", "path": "active", "value": "False"}]);
     let _ = scim.patch(&path, &accent).status(200);
     let update = |flavor: &str| {
-        let arguments = ["connection", "update", "--tenant", &tenant.id, "--name", "entra", "--flavor", flavor];
+        let arguments = [
+            "connection",
+            "update",
+            "--tenant",
+            &tenant.id,
+            "--name",
+            "entra",
+            "--flavor",
+            flavor,
+        ];
         let connection: Value = server().admin().json(&arguments);
         assert_eq!(connection["flavor"], flavor);
     };
     update("strict");
-    refused(&scim.patch(&path, &accent), 400, &["invalidSyntax", "invalidValue"]);
+    refused(
+        &scim.patch(&path, &accent),
+        400,
+        &["invalidSyntax", "invalidValue"],
+    );
     update("okta");
     let _ = scim.get(&path).status(200);
     update("entra");
@@ -132,7 +175,16 @@ fn a_flavor_can_be_changed_and_changes_what_is_understood() {
 #[test]
 fn other_flavors_are_unknown() {
     let tenant = tenant();
-    let arguments = ["connection", "create", "--tenant", &tenant.id, "--name", "x", "--flavor", "vanilla"];
+    let arguments = [
+        "connection",
+        "create",
+        "--tenant",
+        &tenant.id,
+        "--name",
+        "x",
+        "--flavor",
+        "vanilla",
+    ];
     let outcome = server().admin().run(&arguments);
     assert!(!outcome.stderr().is_empty());
     let _ = outcome.code(2);
