@@ -57,6 +57,7 @@ fn me_is_the_user_of_the_token() {
         location,
         "the permanent place"
     );
+    assert_eq!(reply.header("location"), Some(location.as_str()));
     assert_eq!(reply.header("content-location"), Some(location.as_str()));
     let shown = me.get("/Me?attributes=title").status(200).json();
     assert_eq!(shown["title"], "Analyst");

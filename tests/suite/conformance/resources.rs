@@ -123,6 +123,26 @@ fn names_are_unique_without_case() {
 }
 
 #[test]
+fn names_are_prepared_before_they_are_compared() {
+    let scim = tenant().scim();
+    for (name, same) in [
+        ("\u{c5}se", "A\u{30a}SE"),
+        ("\u{ff42}\u{ff4f}\u{ff42}", "Bob"),
+        ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+    ] {
+        create(&scim, "/Users", &json!({"schemas": [USER], "userName": name}));
+        let reply = scim.post("/Users", &json!({"schemas": [USER], "userName": same}));
+        assert_eq!(reply.code(), 409, "{name:?} and {same:?}: {reply}");
+        refused(&reply, 409, &["uniqueness"]);
+        assert_eq!(scim.found(&format!("userName eq \"{same}\"")), [name]);
+    }
+    // Another letter, or another writing, is another name.
+    for name in ["\u{430}da", "ada", "ad\u{e1}"] {
+        create(&scim, "/Users", &json!({"schemas": [USER], "userName": name}));
+    }
+}
+
+#[test]
 fn at_most_one_value_is_primary() {
     for scim in both() {
         let body = json!({"schemas": [USER], "userName": "two", "emails": [
