@@ -103,7 +103,7 @@ impl Exchange {
 
     /// What users and groups consist of.
     pub(super) fn registry(&self) -> &'static Registry {
-        Registry::builtin()
+        self.profile.registry
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {
@@ -231,23 +231,19 @@ async fn answer(
     };
     let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    // A deletion has nothing to show that somebody would have to take.
+    if parts.method != Method::DELETE
+        && let Err(error) = request.media
+    {
+        return Err(admitted(app, caller, error).await);
+    }
     let body = if has_body {
         let limit = operation.body_limit(app);
-        let reading = async {
-            request.media?;
-            body::read(&parts.headers, request.body, limit).await
-        };
-        match reading.await {
+        match body::read(&parts.headers, request.body, limit).await {
             Ok(body) => body,
             Err(error) => return Err(admitted(app, caller, error).await),
         }
     } else {
-        // A deletion has nothing to show that somebody would have to take.
-        if parts.method != Method::DELETE
-            && let Err(error) = request.media
-        {
-            return Err(admitted(app, caller, error).await);
-        }
         Bytes::new()
     };
     let mut exchange = Exchange {
