@@ -90,7 +90,7 @@ fn users(c: &mut Criterion) {
     let all = Projection::parse(None, None, &USER).expect("no names");
     c.bench_function("user/render", |b| {
         b.iter(|| {
-            let resource = translate::user::resource(black_box(user.clone()), &links);
+            let resource = translate::user::resource(black_box(user.clone()), &USER, &links);
             resource.render(&links, &all).body.to_string()
         });
     });

@@ -48,6 +48,7 @@ use crate::{
 pub(super) struct BasePath(pub(super) String);
 
 /// One authenticated request.
+#[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) app: App,
     pub(super) caller: Caller,
@@ -88,13 +89,21 @@ impl From<Refusal> for Fault {
 }
 
 impl Exchange {
+    /// The same request about another resource.
+    pub(super) fn about(&self, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn directory(&self) -> &DirectoryClient {
         &self.app.directory
     }
 
     /// What users and groups consist of.
     pub(super) fn registry(&self) -> &'static Registry {
-        Registry::builtin()
+        self.profile.registry
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {
@@ -222,23 +231,19 @@ async fn answer(
     };
     let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    // A deletion has nothing to show that somebody would have to take.
+    if parts.method != Method::DELETE
+        && let Err(error) = request.media
+    {
+        return Err(admitted(app, caller, error).await);
+    }
     let body = if has_body {
         let limit = operation.body_limit(app);
-        let reading = async {
-            request.media?;
-            body::read(&parts.headers, request.body, limit).await
-        };
-        match reading.await {
+        match body::read(&parts.headers, request.body, limit).await {
             Ok(body) => body,
             Err(error) => return Err(admitted(app, caller, error).await),
         }
     } else {
-        // A deletion has nothing to show that somebody would have to take.
-        if parts.method != Method::DELETE
-            && let Err(error) = request.media
-        {
-            return Err(admitted(app, caller, error).await);
-        }
         Bytes::new()
     };
     let mut exchange = Exchange {

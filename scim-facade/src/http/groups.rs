@@ -31,7 +31,7 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
-    let mut group = resource(found.group.unwrap_or_default());
+    let mut group = resource(found.group.unwrap_or_default(), exchange.registry().group);
     if let Some(view) = MemberView::new(&projection) {
         group.members = members::all(exchange, &group.id, view).await?;
     }
@@ -48,7 +48,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let created = directory.create_group(&exchange.caller, request).await?;
-    let mut group = resource(created.group.unwrap_or_default());
+    let mut group = resource(created.group.unwrap_or_default(), exchange.registry().group);
     let shown = if is_empty && projection.wants("", MEMBERS) {
         group.members = Some(Vec::new());
         group.render(&exchange.links, &projection)
@@ -104,7 +104,10 @@ async fn modify(
     };
     let directory = exchange.directory();
     let modified = directory.modify_group(&exchange.caller, request).await?;
-    Ok(resource(modified.group.unwrap_or_default()))
+    Ok(resource(
+        modified.group.unwrap_or_default(),
+        exchange.registry().group,
+    ))
 }
 
 /// A group as it was written. The write stands, so members that cannot be read

@@ -107,6 +107,7 @@ impl<'a> List<'a> {
     ) -> Result<(Vec<Resource>, v1::PageResponse), Fault> {
         let directory = self.exchange.directory();
         let caller = &self.exchange.caller;
+        let registry = self.exchange.registry();
         let links = &self.exchange.links;
         let (found, page) = match (self.of, self.targets.first()) {
             (Of::Users, Some(target)) => {
@@ -119,7 +120,9 @@ impl<'a> List<'a> {
                 };
                 let found = directory.list_users(caller, request).await?;
                 let users = found.users.into_iter();
-                let users = users.map(|user| user::resource(user, links)).collect();
+                let users = users
+                    .map(|user| user::resource(user, registry.user, links))
+                    .collect();
                 (users, found.page)
             }
             (Of::Groups, Some(target)) => {
@@ -130,7 +133,10 @@ impl<'a> List<'a> {
                     ..v1::ListGroupsRequest::default()
                 };
                 let found = directory.list_groups(caller, request).await?;
-                let groups = found.groups.into_iter().map(group::resource).collect();
+                let groups = found.groups.into_iter();
+                let groups = groups
+                    .map(|group| group::resource(group, registry.group))
+                    .collect();
                 (groups, found.page)
             }
             _ => {
@@ -142,8 +148,8 @@ impl<'a> List<'a> {
                 let found = directory.search_resources(caller, request).await?;
                 let each = found.resources.into_iter().filter_map(|r| r.resource);
                 let each = each.map(|resource| match resource {
-                    Wire::User(user) => user::resource(user, links),
-                    Wire::Group(group) => group::resource(group),
+                    Wire::User(user) => user::resource(user, registry.user, links),
+                    Wire::Group(group) => group::resource(group, registry.group),
                 });
                 (each.collect(), found.page)
             }

@@ -18,6 +18,8 @@ use crate::scim::error::ScimError;
 pub(super) enum Operation {
     Users(Verb),
     Groups(Verb),
+    /// The user in whose name the token speaks (RFC 7644 section 3.11).
+    Me(Verb),
     List(Of),
     Search(Of),
     ResourceTypes,
@@ -98,6 +100,16 @@ pub(super) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        path: "/Me",
+        methods: &[
+            (Method::GET, O::Me(V::Get)),
+            (Method::POST, O::Me(V::Create)),
+            (Method::PUT, O::Me(V::Replace)),
+            (Method::PATCH, O::Me(V::Patch)),
+            (Method::DELETE, O::Me(V::Delete)),
+        ],
+    },
+    Route {
         path: "/ResourceTypes",
         methods: &[(Method::GET, O::ResourceTypes)],
     },
@@ -147,10 +159,26 @@ pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
         O::Groups(V::Replace) => groups::replace(exchange).await,
         O::Groups(V::Patch) => groups::patch(exchange).await,
         O::Groups(V::Delete) => groups::delete(exchange).await,
+        O::Me(verb) => me(verb, exchange).await,
         O::ResourceTypes => discovery::resource_types(exchange).await,
         O::ResourceType => discovery::resource_type(exchange).await,
         O::Schemas => discovery::schemas(exchange).await,
         O::Schema => discovery::schema(exchange).await,
         O::NotImplemented => Err(ScimError::new(501, "This endpoint is not implemented.").into()),
+    }
+}
+
+/// The user's own resource, under its own location. A token is of a user who
+/// is there already, so none is created.
+async fn me(verb: Verb, exchange: &Exchange) -> Answer {
+    match &exchange.profile.user_id {
+        Some(id) if verb != Verb::Create => {
+            let own = exchange.about(id);
+            Box::pin(run(Operation::Users(verb), &own)).await
+        }
+        _ => {
+            let detail = "The token speaks for a client, or for a user who exists.";
+            Err(ScimError::new(501, detail).into())
+        }
     }
 }

@@ -25,7 +25,11 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;
-    let user = resource(found.user.unwrap_or_default(), &exchange.links);
+    let user = resource(
+        found.user.unwrap_or_default(),
+        exchange.registry().user,
+        &exchange.links,
+    );
     exchange.read(user.render(&exchange.links, &projection))
 }
 
@@ -37,7 +41,11 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;
-    let user = resource(created.user.unwrap_or_default(), &exchange.links);
+    let user = resource(
+        created.user.unwrap_or_default(),
+        exchange.registry().user,
+        &exchange.links,
+    );
     let shown = user.render(&exchange.links, &projection);
     Ok(Outcome::Shown(StatusCode::CREATED, shown))
 }
@@ -55,7 +63,11 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let replaced = directory.replace_user(&exchange.caller, request).await?;
-    let user = resource(replaced.user.unwrap_or_default(), &exchange.links);
+    let user = resource(
+        replaced.user.unwrap_or_default(),
+        exchange.registry().user,
+        &exchange.links,
+    );
     let shown = user.render(&exchange.links, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
@@ -71,7 +83,11 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let patched = directory.patch_user(&exchange.caller, request).await?;
-    let user = resource(patched.user.unwrap_or_default(), &exchange.links);
+    let user = resource(
+        patched.user.unwrap_or_default(),
+        exchange.registry().user,
+        &exchange.links,
+    );
     let shown = user.render(&exchange.links, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }

@@ -2,7 +2,7 @@
 
 use muster_proto::{
     resource::{group_from_object, group_to_object},
-    schema::GROUP,
+    schema::ResourceType,
     v1::{self, group_modification::Modification, member_ref},
     value::Object,
 };
@@ -22,10 +22,10 @@ pub fn lower(attributes: Object) -> Result<v1::Group, ScimError> {
     group_from_object(attributes).map_err(wrong_shape)
 }
 
-/// The group as a resource, without its members.
-pub fn resource(mut group: v1::Group) -> Resource {
+/// The group as a resource of this type, without its members.
+pub fn resource(mut group: v1::Group, kind: &'static ResourceType) -> Resource {
     Resource {
-        kind: &GROUP,
+        kind,
         id: std::mem::take(&mut group.id),
         members: None,
         meta: meta(group.meta.take()),

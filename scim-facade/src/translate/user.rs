@@ -2,7 +2,7 @@
 
 use muster_proto::{
     resource::{WrongShape, user_from_object, user_to_object},
-    schema::USER,
+    schema::ResourceType,
     v1,
     value::Object,
 };
@@ -22,13 +22,13 @@ pub fn lower(attributes: Object) -> Result<v1::User, ScimError> {
     user_from_object(attributes).map_err(wrong_shape)
 }
 
-/// The user as a resource.
-pub fn resource(mut user: v1::User, links: &Links) -> Resource {
+/// The user as a resource of this type.
+pub fn resource(mut user: v1::User, kind: &'static ResourceType, links: &Links) -> Resource {
     let groups = std::mem::take(&mut user.groups);
     let enterprise = user.enterprise.as_mut();
     let manager = enterprise.map(|e| std::mem::take(&mut e.manager_display_name));
     let mut resource = Resource {
-        kind: &USER,
+        kind,
         id: std::mem::take(&mut user.id),
         members: None,
         meta: meta(user.meta.take()),
@@ -66,6 +66,8 @@ pub(super) fn meta(meta: Option<v1::ResourceMeta>) -> Meta {
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::schema::USER;
+
     use super::*;
     use crate::scim::projection::Projection;
 
@@ -93,7 +95,7 @@ mod tests {
             ..v1::User::default()
         };
         let links = Links::new("http://h", "/b");
-        let resource = resource(user, &links);
+        let resource = resource(user, &USER, &links);
         let all = Projection::parse(None, None, &USER).expect("no names");
         let shown = resource.render(&links, &all);
         let urn = muster_proto::schema::ENTERPRISE_USER;
