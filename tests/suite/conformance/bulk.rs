@@ -3,7 +3,7 @@
 use muster_tests::scim::{ENTERPRISE, ERROR, GROUP, PATCH, Reply, Scim, USER};
 use serde_json::{Value, json};
 
-use super::{BULK, BULK_ANSWER, NOBODY, both, refused, strict, tenant, unassigned};
+use super::{BULK, BULK_ANSWER, NOBODY, both, post_large, refused, strict, tenant, unassigned};
 
 fn send(scim: &Scim, operations: &Value) -> Reply {
     scim.post(
@@ -441,8 +441,13 @@ fn more_bytes_than_announced_are_too_large() {
     let scim = tenant().scim();
     let filler = "x".repeat(16 * 1024 * 1024);
     let body = json!({"schemas": [BULK], "Operations": [user("a", "a")], "filler": filler});
-    let detail = scim.post("/Bulk", &body).scim_error(413, None);
-    assert!(detail.contains("16777216"), "names the limit: {detail}");
+    let reply = post_large(&scim, "/Bulk", &body);
+    reply.scim_error(413, None);
+    assert!(
+        reply.text().contains("16777216"),
+        "names the limit: {}",
+        reply.text()
+    );
     assert_eq!(scim.get("/Users").total(), 0);
     // As much as fits is fine, more than a single resource may be.
     let title = "x".repeat(60_000);

@@ -4,7 +4,7 @@
 use muster_tests::scim::{ERROR, GROUP, Reply, Scim, USER};
 use serde_json::{Value, json};
 
-use super::{NOBODY, both, refused, server, tenant};
+use super::{NOBODY, both, post_large, refused, server, tenant};
 
 /// Asserts the shape of an error, whatever it is about.
 #[track_caller]
@@ -42,7 +42,7 @@ fn every_status_has_the_shape_of_an_error() {
             .json(&user);
         shaped(&stale.send(), 412);
         let large = json!({"schemas": [USER], "userName": "x".repeat(1_200_000)});
-        shaped(&scim.post("/Users", &large), 413);
+        post_large(&scim, "/Users", &large).scim_error(413, None);
         let text = scim
             .request("POST", "/Users")
             .header("content-type", "text/plain")

@@ -241,7 +241,7 @@ fn the_tag_of_a_user_tells_of_his_groups() {
 #[test]
 fn groups_have_tags_too() {
     for scim in both() {
-        let size = scim.get("/Groups").total();
+        let size = scim.get("/Users").total();
         let user = scim.user(&format!("u{size}"));
         let body = json!({"schemas": [GROUP], "displayName": format!("G{size}")});
         let created = scim.post("/Groups", &body).status(201);

@@ -2,7 +2,7 @@
 
 use muster_tests::{
     scim::{PATCH, Scim, USER},
-    tenant::Tenant,
+    tenant::{ALL_SCOPES, Tenant},
 };
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn bound() -> (Tenant, String, Scim) {
     let scim = tenant.scim();
     let body = json!({"schemas": [USER], "userName": "ada", "title": "Analyst"});
     let id = scim.post("/Users", &body).status(201).id();
-    let (_, token) = tenant.credential(server(), "entra", &["--user", &id]);
+    let (_, token) = tenant.credential(server(), "entra", &["--user", &id, "--scopes", ALL_SCOPES]);
     let me = tenant.scim_with(&token);
     (tenant, id, me)
 }

@@ -26,6 +26,7 @@ mod sorting;
 mod strict;
 
 use muster_tests::{
+    raw::{self, RawReply},
     scim::{LIST, Reply, Scim, query},
     server::Server,
     tenant::Tenant,
@@ -112,6 +113,17 @@ fn create(scim: &Scim, collection: &str, body: &Value) -> String {
 fn keyword(reply: &Reply) -> Option<String> {
     let body: Value = serde_json::from_slice(reply.bytes()).ok()?;
     body["scimType"].as_str().map(str::to_owned)
+}
+
+/// POST of more than a server may want to read before it answers.
+#[track_caller]
+fn post_large(scim: &Scim, path: &str, body: &Value) -> RawReply {
+    let address = server().http_address();
+    let (_, target) = scim.base().split_once(address).expect("the shared server");
+    let target = format!("{target}{path}");
+    let body = body.to_string();
+    let bytes = raw::request("POST", &target, scim.token(), body.as_bytes());
+    raw::exchange(address, &bytes)
 }
 
 /// Asserts a SCIM error of this status with one of these keywords.

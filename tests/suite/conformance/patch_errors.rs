@@ -313,7 +313,7 @@ fn a_conflict_takes_the_whole_request_back() {
 #[test]
 fn nobody_is_not_patched() {
     for scim in both() {
-        let operations = json!([{"op": "replace", "path": "title", "value": "T"}]);
+        let operations = json!([{"op": "replace", "path": "displayName", "value": "T"}]);
         for id in [NOBODY, "nobody"] {
             let _ = scim
                 .patch(&format!("/Users/{id}"), &operations)

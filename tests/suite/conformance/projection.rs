@@ -236,7 +236,8 @@ fn a_patch_with_attributes_answers_with_a_body() {
 #[test]
 fn members_and_groups_are_projected() {
     let scim = tenant().scim();
-    let user = scim.user("ada");
+    let named = json!({"schemas": [USER], "userName": "ada", "displayName": "ada"});
+    let user = scim.post("/Users", &named).status(201).id();
     let group = scim.group("G", &[&user]);
     let path = format!("/Groups/{group}");
     let shown = scim

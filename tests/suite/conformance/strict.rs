@@ -19,6 +19,7 @@ fn text_is_no_boolean_and_a_number_is_no_text() {
         ("active", json!(1)),
         ("title", json!(7)),
         ("title", json!(true)),
+        ("name", json!([{"givenName": "Ada"}])),
         ("emails", json!("a@b.test")),
         ("emails", json!({"value": "a@b.test"})),
         ("emails", json!([{"value": "a@b.test", "primary": "true"}])),
