@@ -255,6 +255,7 @@ fn operation(kind: ResourceKind, operation: v1::PatchOperation) -> Result<Vec<Op
         op,
         path: self::path(kind, path)?,
         value,
+        require_target: operation.require_target,
     }])
 }
 
@@ -265,21 +266,27 @@ fn pathless(kind: ResourceKind, op: Op, value: Value) -> Result<Vec<Operation>> 
     };
     let operation = |(name, value): (String, Value)| {
         let path = if muster_proto::schema::is_urn(&name) {
-            Path::find(kind, &name, "", "")
+            Path::find(kind.schema(), &name, "", "")
         } else {
-            Path::find(kind, "", &name, "")
+            Path::find(kind.schema(), "", &name, "")
         };
         Ok(Operation {
             op,
             path: path?,
             value,
+            require_target: false,
         })
     };
     attributes.into_iter().map(operation).collect()
 }
 
 fn path(kind: ResourceKind, path: v1::AttributePath) -> Result<Path> {
-    let found = Path::find(kind, &path.schema, &path.attribute, &path.sub_attribute)?;
+    let found = Path::find(
+        kind.schema(),
+        &path.schema,
+        &path.attribute,
+        &path.sub_attribute,
+    )?;
     match (found, path.value_filter) {
         (found, None) => Ok(found),
         (

@@ -107,7 +107,13 @@ impl Directory {
         members: Vec<Reference>,
     ) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let mut group = Resource::new(ResourceKind::Group, id, attributes, now)?;
+        let mut group = Resource::new(
+            ResourceKind::Group,
+            ResourceKind::Group.schema(),
+            id,
+            attributes,
+            now,
+        )?;
         group.owner = Some(caller.connection_id.clone());
         let work = Arc::new((caller.clone(), group, members));
         self.store
@@ -188,7 +194,7 @@ async fn modify(
     for modification in modifications {
         edit.apply(&mut after, modification).await?;
     }
-    after.check()?;
+    patch::check(&before, &after, after.kind.schema())?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
     if !renamed && edit.is_empty() {
@@ -239,7 +245,9 @@ impl<'a> MemberEdit<'a> {
             Modification::Patch(operation) => {
                 patch::apply_one(&mut group.attributes, operation.clone())
             }
-            Modification::ReplaceAttributes(attributes) => group.replace(attributes.clone()),
+            Modification::ReplaceAttributes(attributes) => {
+                group.replace(attributes.clone(), group.kind.schema())
+            }
             Modification::Add(references) => self.add(references).await,
             Modification::Remove(references) => self.remove_named(references).await,
             Modification::RemoveMatching(filter) => {

@@ -71,7 +71,13 @@ impl Directory {
     /// [`Error::Invalid`], [`Error::Required`], [`Error::Taken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let mut user = Resource::new(ResourceKind::User, id, attributes, now)?;
+        let mut user = Resource::new(
+            ResourceKind::User,
+            ResourceKind::User.schema(),
+            id,
+            attributes,
+            now,
+        )?;
         user.owner = Some(caller.connection_id.clone());
         let work = Arc::new((caller.clone(), user));
         self.store
@@ -167,7 +173,7 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         self.edit_user(target, "PatchUser", wants, move |user| {
-            patch::apply(user, operations.clone())
+            patch::apply(user, operations.clone(), user.kind.schema())
         })
         .await
     }
@@ -186,7 +192,7 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         self.edit_user(target, "ReplaceUser", Wants::ALL, move |user| {
-            user.replace(attributes.clone())
+            user.replace(attributes.clone(), user.kind.schema())
         })
         .await
     }

@@ -28,8 +28,10 @@ pub enum Mutability {
     ReadOnly,
     /// Clients, at any time.
     ReadWrite,
-    /// Clients, once.
+    /// Clients, once: while it is unassigned.
     Immutable,
+    /// Clients, who never see it.
+    WriteOnly,
 }
 
 /// When it is returned, RFC 7643 section 7.
@@ -39,6 +41,10 @@ pub enum Returned {
     Always,
     /// Unless the client asks otherwise.
     Default,
+    /// When the client asks for it.
+    Request,
+    /// Not at all.
+    Never,
 }
 
 /// How far values must differ, RFC 7643 section 7.
