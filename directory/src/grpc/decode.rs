@@ -396,11 +396,15 @@ fn reference(member: MemberRef) -> Result<Reference> {
     let reference = match member.member {
         Some(member_ref::Member::UserId(id)) => Reference::User(id),
         Some(member_ref::Member::GroupId(id)) => Reference::Group(id),
+        Some(member_ref::Member::Id(id)) => Reference::Id(id),
         Some(member_ref::Member::Any(text)) => Reference::Any(text),
         None => return Err(Error::invalid("members", "has an empty one")),
     };
     match &reference {
-        Reference::User(text) | Reference::Group(text) | Reference::Any(text)
+        Reference::User(text)
+        | Reference::Group(text)
+        | Reference::Id(text)
+        | Reference::Any(text)
             if text.is_empty() || text.len() > conform::TEXT_LIMIT || text.contains('\0') =>
         {
             Err(Error::invalid(

@@ -43,6 +43,8 @@ pub enum Reference {
     User(String),
     /// By the id of a group.
     Group(String),
+    /// By the id of either.
+    Id(String),
     /// By the id of either, else by an external id of the caller's connection.
     Any(String),
 }
@@ -50,7 +52,7 @@ pub enum Reference {
 impl Reference {
     fn text(&self) -> &str {
         match self {
-            Self::User(text) | Self::Group(text) | Self::Any(text) => text,
+            Self::User(text) | Self::Group(text) | Self::Id(text) | Self::Any(text) => text,
         }
     }
 }
@@ -378,6 +380,7 @@ fn may_be(reference: &Reference, kind: ResourceKind, by_external_id: bool) -> bo
     match reference {
         Reference::User(_) => kind == ResourceKind::User && !by_external_id,
         Reference::Group(_) => kind == ResourceKind::Group && !by_external_id,
+        Reference::Id(_) => !by_external_id,
         Reference::Any(_) => true,
     }
 }

@@ -21,14 +21,18 @@ use axum::{
     response::Response,
 };
 
+use muster_proto::schema::ResourceType;
+
 use super::{App, auth, body, observe::RequestId, query::Query, reply};
 use crate::{
     client::{Caller, DirectoryClient, Refusal},
     scim::{
         error::{ScimError, ScimType},
+        flavor::{Accents, Flavor},
         json::{self, Members},
         meta::Links,
     },
+    translate::filter::Context,
 };
 
 /// A configured base path, without a trailing slash.
@@ -72,6 +76,20 @@ impl From<Refusal> for Fault {
 impl Exchange {
     pub(super) fn directory(&self) -> &DirectoryClient {
         &self.app.directory
+    }
+
+    /// How the connection's client deviates from the RFCs.
+    pub(super) fn accents(&self) -> Accents {
+        Flavor::default().accents()
+    }
+
+    /// What a filter on these resources is read by.
+    pub(super) fn context(&self, resource: &'static ResourceType) -> Context<'_> {
+        Context {
+            resource,
+            accents: self.accents(),
+            links: &self.links,
+        }
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {

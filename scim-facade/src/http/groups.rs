@@ -11,6 +11,7 @@ use crate::{
     scim::{
         document,
         error::ScimError,
+        flavor::Accent,
         group::{MEMBERS, Member, add_members},
         json::Json,
         list as scim_list, patch as scim_patch,
@@ -34,9 +35,9 @@ const MEMBERS_PER_LIST: usize = 10_000;
 pub(super) async fn list(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
-    let projection = query.projection(&GROUP)?;
+    let projection = query.projection(&GROUP, exchange.accents())?;
     let request = v1::ListGroupsRequest {
-        filter: query.filter(&GROUP)?,
+        filter: query.filter(exchange.context(&GROUP))?,
         page: Some(page_request(page)),
         read_mask: None,
         ..v1::ListGroupsRequest::default()
@@ -84,7 +85,7 @@ async fn members_if_any(
 }
 
 pub(super) async fn get(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
+    let projection = exchange.query()?.projection(&GROUP, exchange.accents())?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         read_mask: None,
@@ -110,8 +111,8 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
-    let document = document::read(exchange.object()?, &GROUP)?;
+    let projection = exchange.query()?.projection(&GROUP, exchange.accents())?;
+    let document = document::read(exchange.object()?, &GROUP, exchange.accents())?;
     let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
@@ -132,24 +133,25 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
-    let document = document::read(exchange.object()?, &GROUP)?;
+    let projection = exchange.query()?.projection(&GROUP, exchange.accents())?;
+    let document = document::read(exchange.object()?, &GROUP, exchange.accents())?;
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(&exchange, modifications).await?;
     Ok(shown(&exchange, group, &projection).await)
 }
 
-/// Answers 204, as Microsoft Entra wants it; a client that asks for certain
-/// attributes gets the group.
+/// Answers 204 where the client wants it so, unless it asks for certain
+/// attributes; other clients get the group.
 pub(super) async fn patch(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
-    let projection = query.projection(&GROUP)?;
-    let edits = scim_patch::group_edits(exchange.object()?)?;
-    let group = modify(&exchange, modifications(edits)?).await?;
-    if query.has_projection() {
-        return Ok(shown(&exchange, group, &projection).await);
+    let projection = query.projection(&GROUP, exchange.accents())?;
+    let edits = scim_patch::group_edits(exchange.object()?, &GROUP, exchange.accents())?;
+    let group = modify(&exchange, modifications(edits, exchange.context(&GROUP))?).await?;
+    let silent = exchange.accents().has(Accent::GroupPatchNoContent);
+    if silent && !query.has_projection() {
+        return Ok(reply::no_content());
     }
-    Ok(reply::no_content())
+    Ok(shown(&exchange, group, &projection).await)
 }
 
 pub(super) async fn delete(exchange: Exchange) -> Answer {

@@ -5,8 +5,8 @@ use muster_proto::{schema::ResourceType, v1};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    scim::{error::ScimError, filter, list::Page, projection::Projection},
-    translate,
+    scim::{error::ScimError, filter, flavor::Accents, list::Page, projection::Projection},
+    translate::{self, filter::Context},
 };
 
 /// The parameters that mean something here.
@@ -62,11 +62,13 @@ impl Query {
     pub(super) fn projection(
         &self,
         resource: &'static ResourceType,
+        accents: Accents,
     ) -> Result<Projection, ScimError> {
         Projection::parse(
             self.attributes.as_deref(),
             self.excluded.as_deref(),
             resource,
+            accents,
         )
     }
 
@@ -80,16 +82,18 @@ impl Query {
 
     /// # Errors
     /// `invalidFilter`
-    pub(super) fn filter(
-        &self,
-        resource: &'static ResourceType,
-    ) -> Result<Option<v1::Filter>, ScimError> {
+    pub(super) fn filter(&self, context: Context<'_>) -> Result<Option<v1::Filter>, ScimError> {
         let Some(text) = &self.filter else {
             return Ok(None);
         };
-        let tree = filter::parse(text)
+        let Context {
+            resource,
+            accents,
+            links,
+        } = context;
+        let tree = filter::parse(text, accents)
             .map_err(|error| ScimError::invalid_filter(format!("The filter has {error}.")))?;
-        translate::filter::lower(&tree, resource).map(Some)
+        translate::filter::lower(&tree, resource, accents, links).map(Some)
     }
 }
 

@@ -22,9 +22,9 @@ use crate::{
 pub(super) async fn list(exchange: Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
-    let projection = query.projection(&USER)?;
+    let projection = query.projection(&USER, exchange.accents())?;
     let request = v1::ListUsersRequest {
-        filter: query.filter(&USER)?,
+        filter: query.filter(exchange.context(&USER))?,
         page: Some(page_request(page)),
         read_mask: user_mask(&projection),
         ..v1::ListUsersRequest::default()
@@ -40,7 +40,7 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn get(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
+    let projection = exchange.query()?.projection(&USER, exchange.accents())?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
@@ -60,8 +60,8 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
-    let document = document::read(exchange.object()?, &USER)?;
+    let projection = exchange.query()?.projection(&USER, exchange.accents())?;
+    let document = document::read(exchange.object()?, &USER, exchange.accents())?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
     };
@@ -75,8 +75,8 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
-    let document = document::read(exchange.object()?, &USER)?;
+    let projection = exchange.query()?.projection(&USER, exchange.accents())?;
+    let document = document::read(exchange.object()?, &USER, exchange.accents())?;
     let user = v1::User {
         id: exchange.id.clone(),
         ..lower(document.attributes)?
@@ -92,11 +92,11 @@ pub(super) async fn replace(exchange: Exchange) -> Answer {
 }
 
 pub(super) async fn patch(exchange: Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
-    let edits = scim_patch::user_edits(exchange.object()?)?;
+    let projection = exchange.query()?.projection(&USER, exchange.accents())?;
+    let edits = scim_patch::user_edits(exchange.object()?, &USER, exchange.accents())?;
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
-        operations: operations(edits)?,
+        operations: operations(edits, exchange.context(&USER))?,
         read_mask: user_mask(&projection),
         options: precondition::write_options(&exchange.headers)?,
     };

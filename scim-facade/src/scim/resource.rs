@@ -133,7 +133,7 @@ pub fn untyped(value: Value) -> Json {
 mod tests {
     use muster_proto::schema::{ENTERPRISE_USER, USER};
 
-    use super::*;
+    use super::{super::flavor::Flavor, *};
 
     fn user() -> Resource {
         let object = |fields: Vec<(&str, Value)>| -> Object {
@@ -165,7 +165,8 @@ mod tests {
     #[track_caller]
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: &str) {
         let links = Links::new("http://h", "/scim/v2");
-        let projection = Projection::parse(attributes, excluded, &USER).expect("few names");
+        let projection = Projection::parse(attributes, excluded, &USER, Flavor::Entra.accents())
+            .expect("few names");
         assert_eq!(user().render(&links, &projection).to_string(), expected);
     }
 

@@ -68,7 +68,10 @@ pub fn shows_others(resource: &Resource, projection: &Projection) -> bool {
 mod tests {
     use muster_proto::schema::USER;
 
-    use super::{super::meta::Meta, *};
+    use super::{
+        super::{flavor::Flavor, meta::Meta},
+        *,
+    };
 
     #[track_caller]
     fn check(has_manager: bool, excluded: &str, expected: bool) {
@@ -84,7 +87,8 @@ mod tests {
             attributes: Object::from([enterprise]),
             meta: Meta::default(),
         };
-        let projection = Projection::parse(None, Some(excluded), &USER).expect("few names");
+        let projection = Projection::parse(None, Some(excluded), &USER, Flavor::Entra.accents())
+            .expect("few names");
         assert_eq!(shows_others(&user, &projection), expected, "{excluded}");
     }
 

@@ -7,4 +7,5 @@ pub mod list;
 pub mod patch;
 pub mod status;
 pub mod token;
+pub mod uri;
 pub mod user;

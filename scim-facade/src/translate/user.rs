@@ -66,7 +66,7 @@ pub(super) fn meta(meta: Option<v1::ResourceMeta>) -> Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::projection::Projection;
+    use crate::scim::{flavor::Flavor, projection::Projection};
 
     #[test]
     fn a_user_is_shown_with_what_the_directory_knows() {
@@ -93,7 +93,7 @@ mod tests {
         };
         let links = Links::new("http://h", "/b");
         let resource = resource(user, &links);
-        let all = Projection::parse(None, None, &USER).expect("no names");
+        let all = Projection::parse(None, None, &USER, Flavor::Entra.accents()).expect("no names");
         let shown = resource.render(&links, &all);
         let urn = muster_proto::schema::ENTERPRISE_USER;
         assert_eq!(
