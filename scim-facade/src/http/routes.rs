@@ -146,7 +146,7 @@ pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
     match operation {
         O::List(of) => list::answer(exchange, of, exchange.query()?).await,
         O::Search(of) => {
-            let query = Query::read(exchange.object()?)?;
+            let query = Query::read(exchange.object()?, exchange.accents())?;
             list::answer(exchange, of, query).await
         }
         O::Users(V::Create) => users::create(exchange).await,
