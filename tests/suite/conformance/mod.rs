@@ -10,6 +10,7 @@ mod discovery;
 mod errors;
 mod etags;
 mod filters;
+mod filters_text;
 mod groups;
 mod me;
 mod paging;
