@@ -4,6 +4,7 @@
 
 mod auth;
 mod body;
+mod bulk;
 mod content;
 mod discovery;
 mod exchange;
@@ -115,7 +116,7 @@ fn scim_routes(base: &str) -> Router<App> {
 }
 
 /// What RFC 7644 has and this service has not.
-const ABSENT: [&str; 2] = ["/Bulk", "/Me"];
+const ABSENT: [&str; 1] = ["/Me"];
 
 fn methods(route: &Route) -> MethodRouter<App> {
     let mut router = MethodRouter::new();
