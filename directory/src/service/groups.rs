@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Most members that one request may name.
-pub const MEMBER_LIMIT: usize = 10_000;
+pub const MEMBER_LIMIT: usize = 100_000;
 
 /// Names a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
