@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
 /// Far above what the directory sends: it bounds pages to 4 MiB and documents
 /// to 1 MiB.
-const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Transport>;

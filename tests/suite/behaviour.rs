@@ -4,6 +4,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod bulk;
 mod concurrency;
 mod consistency;
 mod content;

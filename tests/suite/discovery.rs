@@ -20,10 +20,16 @@ fn the_provider_config_tells_what_works() {
         ("patch", true),
         ("filter", true),
         ("etag", true),
-        ("bulk", false),
+        ("bulk", true),
+        ("sort", true),
     ] {
         assert_eq!(config[feature]["supported"], supported, "{feature}");
     }
+    assert_eq!(config["bulk"]["maxOperations"], 1000);
+    assert_eq!(config["bulk"]["maxPayloadSize"], 16 * 1024 * 1024);
+    let pagination = json!({"cursor": true, "index": true, "defaultPaginationMethod": "index",
+        "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600});
+    assert_eq!(config["pagination"], pagination);
     assert_eq!(config["changePassword"]["supported"], false);
     assert!(
         config["filter"]["maxResults"]
@@ -121,6 +127,21 @@ fn unknown_schemas_and_types_are_not_found() {
         "/ServiceProviderConfig/x",
     ] {
         let _ = scim.get(path).scim_error(404, None);
+    }
+}
+
+#[test]
+fn discovery_takes_no_filter() {
+    let scim = super::tenant().scim();
+    let one = format!("/Schemas/{USER}");
+    for path in [
+        "/Schemas",
+        &one,
+        "/ResourceTypes",
+        "/ResourceTypes/User",
+        "/ServiceProviderConfig",
+    ] {
+        let _ = scim.find(path, "id pr").scim_error(403, None);
     }
 }
 

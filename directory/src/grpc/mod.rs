@@ -31,8 +31,12 @@ use tonic::{Request, service::Routes};
 
 use crate::{auth::Caller, error::Error, service::Directory};
 
-/// Longest message accepted, in bytes: a group with 10,000 members fits.
+/// Longest message accepted, in bytes.
 const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The same for groups: one with 100,000 members fits, also with references of
+/// some length.
+const GROUP_MESSAGE_LIMIT: usize = 32 * 1024 * 1024;
 
 /// The directory's services, without the [`Gate`] that lets callers in.
 pub fn routes(directory: &Directory) -> Routes {
@@ -45,7 +49,7 @@ pub fn routes(directory: &Directory) -> Routes {
     let search = SearchServiceServer::new(search::Search(directory.clone()));
     let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
     Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(groups.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(groups.max_decoding_message_size(GROUP_MESSAGE_LIMIT))
         .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(search.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(changes.max_decoding_message_size(MESSAGE_LIMIT))

@@ -10,6 +10,7 @@ use super::{
     App,
     content::Media,
     exchange::{self, Answer, Exchange},
+    query::Query,
     reply::{self, Outcome},
 };
 use crate::scim::{discovery, error::ScimError, json::Json};
@@ -21,6 +22,11 @@ pub(super) async fn service_provider_config(State(app): State<App>, request: Req
         Ok(media) => media,
         Err(error) => return reply::error(&error),
     };
+    match Query::parse(parts.uri.query().unwrap_or_default()) {
+        Ok(query) if query.has_filter() => return media.label(reply::error(&no_filter())),
+        Ok(_) => {}
+        Err(error) => return media.label(reply::error(&error)),
+    }
     let Ok(params) = RawPathParams::from_request_parts(&mut parts, &()).await else {
         return reply::error(&ScimError::not_found());
     };
@@ -57,13 +63,17 @@ pub(super) async fn schema(exchange: &Exchange) -> Answer {
     answer(exchange, found).await
 }
 
+/// RFC 7644 section 4 asks for this status.
+fn no_filter() -> ScimError {
+    ScimError::new(403, "This endpoint takes no filter.")
+}
+
 /// What is shown is in the profile, so whether it is still the connection's and
 /// whether the credential is good is all there is to ask.
 async fn answer(exchange: &Exchange, found: Option<Json>) -> Answer {
     exchange.directory().profile(&exchange.caller).await?;
     if exchange.query()?.has_filter() {
-        // RFC 7644 section 4 asks for this status.
-        return Err(ScimError::new(403, "This endpoint takes no filter.").into());
+        return Err(no_filter().into());
     }
     let found = found.ok_or_else(ScimError::not_found)?;
     Ok(Outcome::Document(found))

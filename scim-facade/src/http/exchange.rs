@@ -60,7 +60,16 @@ pub(super) struct Exchange {
     pub(super) links: Links,
     pub(super) conditions: Conditions,
     query: Option<String>,
-    body: Bytes,
+    body: Content,
+    /// Part of a bulk: nobody sees the resource, so nothing is read for it.
+    pub(super) is_part: bool,
+}
+
+/// A body.
+#[derive(Clone)]
+enum Content {
+    Text(Bytes),
+    Read(Members),
 }
 
 pub(super) type Answer = Result<Outcome, Fault>;
@@ -138,7 +147,45 @@ impl Exchange {
 
     /// The body, which must be a JSON object.
     pub(super) fn object(&self) -> Result<Members, ScimError> {
-        json::parse_object(&self.body)
+        match &self.body {
+            Content::Text(text) => json::parse_object(text),
+            Content::Read(members) => Ok(members.clone()),
+        }
+    }
+
+    /// One operation of this request, on the resource with this id.
+    pub(super) fn part(&self, id: String, conditions: Conditions, body: Members) -> Self {
+        let known = self.app.profiles.known(&self.caller);
+        let profile = known.unwrap_or_else(|| Arc::clone(&self.profile));
+        Self {
+            app: self.app.clone(),
+            caller: self.caller.under(&profile),
+            profile,
+            id,
+            links: self.links.clone(),
+            conditions,
+            query: None,
+            body: Content::Read(body),
+            is_part: true,
+        }
+    }
+
+    /// The same under the profile that the connection has now.
+    ///
+    /// # Errors
+    /// When the directory does not tell.
+    pub(super) async fn renewed(mut self) -> Result<Self, ScimError> {
+        self.profile = self.admit().await?;
+        self.caller = self.caller.under(&self.profile);
+        Ok(self)
+    }
+
+    /// The profile of the connection, if the directory accepts the credential.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) async fn admit(&self) -> Result<Arc<Profile>, ScimError> {
+        admit(&self.app, &self.caller).await
     }
 
     /// What a read of this resource is answered with.
@@ -277,7 +324,8 @@ async fn answer(
         id: place.id,
         query: parts.uri.query().map(str::to_owned),
         conditions: Conditions::of(&parts.headers),
-        body,
+        body: Content::Text(body),
+        is_part: false,
         app: app.clone(),
         caller: caller.under(&profile),
         profile,

@@ -137,7 +137,8 @@ async fn modify(
 /// A group as it was written. The write stands, so members that cannot be read
 /// are left out: an error would say that nothing was written.
 async fn written(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Shown {
-    if let Some(view) = MemberView::new(projection)
+    if !exchange.is_part
+        && let Some(view) = MemberView::new(projection)
         && let Ok(members) = members::all(exchange, &group.id, view).await
     {
         group.members = members;

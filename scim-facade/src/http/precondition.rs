@@ -49,6 +49,14 @@ impl Conditions {
         }
     }
 
+    /// That the version is the one with this tag.
+    pub(super) fn version(tag: &str) -> Self {
+        Self {
+            wanted: Some(Tags::parse(tag)),
+            unwanted: None,
+        }
+    }
+
     /// The conditions for the directory, which compares. `None`: there are none.
     pub(super) fn of_write(&self) -> Option<WriteOptions> {
         let options = WriteOptions {

@@ -4,14 +4,14 @@
 use axum::http::Method;
 
 use super::{
-    App, discovery,
+    App, bulk, discovery,
     exchange::{Answer, Exchange},
     groups,
     list::{self, Of},
     query::Query,
     users,
 };
-use crate::scim::error::ScimError;
+use crate::scim::{discovery::MAX_PAYLOAD, error::ScimError};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,11 @@ pub(super) enum Operation {
     Me(Verb),
     List(Of),
     Search(Of),
+    Bulk,
     ResourceTypes,
     ResourceType,
     Schemas,
     Schema,
-    NotImplemented,
 }
 
 /// What is done with resources of a type.
@@ -110,6 +110,10 @@ pub(super) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        path: "/Bulk",
+        methods: &[(Method::POST, O::Bulk)],
+    },
+    Route {
         path: "/ResourceTypes",
         methods: &[(Method::GET, O::ResourceTypes)],
     },
@@ -127,15 +131,12 @@ pub(super) static ROUTES: &[Route] = &[
     },
 ];
 
-/// Longest body, in bytes, of requests that may speak of very many resources.
-pub(super) const LARGE_BODY: usize = 16 * 1024 * 1024;
-
 impl Operation {
     /// Longest body of a request, in bytes.
     pub(super) fn body_limit(self, app: &App) -> usize {
         let limit = app.config.body_limit;
         match self {
-            O::Groups(V::Create | V::Replace | V::Patch) => limit.max(LARGE_BODY),
+            O::Bulk | O::Groups(V::Create | V::Replace | V::Patch) => limit.max(MAX_PAYLOAD),
             _ => limit,
         }
     }
@@ -143,6 +144,14 @@ impl Operation {
 
 /// Does it.
 pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
+    match operation {
+        O::Bulk => bulk::run(exchange).await,
+        single => run_single(single, exchange).await,
+    }
+}
+
+/// Does what an operation of a bulk can be, and everything else but a bulk.
+pub(super) async fn run_single(operation: Operation, exchange: &Exchange) -> Answer {
     match operation {
         O::List(of) => list::answer(exchange, of, exchange.query()?).await,
         O::Search(of) => {
@@ -164,7 +173,7 @@ pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
         O::ResourceType => discovery::resource_type(exchange).await,
         O::Schemas => discovery::schemas(exchange).await,
         O::Schema => discovery::schema(exchange).await,
-        O::NotImplemented => Err(ScimError::new(501, "This endpoint is not implemented.").into()),
+        O::Bulk => Err(ScimError::new(501, "A bulk cannot be part of a bulk.").into()),
     }
 }
 

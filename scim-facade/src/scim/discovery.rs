@@ -5,11 +5,19 @@ use muster_proto::schema::{
 };
 
 use super::{
+    bulk,
     json::{Json, Members},
     list::{self, Place},
     meta::Links,
     urn,
 };
+
+/// Longest body, in bytes, of a bulk and of what is written to groups.
+pub const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
+
+/// How long a cursor leads on, in seconds: the directory's page tokens do not
+/// live longer.
+const CURSOR_TIMEOUT_S: i64 = 3600;
 
 /// Answer of `/ServiceProviderConfig`.
 pub fn service_provider_config(links: &Links) -> Json {
@@ -20,9 +28,9 @@ pub fn service_provider_config(links: &Links) -> Json {
         (
             "bulk",
             Json::object([
-                ("supported", false.into()),
-                ("maxOperations", 0.into()),
-                ("maxPayloadSize", 0.into()),
+                ("supported", true.into()),
+                ("maxOperations", whole(bulk::MAX_OPERATIONS)),
+                ("maxPayloadSize", whole(MAX_PAYLOAD)),
             ]),
         ),
         (
@@ -33,8 +41,9 @@ pub fn service_provider_config(links: &Links) -> Json {
             ]),
         ),
         ("changePassword", supported(false)),
-        ("sort", supported(false)),
+        ("sort", supported(true)),
         ("etag", supported(true)),
+        ("pagination", pagination()),
         ("authenticationSchemes", authentication_schemes()),
         (
             "meta",
@@ -44,6 +53,22 @@ pub fn service_provider_config(links: &Links) -> Json {
             ),
         ),
     ])
+}
+
+/// RFC 9865 section 4.
+fn pagination() -> Json {
+    Json::object([
+        ("cursor", true.into()),
+        ("index", true.into()),
+        ("defaultPaginationMethod", "index".into()),
+        ("defaultPageSize", i64::from(list::DEFAULT_COUNT).into()),
+        ("maxPageSize", i64::from(list::MAX_COUNT).into()),
+        ("cursorTimeout", CURSOR_TIMEOUT_S.into()),
+    ])
+}
+
+fn whole(number: usize) -> Json {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
 /// Every request carries a bearer token; the second scheme is a way to get

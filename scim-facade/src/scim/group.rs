@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Most members that one body may name; the directory takes no more.
-pub const MAX_MEMBERS: usize = 10_000;
+pub const MAX_MEMBERS: usize = 100_000;
 
 /// Name of the attribute that has its own call.
 pub const MEMBERS: &str = "members";

@@ -4,6 +4,7 @@
 //! attributes exist is not said here but in [`muster_proto::schema`]; what the
 //! directory is asked for is not said here but in [`crate::translate`].
 
+pub mod bulk;
 pub mod coerce;
 pub mod discovery;
 pub mod document;

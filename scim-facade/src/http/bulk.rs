@@ -1,0 +1,215 @@
+//! `/Bulk`: each operation is what a request of its own would be.
+
+use axum::http::Method;
+use futures_util::{StreamExt as _, stream};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    exchange::{Answer, Exchange, Fault},
+    precondition::Conditions,
+    reply::Outcome,
+    routes::{self, Operation, Verb},
+};
+use crate::scim::{
+    bulk::{self, Done, Plan, Request, Step},
+    error::ScimError,
+    json::Members,
+};
+
+/// Most operations that are in flight at a time.
+const IN_FLIGHT: usize = 32;
+
+pub(super) async fn run(exchange: &Exchange) -> Answer {
+    exchange.admit().await?;
+    let request = bulk::read(exchange.object()?, exchange.accents())?;
+    let mut plan = Plan::new(&request);
+    let mut results = vec![None; request.operations.len()];
+    while !is_enough(&request, &results)
+        && let Some(step) = plan.next_step()
+    {
+        match step {
+            Step::Refuse(index, error) => {
+                plan.failed(index);
+                refuse(&mut results[index], error);
+            }
+            Step::Do(operations) => {
+                for (index, made) in together(exchange, &request, operations).await {
+                    match &made.id {
+                        Some(id) => plan.made(index, id),
+                        None => plan.failed(index),
+                    }
+                    results[index] = Some(made.done);
+                }
+            }
+            Step::Add(index, body) => {
+                let path = location_path(&request, index, exchange, results[index].as_ref());
+                let patched = perform(exchange, "PATCH", &path, Conditions::default(), body).await;
+                match patched.done.error {
+                    Some(error) => refuse(&mut results[index], error),
+                    None => {
+                        if let Some(done) = &mut results[index] {
+                            done.version = patched.done.version.or(done.version.take());
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let answer = bulk::render(&request.operations, results);
+    Ok(Outcome::Document(answer))
+}
+
+/// Whether there were as many errors as the client accepts.
+fn is_enough(request: &Request, results: &[Option<Done>]) -> bool {
+    let errors = results.iter().flatten().filter(|done| done.error.is_some());
+    request
+        .fail_on_errors
+        .is_some_and(|most| errors.count() >= most)
+}
+
+/// The operation failed; what it made before stays where it is.
+fn refuse(result: &mut Option<Done>, error: ScimError) {
+    let location = result.take().and_then(|done| done.location);
+    // Whatever it was, the references conflict with what there is.
+    let error = match &location {
+        Some(_) => ScimError::new(
+            409,
+            format!("It was made without its references: {}", error.detail()),
+        ),
+        None => error,
+    };
+    *result = Some(Done::failed(error, location));
+}
+
+/// Path of what an operation made.
+fn location_path(
+    request: &Request,
+    index: usize,
+    exchange: &Exchange,
+    result: Option<&Done>,
+) -> String {
+    let location = result.and_then(|done| done.location.as_deref());
+    let path = location.and_then(|url| url.strip_prefix(&exchange.links.endpoint("")));
+    path.unwrap_or(&request.operations[index].path).to_owned()
+}
+
+/// What became of an operation, and of which resource.
+struct Made {
+    id: Option<String>,
+    done: Done,
+}
+
+async fn together(
+    exchange: &Exchange,
+    request: &Request,
+    operations: Vec<(usize, String, Members)>,
+) -> Vec<(usize, Made)> {
+    let each = operations.into_iter().map(|(index, path, data)| {
+        let operation = &request.operations[index];
+        let conditions = match &operation.version {
+            Some(tag) => Conditions::version(tag),
+            None => Conditions::default(),
+        };
+        async move {
+            let made = perform(exchange, &operation.method, &path, conditions, data).await;
+            (index, made)
+        }
+    });
+    let each: Vec<_> = each.collect();
+    stream::iter(each).buffered(IN_FLIGHT).collect().await
+}
+
+async fn perform(
+    exchange: &Exchange,
+    method: &str,
+    path: &str,
+    conditions: Conditions,
+    data: Members,
+) -> Made {
+    let (operation, id) = match find(method, path) {
+        Ok(found) => found,
+        Err(error) => {
+            return Made {
+                id: None,
+                done: Done::failed(error, None),
+            };
+        }
+    };
+    let location = (!id.is_empty()).then(|| {
+        let endpoint = match operation {
+            Operation::Groups(_) => "/Groups",
+            _ => "/Users",
+        };
+        exchange.links.resource(endpoint, &id)
+    });
+    let part = exchange.part(id.clone(), conditions, data);
+    match once_or_twice(operation, part).await {
+        Ok(outcome) => made(outcome, id, location),
+        Err(error) => Made {
+            id: None,
+            done: Done::failed(error, location),
+        },
+    }
+}
+
+/// Does it, once more when the connection's profile changed meanwhile.
+async fn once_or_twice(operation: Operation, part: Exchange) -> Result<Outcome, ScimError> {
+    let answer = match routes::run_single(operation, &part).await {
+        Err(Fault::Stale) => routes::run_single(operation, &part.renewed().await?).await,
+        answer => answer,
+    };
+    answer.map_err(|fault| match fault {
+        Fault::Own(error) | Fault::Directory(error) => error,
+        Fault::Stale => ScimError::unavailable(),
+    })
+}
+
+fn made(outcome: Outcome, id: String, location: Option<String>) -> Made {
+    let (status, version, location) = match outcome {
+        Outcome::Shown(status, shown) => {
+            (status.as_u16(), Some(shown.version), Some(shown.location))
+        }
+        Outcome::Done(version) => (204, version, location),
+        Outcome::NotModified { version, location } => (304, Some(version), Some(location)),
+        Outcome::Document(_) => (200, None, location),
+    };
+    let last = location.as_deref().and_then(|url| url.rsplit('/').next());
+    let id = match id.is_empty() {
+        true => last.unwrap_or_default().to_owned(),
+        false => id,
+    };
+    Made {
+        id: Some(id),
+        done: Done {
+            status,
+            location,
+            version,
+            error: None,
+        },
+    }
+}
+
+/// What a method does at a path, and with which id.
+fn find(method: &str, path: &str) -> Result<(Operation, String), ScimError> {
+    let segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (kind, id): (fn(Verb) -> Operation, _) = match segments[..] {
+        ["Users"] => (Operation::Users, ""),
+        ["Users", id] => (Operation::Users, id),
+        ["Groups"] => (Operation::Groups, ""),
+        ["Groups", id] => (Operation::Groups, id),
+        _ => return Err(ScimError::new(404, "There is no such endpoint.")),
+    };
+    let verb = match (method, id.is_empty()) {
+        (method, true) if method == Method::POST => Verb::Create,
+        (method, false) if method == Method::PUT => Verb::Replace,
+        (method, false) if method == Method::PATCH => Verb::Patch,
+        (method, false) if method == Method::DELETE => Verb::Delete,
+        _ => {
+            let detail = "The endpoint does not have this method.";
+            return Err(ScimError::new(400, detail));
+        }
+    };
+    let id = percent_decode_str(id).decode_utf8();
+    let id = id.map_err(|_| ScimError::not_found())?;
+    Ok((kind(verb), id.into_owned()))
+}

@@ -1,0 +1,175 @@
+//! Bulk requests without a directory: who is done when.
+
+use super::{super::json, *};
+
+fn request(operations: &str, fail_on_errors: &str) -> Request {
+    let body = format!("{{\"Operations\":[{operations}]{fail_on_errors}}}");
+    read(
+        json::parse_object(body.as_bytes()).expect("an object"),
+        crate::scim::flavor::Flavor::Entra.accents(),
+    )
+    .expect("a bulk")
+}
+
+fn post(name: &str, data: &str) -> String {
+    format!(r#"{{"method":"post","path":"/Users","bulkId":"{name}","data":{{{data}}}}}"#)
+}
+
+/// Does everything; `refused` operations fail. Each step in words.
+fn steps(request: &Request, refused: &[usize]) -> Vec<String> {
+    let mut plan = Plan::new(request);
+    let mut steps = Vec::new();
+    while let Some(step) = plan.next_step() {
+        steps.push(match step {
+            Step::Do(operations) => {
+                let show = |(index, path, data): &(usize, String, Members)| {
+                    format!("{index} {path} {}", Json::Object(data.clone()))
+                };
+                for (index, ..) in &operations {
+                    match refused.contains(index) {
+                        true => plan.failed(*index),
+                        false => plan.made(*index, &format!("id{index}")),
+                    }
+                }
+                operations.iter().map(show).collect::<Vec<_>>().join(" & ")
+            }
+            Step::Refuse(index, error) => format!("{index} {}", error.status()),
+            Step::Add(index, body) => {
+                let Some(Json::Array(operations)) = body.get("Operations") else {
+                    panic!("a patch");
+                };
+                format!("{index} + {}", operations[0])
+            }
+        });
+    }
+    steps
+}
+
+#[track_caller]
+fn check(operations: &[String], refused: &[usize], expected: &[&str]) {
+    assert_eq!(
+        steps(&request(&operations.join(","), ""), refused),
+        expected
+    );
+}
+
+#[test]
+fn independent_creations_go_together() {
+    let delete = r#"{"method":"DELETE","path":"/Users/1"}"#.to_owned();
+    let all = [
+        post("a", r#""userName":"a""#),
+        post("b", r#""userName":"b""#),
+        post("c", r#""userName":"A""#),
+        delete,
+        post("d", ""),
+    ];
+    check(
+        &all,
+        &[],
+        &[
+            r#"0 /Users {"userName":"a"} & 1 /Users {"userName":"b"}"#,
+            r#"2 /Users {"userName":"A"}"#,
+            "3 /Users/1 {}",
+            "4 /Users {}",
+        ],
+    );
+    let careful = request(&all[..2].join(","), ",\"failOnErrors\":1");
+    assert_eq!(steps(&careful, &[]).len(), 2);
+}
+
+#[test]
+fn references_wait_for_what_they_name() {
+    let put = r#"{"method":"PUT","path":"/Users/bulkId:b","data":{"x":["bulkId:a"]}}"#.to_owned();
+    let all = [post("a", r#""manager":"bulkId:b""#), put, post("b", "")];
+    check(
+        &all,
+        &[],
+        &[
+            "2 /Users {}",
+            r#"0 /Users {"manager":"id2"}"#,
+            r#"1 /Users/id2 {"x":["id0"]}"#,
+        ],
+    );
+    check(&all, &[2], &["2 /Users {}", "0 409", "1 409"]);
+    check(&[post("a", r#""x":"bulkId:none""#)], &[], &["0 409"]);
+}
+
+#[test]
+fn circles_are_made_in_two_steps() {
+    let all = [
+        post(
+            "a",
+            r#""n":1,"urn:x":{"y":2,"manager":{"value":"bulkId:b"}}"#,
+        ),
+        post("b", r#""members":[{"value":"bulkId:a"},{"value":"c"}]"#),
+        post("c", r#""manager":"bulkId:a""#),
+        post("d", r#""manager":"bulkId:d""#),
+    ];
+    check(
+        &all,
+        &[],
+        &[
+            r#"0 /Users {"n":1,"urn:x":{"y":2}}"#,
+            r#"1 /Users {"members":[{"value":"id0"},{"value":"c"}]} & 2 /Users {"manager":"id0"}"#,
+            "3 /Users {}",
+            r#"0 + {"op":"add","value":{"urn:x":{"manager":{"value":"id1"}}}}"#,
+            r#"3 + {"op":"add","value":{"manager":"id3"}}"#,
+        ],
+    );
+    check(
+        &all[..2],
+        &[1],
+        &[
+            r#"0 /Users {"n":1,"urn:x":{"y":2}}"#,
+            r#"1 /Users {"members":[{"value":"id0"},{"value":"c"}]}"#,
+            "0 409",
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_one_is_kept_with_it() {
+    let all = request(
+        r#"1,{"method":"GET","path":"/Users"},{"method":"POST","path":"/Users"},
+        {"method":"PUT","path":7},{"method":"PUT","path":"/Users/1","data":[]},
+        {"method":"POST","path":"/Users","bulkId":"a"},{"method":"POST","path":"/Users","bulkId":"a"}"#,
+        "",
+    );
+    let faults: Vec<_> = all.operations.iter().map(|o| o.fault.is_some()).collect();
+    assert_eq!(faults, [true, true, true, true, true, false, true]);
+    let read = |body: &str| {
+        read(
+            json::parse_object(body.as_bytes()).expect("an object"),
+            crate::scim::flavor::Flavor::Entra.accents(),
+        )
+    };
+    for odd in [
+        "{}",
+        r#"{"Operations":{}}"#,
+        r#"{"Operations":[],"failOnErrors":0}"#,
+    ] {
+        assert_eq!(read(odd).map_err(|e| e.status()), Err(400), "{odd}");
+    }
+    let many = format!(
+        "{{\"Operations\":[{}]}}",
+        vec!["1"; MAX_OPERATIONS + 1].join(",")
+    );
+    assert_eq!(read(&many).map_err(|e| e.status()), Err(413));
+}
+
+#[test]
+fn answers() {
+    let request = request(&[post("a", ""), post("b", ""), post("c", "")].join(","), "");
+    let made = Done {
+        status: 201,
+        location: Some("l".to_owned()),
+        version: Some("v".to_owned()),
+        error: None,
+    };
+    let failed = Done::failed(ScimError::new(409, "no"), None);
+    let answer = render(&request.operations, vec![Some(made), Some(failed), None]);
+    assert_eq!(
+        answer.to_string(),
+        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkResponse"],"Operations":[{"method":"POST","bulkId":"a","version":"v","location":"l","status":"201"},{"method":"POST","bulkId":"b","status":"409","response":{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","detail":"no"}}]}"#
+    );
+}
