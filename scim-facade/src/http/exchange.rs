@@ -48,6 +48,7 @@ use crate::{
 pub(super) struct BasePath(pub(super) String);
 
 /// One authenticated request.
+#[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) app: App,
     pub(super) caller: Caller,
@@ -63,6 +64,7 @@ pub(super) struct Exchange {
 }
 
 /// A body.
+#[derive(Clone)]
 enum Content {
     Text(Bytes),
     Read(Members),
@@ -96,6 +98,14 @@ impl From<Refusal> for Fault {
 }
 
 impl Exchange {
+    /// The same request about another resource.
+    pub(super) fn about(&self, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn directory(&self) -> &DirectoryClient {
         &self.app.directory
     }

@@ -30,7 +30,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header::ALLOW},
     middleware,
     response::Response,
-    routing::{MethodFilter, MethodRouter, any, get, post},
+    routing::{MethodFilter, MethodRouter, get, post},
 };
 use tower_http::{
     CompressionLevel,
@@ -42,7 +42,7 @@ pub(crate) use self::profile::Profiles;
 pub use self::token::TOKEN_PATH;
 use self::{
     exchange::{BasePath, Endpoint},
-    routes::{Operation, ROUTES, Route},
+    routes::{ROUTES, Route},
 };
 use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
 
@@ -102,10 +102,6 @@ fn scim_routes(base: &str) -> Router<App> {
     ] {
         let config = read_only(get(discovery::service_provider_config));
         router = router.route(&format!("{prefix}/ServiceProviderConfig"), config);
-        for path in ABSENT {
-            let absent = any(Endpoint(Operation::NotImplemented));
-            router = router.route(&format!("{prefix}{path}"), absent);
-        }
         for route in ROUTES {
             let path = format!("{prefix}{}", route.path);
             let path = if path.is_empty() { "/" } else { &path };
@@ -114,9 +110,6 @@ fn scim_routes(base: &str) -> Router<App> {
     }
     router
 }
-
-/// What RFC 7644 has and this service has not.
-const ABSENT: [&str; 1] = ["/Me"];
 
 fn methods(route: &Route) -> MethodRouter<App> {
     let mut router = MethodRouter::new();

@@ -11,7 +11,7 @@ use axum::{
 
 use crate::scim::{error::ScimError, json::Json, resource::Shown};
 
-const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json; charset=utf-8");
+const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"scim\"");
 
 /// A body.
