@@ -15,6 +15,7 @@ pub mod group;
 pub mod json;
 pub mod list;
 pub mod meta;
+pub mod openapi;
 pub mod patch;
 pub mod path;
 pub mod projection;
