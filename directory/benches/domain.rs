@@ -29,12 +29,11 @@ fn user() -> Resource {
             "department": "Engines", "employeeNumber": "7",
         },
     }));
-    Resource::new(ResourceKind::User, "id".to_owned(), attributes, 0).expect("it is a user")
+    Resource::new(ResourceKind::User, &USER, "id".to_owned(), attributes, 0).expect("it is a user")
 }
 
 fn operations() -> Vec<Operation> {
-    let path =
-        |name: &str, sub: &str| Path::find(ResourceKind::User, "", name, sub).expect("registered");
+    let path = |name: &str, sub: &str| Path::find(&USER, "", name, sub).expect("registered");
     let mut work = path("emails", "value");
     if let Path::Attribute {
         attribute, select, ..
@@ -48,16 +47,19 @@ fn operations() -> Vec<Operation> {
             op: Op::Replace,
             path: work,
             value: "new@example.test".into(),
+            require_target: false,
         },
         Operation {
             op: Op::Replace,
             path: path("name", "familyName"),
             value: "Byron".into(),
+            require_target: false,
         },
         Operation {
             op: Op::Replace,
             path: path("active", ""),
             value: false.into(),
+            require_target: false,
         },
     ]
 }
@@ -67,7 +69,7 @@ fn domain(c: &mut Criterion) {
     c.bench_function("patch/apply 3 operations", |b| {
         b.iter_batched(
             || (user.clone(), operations.clone()),
-            |(mut user, operations)| patch::apply(&mut user, operations),
+            |(mut user, operations)| patch::apply(&mut user, operations, &USER),
             BatchSize::SmallInput,
         );
     });

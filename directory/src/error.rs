@@ -39,6 +39,12 @@ pub enum Error {
     /// An attribute that the caller may not write.
     #[error("{0} is read-only")]
     ReadOnly(String),
+    /// An attribute that may be written once, and was.
+    #[error("{0} cannot be changed once it has a value")]
+    Immutable(String),
+    /// An attribute that must have a value, and had one.
+    #[error("{0} is required and cannot be removed")]
+    Unremovable(String),
     /// A PATCH path that names nothing known.
     #[error("path {0:?} names no attribute")]
     PathInvalid(String),

@@ -9,7 +9,7 @@ use muster_proto::{
     v1,
 };
 use scim_facade::{
-    scim::{document, filter, json, meta::Links, patch, projection::Projection},
+    scim::{document, filter, flavor::Flavor, json, meta::Links, patch, projection::Projection},
     translate,
 };
 
@@ -17,12 +17,19 @@ const FILTER: &str =
     r#"emails[type eq "work" and value co "@example.com"] and not (active eq false or title pr)"#;
 
 fn filters(c: &mut Criterion) {
+    let links = Links::new("https://id.example.com", "/scim/v2");
     let simple = r#"userName eq "bjensen@example.com""#;
     for (name, text) in [("filter/simple", simple), ("filter/nested", FILTER)] {
         c.bench_function(name, |b| {
             b.iter(|| {
-                let tree = filter::parse(black_box(text)).expect("a filter");
-                translate::filter::lower(&tree, &USER).expect("known attributes")
+                let context = translate::filter::Context {
+                    resource: &USER,
+                    accents: Flavor::Entra.accents(),
+                    links: &links,
+                    among: &[],
+                };
+                let tree = filter::parse(black_box(text), context.accents).expect("a filter");
+                translate::filter::lower(&tree, context).expect("known attributes")
             });
         });
     }
@@ -37,11 +44,19 @@ fn patches(c: &mut Criterion) {
             {{"op":"replace","value":{{"displayName":"B","name.givenName":"G","name.familyName":"F",
               "active":"True","{ENTERPRISE_USER}:department":"D","{ENTERPRISE_USER}:manager":"m"}}}}]}}"#
     );
+    let links = Links::new("https://id.example.com", "/scim/v2");
+    let accents = Flavor::Entra.accents();
+    let context = translate::filter::Context {
+        resource: &USER,
+        accents,
+        links: &links,
+        among: &[],
+    };
     c.bench_function("patch/user", |b| {
         b.iter(|| {
             let body = json::parse_object(black_box(body.as_bytes())).expect("an object");
-            let edits = patch::user_edits(body).expect("a PATCH");
-            translate::patch::operations(edits).expect("operations")
+            let edits = patch::user_edits(body, &USER, accents).expect("a PATCH");
+            translate::patch::operations(edits, context).expect("operations")
         });
     });
 }
@@ -87,7 +102,7 @@ fn users(c: &mut Criterion) {
         ..read(&body)
     };
     let links = Links::new("https://id.example.com", "/scim/v2");
-    let all = Projection::parse(None, None, &USER).expect("no names");
+    let all = Projection::parse(None, None, &USER, Flavor::Entra.accents()).expect("no names");
     c.bench_function("user/render", |b| {
         b.iter(|| {
             let resource = translate::user::resource(black_box(user.clone()), &USER, &links);
@@ -98,7 +113,7 @@ fn users(c: &mut Criterion) {
 
 fn read(body: &str) -> v1::User {
     let body = json::parse_object(body.as_bytes()).expect("an object");
-    let document = document::read(body, &USER).expect("a user");
+    let document = document::read(body, &USER, Flavor::Entra.accents()).expect("a user");
     translate::user::lower(document.attributes).expect("a message")
 }
 

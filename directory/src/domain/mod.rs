@@ -5,6 +5,7 @@
 //! does not: how any of it is stored (`storage`), called (`service`) or
 //! spelled on the wire (`grpc`).
 
+pub mod characteristics;
 pub mod conform;
 pub mod credential;
 pub mod filter;

@@ -6,7 +6,7 @@ use muster_proto::{
 };
 
 use crate::{
-    domain::{conform, fold::fold},
+    domain::{characteristics, conform, fold::fold},
     error::{Error, Result},
 };
 
@@ -117,13 +117,19 @@ const FOLDED_LIMIT: usize = 2_048;
 const SIZE_LIMIT: usize = 1024 * 1024;
 
 impl Resource {
-    /// A new resource with these attributes; a user is active unless told
-    /// otherwise.
+    /// A new resource with these attributes, of which the schema knows all; a
+    /// user is active unless told otherwise.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Required`].
-    pub fn new(kind: ResourceKind, id: String, attributes: Object, now_ms: i64) -> Result<Self> {
-        let mut attributes = conform::conform(kind.schema(), attributes)?;
+    pub fn new(
+        kind: ResourceKind,
+        schema: &'static ResourceType,
+        id: String,
+        attributes: Object,
+        now_ms: i64,
+    ) -> Result<Self> {
+        let mut attributes = conform::conform(schema, attributes)?;
         if kind == ResourceKind::User {
             attributes
                 .entry("active".to_owned())
@@ -139,7 +145,7 @@ impl Resource {
             deleted_at: None,
             owner: None,
         };
-        resource.check()?;
+        resource.check(schema)?;
         Ok(resource)
     }
 
@@ -147,9 +153,9 @@ impl Resource {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Required`].
-    pub fn conformed(mut self) -> Result<Self> {
-        self.attributes = conform::conform(self.kind.schema(), self.attributes)?;
-        self.check()?;
+    pub fn conformed(mut self, schema: &'static ResourceType) -> Result<Self> {
+        self.attributes = conform::conform(schema, self.attributes)?;
+        self.check(schema)?;
         Ok(self)
     }
 
@@ -157,14 +163,16 @@ impl Resource {
     /// a client that does not speak of it does not mean to switch it.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Required`].
-    pub fn replace(&mut self, attributes: Object) -> Result<()> {
-        let mut attributes = conform::conform(self.kind.schema(), attributes)?;
-        if let Some(active) = self.attributes.remove("active") {
+    /// [`Error::Invalid`], [`Error::Required`], [`Error::Immutable`].
+    pub fn replace(&mut self, attributes: Object, schema: &'static ResourceType) -> Result<()> {
+        let mut attributes = conform::conform(schema, attributes)?;
+        if let Some(active) = self.attributes.get("active") {
+            let active = active.clone();
             attributes.entry("active".to_owned()).or_insert(active);
         }
+        characteristics::keep_immutable(schema, &self.attributes, &attributes)?;
         self.attributes = attributes;
-        self.check()
+        self.check(schema)
     }
 
     /// Checks what no single attribute can tell: that required ones are there
@@ -172,20 +180,18 @@ impl Resource {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Required`].
-    pub fn check(&self) -> Result<()> {
-        let required = self
-            .kind
-            .schema()
-            .core
-            .attributes
-            .iter()
-            .filter(|a| a.required);
-        for attribute in required {
-            let text = self.text(attribute.name).map(str::trim);
-            if text.is_none_or(str::is_empty) {
-                return Err(Error::Required(attribute.name));
-            }
+    pub fn check(&self, schema: &'static ResourceType) -> Result<()> {
+        if let Some(missing) = characteristics::missing(schema, &self.attributes).first() {
+            return Err(missing.error());
         }
+        self.check_limits()
+    }
+
+    /// Checks that keys fit their index, and the whole its message.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_limits(&self) -> Result<()> {
         for name in ["userName", "displayName", "externalId"] {
             let Some(text) = self.text(name) else {
                 continue;

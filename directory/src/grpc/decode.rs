@@ -269,6 +269,7 @@ fn operation(kind: ResourceKind, operation: v1::PatchOperation) -> Result<Vec<Op
         op,
         path: self::path(kind, path)?,
         value,
+        require_target: operation.require_target,
     }])
 }
 
@@ -279,21 +280,27 @@ fn pathless(kind: ResourceKind, op: Op, value: Value) -> Result<Vec<Operation>> 
     };
     let operation = |(name, value): (String, Value)| {
         let path = if muster_proto::schema::is_urn(&name) {
-            Path::find(kind, &name, "", "")
+            Path::find(kind.schema(), &name, "", "")
         } else {
-            Path::find(kind, "", &name, "")
+            Path::find(kind.schema(), "", &name, "")
         };
         Ok(Operation {
             op,
             path: path?,
             value,
+            require_target: false,
         })
     };
     attributes.into_iter().map(operation).collect()
 }
 
 fn path(kind: ResourceKind, path: v1::AttributePath) -> Result<Path> {
-    let found = Path::find(kind, &path.schema, &path.attribute, &path.sub_attribute)?;
+    let found = Path::find(
+        kind.schema(),
+        &path.schema,
+        &path.attribute,
+        &path.sub_attribute,
+    )?;
     match (found, path.value_filter) {
         (found, None) => Ok(found),
         (
@@ -403,11 +410,15 @@ fn reference(member: MemberRef) -> Result<Reference> {
     let reference = match member.member {
         Some(member_ref::Member::UserId(id)) => Reference::User(id),
         Some(member_ref::Member::GroupId(id)) => Reference::Group(id),
+        Some(member_ref::Member::Id(id)) => Reference::Id(id),
         Some(member_ref::Member::Any(text)) => Reference::Any(text),
         None => return Err(Error::invalid("members", "has an empty one")),
     };
     match &reference {
-        Reference::User(text) | Reference::Group(text) | Reference::Any(text)
+        Reference::User(text)
+        | Reference::Group(text)
+        | Reference::Id(text)
+        | Reference::Any(text)
             if text.is_empty() || text.len() > conform::TEXT_LIMIT || text.contains('\0') =>
         {
             Err(Error::invalid(

@@ -35,7 +35,11 @@ pub fn status(error: Error) -> Status {
         Error::Required(field) => {
             details.add_bad_request_violation(*field, "is required");
         }
-        Error::ReadOnly(path) | Error::PathInvalid(path) | Error::NoTarget(path) => {
+        Error::ReadOnly(path)
+        | Error::Immutable(path)
+        | Error::Unremovable(path)
+        | Error::PathInvalid(path)
+        | Error::NoTarget(path) => {
             details.add_bad_request_violation(detail(path), error.to_string());
         }
         Error::FilterInvalid(what) => {
@@ -130,7 +134,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::Taken(taken) => (Code::AlreadyExists, already_exists(*taken)),
         Error::Invalid(_) => (Code::InvalidArgument, Reason::FieldInvalid),
         Error::Required(_) => (Code::InvalidArgument, Reason::RequiredAttributeMissing),
-        Error::ReadOnly(_) => (Code::InvalidArgument, Reason::Mutability),
+        Error::ReadOnly(_) | Error::Immutable(_) | Error::Unremovable(_) => {
+            (Code::InvalidArgument, Reason::Mutability)
+        }
         Error::PathInvalid(_) => (Code::InvalidArgument, Reason::PathInvalid),
         Error::NoTarget(_) => (Code::FailedPrecondition, Reason::NoTarget),
         Error::FilterInvalid(_) => (Code::InvalidArgument, Reason::FilterInvalid),
@@ -197,9 +203,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::ScopeMissing(scope) => ("scope", scope.clone()),
         Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
         Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
-        Error::ReadOnly(attribute) | Error::ValueTaken(attribute) => {
-            ("attribute", detail(attribute))
-        }
+        Error::ReadOnly(attribute)
+        | Error::Immutable(attribute)
+        | Error::Unremovable(attribute)
+        | Error::ValueTaken(attribute) => ("attribute", detail(attribute)),
         Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
         Error::TooMany { limit, .. } => ("limit", limit.to_string()),
         Error::VersionMismatch { current } => ("etag", current.clone()),

@@ -43,6 +43,8 @@ pub enum Reference {
     User(String),
     /// By the id of a group.
     Group(String),
+    /// By the id of either.
+    Id(String),
     /// By the id of either, else by an external id of the caller's connection.
     Any(String),
 }
@@ -50,7 +52,7 @@ pub enum Reference {
 impl Reference {
     fn text(&self) -> &str {
         match self {
-            Self::User(text) | Self::Group(text) | Self::Any(text) => text,
+            Self::User(text) | Self::Group(text) | Self::Id(text) | Self::Any(text) => text,
         }
     }
 }
@@ -107,7 +109,13 @@ impl Directory {
         members: Vec<Reference>,
     ) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let mut group = Resource::new(ResourceKind::Group, id, attributes, now)?;
+        let mut group = Resource::new(
+            ResourceKind::Group,
+            ResourceKind::Group.schema(),
+            id,
+            attributes,
+            now,
+        )?;
         group.owner = Some(caller.connection_id.clone());
         let work = Arc::new((caller.clone(), group, members));
         self.store
@@ -190,7 +198,7 @@ async fn modify(
     for modification in modifications {
         edit.apply(&mut after, modification).await?;
     }
-    after.check()?;
+    patch::check(&before, &after, after.kind.schema())?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
     if !renamed && edit.is_empty() {
@@ -241,7 +249,9 @@ impl<'a> MemberEdit<'a> {
             Modification::Patch(operation) => {
                 patch::apply_one(&mut group.attributes, operation.clone())
             }
-            Modification::ReplaceAttributes(attributes) => group.replace(attributes.clone()),
+            Modification::ReplaceAttributes(attributes) => {
+                group.replace(attributes.clone(), group.kind.schema())
+            }
             Modification::Add(references) => self.add(references).await,
             Modification::Remove(references) => self.remove_named(references).await,
             Modification::RemoveMatching(filter) => {
@@ -372,6 +382,7 @@ fn may_be(reference: &Reference, kind: ResourceKind, by_external_id: bool) -> bo
     match reference {
         Reference::User(_) => kind == ResourceKind::User && !by_external_id,
         Reference::Group(_) => kind == ResourceKind::Group && !by_external_id,
+        Reference::Id(_) => !by_external_id,
         Reference::Any(_) => true,
     }
 }

@@ -72,7 +72,13 @@ impl Directory {
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         caller.require_unbound("users.write")?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
-        let mut user = Resource::new(ResourceKind::User, id, attributes, now)?;
+        let mut user = Resource::new(
+            ResourceKind::User,
+            ResourceKind::User.schema(),
+            id,
+            attributes,
+            now,
+        )?;
         user.owner = Some(caller.connection_id.clone());
         let work = Arc::new((caller.clone(), user));
         self.store
@@ -193,7 +199,7 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         self.edit_user(target, "PatchUser", wants, move |user| {
-            patch::apply(user, operations.clone())
+            patch::apply(user, operations.clone(), user.kind.schema())
         })
         .await
     }
@@ -212,7 +218,7 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         self.edit_user(target, "ReplaceUser", Wants::ALL, move |user| {
-            user.replace(attributes.clone())
+            user.replace(attributes.clone(), user.kind.schema())
         })
         .await
     }

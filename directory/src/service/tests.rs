@@ -153,11 +153,12 @@ fn object<const N: usize>(fields: [(&str, &str); N]) -> Object {
 }
 
 fn set(name: &str, value: impl Into<muster_proto::value::Value>) -> Vec<Operation> {
-    let path = Path::find(ResourceKind::User, "", name, "").unwrap();
+    let path = Path::find(ResourceKind::User.schema(), "", name, "").unwrap();
     vec![Operation {
         op: Op::Replace,
         path,
         value: value.into(),
+        require_target: false,
     }]
 }
 

@@ -156,7 +156,7 @@ impl ResourceRow {
             deleted_at: self.deleted_at,
             owner: self.connection_id,
         };
-        resource.conformed()
+        resource.conformed(kind.schema())
     }
 }
 

@@ -32,9 +32,9 @@ pub enum Mutability {
     ReadOnly,
     /// Clients, at any time.
     ReadWrite,
-    /// Clients, once.
+    /// Clients, once: while it is unassigned.
     Immutable,
-    /// Clients, at any time, and nobody reads it.
+    /// Clients, who never see it.
     WriteOnly,
 }
 
@@ -46,10 +46,10 @@ pub enum Returned {
     Always,
     /// Unless the client asks otherwise.
     Default,
-    /// Not at all.
-    Never,
     /// When the client asks for it.
     Request,
+    /// Not at all.
+    Never,
 }
 
 /// How far values must differ, RFC 7643 section 7.

@@ -21,7 +21,7 @@ const IN_FLIGHT: usize = 32;
 
 pub(super) async fn run(exchange: &Exchange) -> Answer {
     exchange.admit().await?;
-    let request = bulk::read(exchange.object()?)?;
+    let request = bulk::read(exchange.object()?, exchange.accents())?;
     let mut plan = Plan::new(&request);
     let mut results = vec![None; request.operations.len()];
     while !is_enough(&request, &results)

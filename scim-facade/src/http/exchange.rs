@@ -20,7 +20,7 @@ use axum::{
     response::Response,
 };
 
-use muster_proto::schema::Registry;
+use muster_proto::schema::{Registry, ResourceType};
 
 use super::{
     App, auth, body,
@@ -37,10 +37,12 @@ use crate::{
     client::{Caller, DirectoryClient, Refusal},
     scim::{
         error::{ScimError, ScimType},
+        flavor::Accents,
         json::{self, Members},
         meta::Links,
         resource::Shown,
     },
+    translate::filter::Context,
 };
 
 /// A configured base path, without a trailing slash.
@@ -113,6 +115,30 @@ impl Exchange {
     /// What users and groups consist of.
     pub(super) fn registry(&self) -> &'static Registry {
         self.profile.registry
+    }
+
+    /// How the connection's client deviates from the RFCs.
+    pub(super) fn accents(&self) -> Accents {
+        self.profile.flavor.accents()
+    }
+
+    /// What a filter on these resources is read by.
+    pub(super) fn context(&self, resource: &'static ResourceType) -> Context<'_> {
+        self.context_among(resource, &[])
+    }
+
+    /// The same in a list of several types.
+    pub(super) fn context_among<'a>(
+        &'a self,
+        resource: &'static ResourceType,
+        among: &'a [&'static ResourceType],
+    ) -> Context<'a> {
+        Context {
+            resource,
+            accents: self.accents(),
+            links: &self.links,
+            among,
+        }
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {

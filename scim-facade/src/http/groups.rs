@@ -23,7 +23,9 @@ use crate::{
 };
 
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().group)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().group, exchange.accents())?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         read_mask: None,
@@ -39,8 +41,14 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().group)?;
-    let document = document::read(exchange.object()?, exchange.registry().group)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().group, exchange.accents())?;
+    let document = document::read(
+        exchange.object()?,
+        exchange.registry().group,
+        exchange.accents(),
+    )?;
     let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
@@ -59,8 +67,14 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().group)?;
-    let document = document::read(exchange.object()?, exchange.registry().group)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().group, exchange.accents())?;
+    let document = document::read(
+        exchange.object()?,
+        exchange.registry().group,
+        exchange.accents(),
+    )?;
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(exchange, modifications).await?;
     let shown = written(exchange, group, &projection).await;
@@ -71,9 +85,17 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
 /// attributes gets the group.
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
-    let projection = query.projection(exchange.registry().group)?;
-    let edits = scim_patch::group_edits(exchange.object()?)?;
-    let group = modify(exchange, modifications(edits)?).await?;
+    let projection = query.projection(exchange.registry().group, exchange.accents())?;
+    let edits = scim_patch::group_edits(
+        exchange.object()?,
+        exchange.registry().group,
+        exchange.accents(),
+    )?;
+    let group = modify(
+        exchange,
+        modifications(edits, exchange.context(exchange.registry().group))?,
+    )
+    .await?;
     if query.has_projection() {
         let shown = written(exchange, group, &projection).await;
         return Ok(Outcome::Shown(StatusCode::OK, shown));

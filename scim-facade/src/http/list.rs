@@ -22,7 +22,7 @@ use crate::{
         resource::Resource,
     },
     translate::{
-        filter::lower_among,
+        filter::lower,
         group,
         list::{page_request, user_mask},
         user,
@@ -77,15 +77,16 @@ impl<'a> List<'a> {
             Of::Groups => vec![registry.group],
             Of::Both => vec![registry.user, registry.group],
         };
-        let filter = query.filter()?;
+        let filter = query.filter(exchange.accents())?;
         let mut targets = Vec::with_capacity(types.len());
-        for (&kind, sort) in types.iter().zip(query.sort(&types)?) {
-            let lowered = filter.as_ref().map(|tree| lower_among(tree, kind, &types));
+        for (&kind, sort) in types.iter().zip(query.sort(&types, exchange.accents())?) {
+            let context = exchange.context_among(kind, &types);
+            let lowered = filter.as_ref().map(|tree| lower(tree, context));
             targets.push(Target {
                 kind,
                 filter: lowered.transpose()?,
                 sort,
-                projection: query.projection(kind)?,
+                projection: query.projection(kind, exchange.accents())?,
             });
         }
         Ok(Self {

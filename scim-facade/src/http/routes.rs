@@ -150,7 +150,7 @@ pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
         O::Me(verb) => me(verb, exchange).await,
         O::List(of) => list::answer(exchange, of, exchange.query()?).await,
         O::Search(of) => {
-            let query = Query::read(exchange.object()?)?;
+            let query = Query::read(exchange.object()?, exchange.accents())?;
             list::answer(exchange, of, query).await
         }
         O::Bulk => bulk::run(exchange).await,

@@ -17,7 +17,9 @@ use crate::{
 };
 
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().user)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().user, exchange.accents())?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
@@ -34,8 +36,14 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().user)?;
-    let document = document::read(exchange.object()?, exchange.registry().user)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().user, exchange.accents())?;
+    let document = document::read(
+        exchange.object()?,
+        exchange.registry().user,
+        exchange.accents(),
+    )?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
     };
@@ -51,8 +59,14 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().user)?;
-    let document = document::read(exchange.object()?, exchange.registry().user)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().user, exchange.accents())?;
+    let document = document::read(
+        exchange.object()?,
+        exchange.registry().user,
+        exchange.accents(),
+    )?;
     let user = v1::User {
         id: exchange.id.clone(),
         ..lower(document.attributes)?
@@ -73,11 +87,17 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(exchange.registry().user)?;
-    let edits = scim_patch::user_edits(exchange.object()?)?;
+    let projection = exchange
+        .query()?
+        .projection(exchange.registry().user, exchange.accents())?;
+    let edits = scim_patch::user_edits(
+        exchange.object()?,
+        exchange.registry().user,
+        exchange.accents(),
+    )?;
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
-        operations: operations(edits)?,
+        operations: operations(edits, exchange.context(exchange.registry().user))?,
         read_mask: user_mask(&projection),
         options: exchange.conditions.of_write(),
     };

@@ -1,10 +1,9 @@
 //! JSON to typed values, by the registry.
 //!
-//! Accepted beyond RFC 7643, because provisioning clients send it: booleans
-//! and numbers as strings, numbers for strings, one element in place of a
-//! list, the bare value in place of a complex one. What does not fit even so
-//! is `invalidValue`, and the detail names the attribute; so is a whole number
-//! of more than 64 bits, whose digits would be lost. Unassigned parts of
+//! What RFC 7643 says a value looks like, and what provisioning clients send in
+//! its place: the accents tell which of that is understood. What does not fit
+//! even so is `invalidValue`, and the detail names the attribute; so is a whole
+//! number of more than 64 bits, whose digits would be lost. Unassigned parts of
 //! single complex values stay as [`Value::Null`], so that PATCH sees them.
 
 use std::fmt::Display;
@@ -22,6 +21,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     error::ScimError,
+    flavor::{Accent, Accents},
     json::{Json, Members},
 };
 
@@ -43,23 +43,24 @@ pub fn attribute(
     json: Json,
     attribute: &'static Attribute,
     path: &str,
+    accents: Accents,
 ) -> Result<Value, ScimError> {
-    if attribute.multi_valued {
-        list(json, attribute, path)
-    } else {
-        element(json, attribute, path)
-    }
+    let reader = Reader { accents };
+    reader.attribute(json, attribute, path)
 }
 
 /// One element of a multi-valued attribute, or the value of a single one.
 ///
 /// # Errors
 /// `invalidValue` when the JSON does not fit.
-pub fn element(json: Json, attribute: &'static Attribute, path: &str) -> Result<Value, ScimError> {
-    match attribute.kind {
-        Kind::Complex => complex(json, attribute, path),
-        kind => simple(json, kind, path),
-    }
+pub fn element(
+    json: Json,
+    attribute: &'static Attribute,
+    path: &str,
+    accents: Accents,
+) -> Result<Value, ScimError> {
+    let reader = Reader { accents };
+    reader.element(json, attribute, path)
 }
 
 /// A value of an extension that no schema describes: any shape is kept.
@@ -134,6 +135,13 @@ pub fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
+/// Base64 in its canonical form; RFC 7643 section 2.3.6 lets clients leave the
+/// padding out.
+pub fn binary(text: &str) -> Option<String> {
+    let bytes = LENIENT_BASE64.decode(text).ok()?;
+    Some(STANDARD.encode(bytes))
+}
+
 /// Time as RFC 3339 text; without an offset (`xsd:dateTime` lets it out) it
 /// is UTC.
 pub fn time(text: &str) -> Option<String> {
@@ -144,22 +152,193 @@ pub fn time(text: &str) -> Option<String> {
     Some(format!("{text}Z")).filter(|text| parses(text))
 }
 
-fn list(json: Json, attribute: &'static Attribute, path: &str) -> Result<Value, ScimError> {
-    let elements = match json {
-        Json::Null => return Ok(Value::Null),
-        Json::String(text) if text.is_empty() => return Ok(Value::Null),
-        Json::Array(elements) => elements,
-        single => vec![single],
-    };
-    if elements.len() > MAX_ELEMENTS {
-        return Err(too_many_elements(path));
+/// Reads values of clients that have these accents.
+struct Reader {
+    accents: Accents,
+}
+
+impl Reader {
+    fn attribute(
+        &self,
+        json: Json,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Value, ScimError> {
+        if attribute.multi_valued {
+            self.list(json, attribute, path)
+        } else {
+            self.element(json, attribute, path)
+        }
     }
-    let mut values = Vec::with_capacity(elements.len());
-    for json in elements {
-        values.extend(element(json, attribute, path)?.pruned());
+
+    fn element(
+        &self,
+        json: Json,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Value, ScimError> {
+        match attribute.kind {
+            Kind::Complex => self.complex(json, attribute, path),
+            kind => self.simple(json, kind, path),
+        }
     }
-    one_primary(&values, path)?;
-    Ok(Value::List(values))
+
+    fn clears(&self, text: &str) -> bool {
+        text.is_empty() && self.accents.has(Accent::EmptyClears)
+    }
+
+    fn list(
+        &self,
+        json: Json,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Value, ScimError> {
+        let elements = match json {
+            Json::Null => return Ok(Value::Null),
+            Json::String(text) if self.clears(&text) => return Ok(Value::Null),
+            Json::Array(elements) => elements,
+            single if self.accents.has(Accent::SingleForList) => vec![single],
+            other => return Err(mismatch(&other, "a list", path)),
+        };
+        if elements.len() > MAX_ELEMENTS {
+            return Err(too_many_elements(path));
+        }
+        let mut values = Vec::with_capacity(elements.len());
+        for json in elements {
+            values.extend(self.element(json, attribute, path)?.pruned());
+        }
+        one_primary(&values, path)?;
+        Ok(Value::List(values))
+    }
+
+    fn complex(
+        &self,
+        json: Json,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Value, ScimError> {
+        match json {
+            Json::Null => Ok(Value::Null),
+            Json::String(text) if self.clears(&text) => Ok(Value::Null),
+            Json::Object(members) => self
+                .sub_attributes(members, attribute, path)
+                .map(Value::Complex),
+            // Microsoft's tutorial adds a manager as a list of one.
+            Json::Array(elements)
+                if !attribute.multi_valued && self.accents.has(Accent::ListForSingle) =>
+            {
+                match elements.into_iter().next() {
+                    None => Ok(Value::Null),
+                    Some(first) => self.complex(first, attribute, path),
+                }
+            }
+            other => self.bare(other, attribute, path),
+        }
+    }
+
+    /// The `value` of an element, in place of the element.
+    fn bare(
+        &self,
+        json: Json,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Value, ScimError> {
+        match attribute.value_attribute() {
+            Some(value)
+                if !matches!(json, Json::Array(_)) && self.accents.has(Accent::BareValue) =>
+            {
+                let value = self.simple(json, value.kind, path)?;
+                Ok(Value::Complex(Object::from([("value".to_owned(), value)])))
+            }
+            _ => Err(wrong_type(&json, attribute.kind, path)),
+        }
+    }
+
+    fn sub_attributes(
+        &self,
+        Members(members): Members,
+        attribute: &'static Attribute,
+        path: &str,
+    ) -> Result<Object, ScimError> {
+        let mut object = Object::new();
+        let mut display = None;
+        for (name, json) in members {
+            let Some(sub) = attribute.sub_attribute(&name) else {
+                match self.as_display(&name, attribute) {
+                    Some(sub) => display = Some((sub, json)),
+                    None if self.accents.has(Accent::UnknownAttributes) => {}
+                    None => return Err(unknown(&format!("{path}.{name}"))),
+                }
+                continue;
+            };
+            if sub.mutability != Mutability::ReadOnly {
+                let value = self.attribute(json, sub, &format!("{path}.{}", sub.name))?;
+                object.insert(sub.name.to_owned(), value);
+            }
+        }
+        if let Some((sub, json)) = display
+            && !object.contains_key(sub.name)
+        {
+            let value = self.attribute(json, sub, &format!("{path}.{}", sub.name))?;
+            object.insert(sub.name.to_owned(), value);
+        }
+        Ok(object)
+    }
+
+    /// Entra's AppRoleAssignmentsComplex spells the label of a role
+    /// "displayName", where RFC 7643 has "display".
+    fn as_display(&self, name: &str, attribute: &Attribute) -> Option<&'static Attribute> {
+        let meant =
+            name.eq_ignore_ascii_case("displayName") && self.accents.has(Accent::RoleDisplayName);
+        attribute.sub_attribute("display").filter(|_| meant)
+    }
+
+    fn simple(&self, json: Json, kind: Kind, path: &str) -> Result<Value, ScimError> {
+        match (kind, json) {
+            (_, Json::Null) => Ok(Value::Null),
+            (Kind::String | Kind::Reference, Json::Number(number))
+                if self.accents.has(Accent::NumbersForText) =>
+            {
+                if number.is_f64() && decimal(&number).is_none() {
+                    return Err(out_of_range(&path));
+                }
+                Ok(Value::String(number.to_string()))
+            }
+            (_, Json::String(text)) if self.clears(&text) => Ok(Value::Null),
+            (Kind::String | Kind::Reference, Json::String(text)) if text.is_empty() => {
+                let detail = format!("{path} must not be empty; null clears it.");
+                Err(ScimError::invalid_value(detail))
+            }
+            (_, Json::String(text)) => match self.spelled(&text, kind) {
+                Some(value) => Ok(value),
+                None => Err(wrong_type(&Json::String(text), kind, path)),
+            },
+            (Kind::Boolean, Json::Bool(value)) => Ok(Value::Boolean(value)),
+            (Kind::Integer, Json::Number(number)) => match number.as_i64() {
+                Some(integer) => Ok(Value::Integer(integer)),
+                None => Err(wrong_type(&Json::Number(number), kind, path)),
+            },
+            (Kind::Decimal, Json::Number(number)) => match decimal(&number) {
+                Some(decimal) => Ok(Value::Decimal(decimal)),
+                None => Err(out_of_range(&path)),
+            },
+            (_, other) => Err(wrong_type(&other, kind, path)),
+        }
+    }
+
+    fn spelled(&self, text: &str, kind: Kind) -> Option<Value> {
+        let booleans = self.accents.has(Accent::BooleansAsText);
+        let numbers = self.accents.has(Accent::NumbersAsText);
+        match kind {
+            Kind::String | Kind::Reference => Some(text.into()),
+            Kind::Boolean if booleans => boolean(text).map(Value::Boolean),
+            Kind::Integer if numbers => text.parse().ok().map(Value::Integer),
+            Kind::Decimal if numbers => finite(text).map(Value::Decimal),
+            Kind::DateTime => time(text).map(Value::String),
+            Kind::Binary => binary(text).map(Value::String),
+            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => None,
+        }
+    }
 }
 
 /// What a list with more than [`MAX_ELEMENTS`] meets.
@@ -183,98 +362,10 @@ pub fn one_primary(values: &[Value], path: &str) -> Result<(), ScimError> {
     Ok(())
 }
 
-fn complex(json: Json, attribute: &'static Attribute, path: &str) -> Result<Value, ScimError> {
-    match json {
-        Json::Null => Ok(Value::Null),
-        Json::String(text) if text.is_empty() => Ok(Value::Null),
-        Json::Object(members) => sub_attributes(members, attribute, path).map(Value::Complex),
-        // Microsoft's tutorial adds a manager as a list of one.
-        Json::Array(elements) if !attribute.multi_valued => match elements.into_iter().next() {
-            None => Ok(Value::Null),
-            Some(first) => complex(first, attribute, path),
-        },
-        scalar => match attribute.value_attribute() {
-            Some(value) if !matches!(scalar, Json::Array(_)) => {
-                let value = simple(scalar, value.kind, path)?;
-                Ok(Value::Complex(Object::from([("value".to_owned(), value)])))
-            }
-            _ => Err(wrong_type(&scalar, attribute.kind, path)),
-        },
-    }
-}
-
-fn sub_attributes(
-    Members(members): Members,
-    attribute: &'static Attribute,
-    path: &str,
-) -> Result<Object, ScimError> {
-    let mut object = Object::new();
-    let mut display = None;
-    for (name, json) in members {
-        let Some(sub) = attribute.sub_attribute(&name) else {
-            if name.eq_ignore_ascii_case("displayName") {
-                display = attribute.sub_attribute("display").map(|sub| (sub, json));
-            }
-            continue;
-        };
-        if sub.mutability != Mutability::ReadOnly {
-            let value = simple(json, sub.kind, &format!("{path}.{}", sub.name))?;
-            object.insert(sub.name.to_owned(), value);
-        }
-    }
-    // Entra's AppRoleAssignmentsComplex spells the label of a role
-    // "displayName", where RFC 7643 has "display".
-    if let Some((sub, json)) = display
-        && !object.contains_key(sub.name)
-    {
-        let value = simple(json, sub.kind, &format!("{path}.{}", sub.name))?;
-        object.insert(sub.name.to_owned(), value);
-    }
-    Ok(object)
-}
-
-fn simple(json: Json, kind: Kind, path: &str) -> Result<Value, ScimError> {
-    let wrong = |json: &Json| Err(wrong_type(json, kind, path));
-    match (kind, json) {
-        (_, Json::Null) => Ok(Value::Null),
-        (Kind::String | Kind::Reference, Json::String(text)) => Ok(Value::String(text)),
-        (Kind::String | Kind::Reference, Json::Number(number)) => {
-            if number.is_f64() && decimal(&number).is_none() {
-                return Err(out_of_range(&path));
-            }
-            Ok(Value::String(number.to_string()))
-        }
-        (_, Json::String(text)) if text.is_empty() => Ok(Value::Null),
-        (_, Json::String(text)) => match from_text(&text, kind) {
-            Some(value) => Ok(value),
-            None => wrong(&Json::String(text)),
-        },
-        (Kind::Boolean, Json::Bool(value)) => Ok(Value::Boolean(value)),
-        (Kind::Integer, Json::Number(number)) => match number.as_i64() {
-            Some(integer) => Ok(Value::Integer(integer)),
-            None => wrong(&Json::Number(number)),
-        },
-        (Kind::Decimal, Json::Number(number)) => match decimal(&number) {
-            Some(decimal) => Ok(Value::Decimal(decimal)),
-            None => Err(out_of_range(&path)),
-        },
-        (_, other) => wrong(&other),
-    }
-}
-
-fn from_text(text: &str, kind: Kind) -> Option<Value> {
-    match kind {
-        Kind::String | Kind::Reference => Some(text.into()),
-        Kind::Boolean => boolean(text).map(Value::Boolean),
-        Kind::Integer => text.parse().ok().map(Value::Integer),
-        Kind::Decimal => finite(text).map(Value::Decimal),
-        Kind::DateTime => time(text).map(Value::String),
-        Kind::Binary => {
-            let bytes = LENIENT_BASE64.decode(text).ok()?;
-            Some(Value::String(STANDARD.encode(bytes)))
-        }
-        Kind::Complex => None,
-    }
+/// What a body with an attribute that nobody knows meets: it does not conform
+/// to the schema.
+pub fn unknown(name: &str) -> ScimError {
+    ScimError::invalid_syntax(format!("{name} is no attribute of the resource."))
 }
 
 fn wrong_type(json: &Json, kind: Kind, path: &str) -> ScimError {
@@ -288,134 +379,13 @@ fn wrong_type(json: &Json, kind: Kind, path: &str) -> ScimError {
         Kind::Reference => "a reference",
         Kind::Complex => "an object",
     };
+    mismatch(json, expected, path)
+}
+
+fn mismatch(json: &Json, expected: &str, path: &str) -> ScimError {
     let found = json.type_name();
     ScimError::invalid_value(format!("{path} must be {expected}, not {found}."))
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_proto::schema::USER;
-
-    use super::{super::json, *};
-
-    /// The value as JSON, or the detail of the error.
-    #[track_caller]
-    fn check(name: &str, body: &str, expected: Result<&str, &str>) {
-        let definition = USER.core_attribute(name).expect("registered");
-        let found = attribute(json::parse(body.as_bytes()).expect(body), definition, name);
-        let found = found.map(|value| super::super::resource::untyped(value).to_string());
-        let found = found.as_deref().map_err(ScimError::detail);
-        assert_eq!(found, expected, "{name} {body}");
-    }
-
-    #[test]
-    fn values() {
-        check("displayName", "\"x\"", Ok("\"x\""));
-        check("displayName", "701984", Ok("\"701984\""));
-        check("displayName", "null", Ok("null"));
-        check("active", "\"False\"", Ok("false"));
-        check("active", "\"tRUE\"", Ok("true"));
-        check("active", "\"\"", Ok("null"));
-        check("emails", "\"a@b\"", Ok(r#"[{"value":"a@b"}]"#));
-        check("emails", r#"{"Value":"a@b"}"#, Ok(r#"[{"value":"a@b"}]"#));
-        check("emails", r#"[{"value":""},{}]"#, Ok("[]"));
-        check("emails", "\"\"", Ok("null"));
-        check(
-            "roles",
-            r#"[{"primary":"True","value":"r"}]"#,
-            Ok(r#"[{"primary":true,"value":"r"}]"#),
-        );
-        check(
-            "roles",
-            r#"[{"displayName":"d","x":1}]"#,
-            Ok(r#"[{"display":"d"}]"#),
-        );
-        check(
-            "roles",
-            r#"[{"displayName":"d","display":"e"}]"#,
-            Ok(r#"[{"display":"e"}]"#),
-        );
-        check(
-            "roles",
-            r#"[{"value":"{\"id\":1}"}]"#,
-            Ok(r#"[{"value":"{\"id\":1}"}]"#),
-        );
-        check(
-            "x509Certificates",
-            r#"[{"value":"TQ"}]"#,
-            Ok(r#"[{"value":"TQ=="}]"#),
-        );
-        check(
-            "name",
-            r#"{"GIVENNAME":"A","familyName":null}"#,
-            Ok(r#"{"familyName":null,"givenName":"A"}"#),
-        );
-    }
-
-    #[test]
-    fn wrong_types_name_the_attribute() {
-        check(
-            "displayName",
-            "true",
-            Err("displayName must be a string, not a boolean."),
-        );
-        check(
-            "displayName",
-            "[\"x\"]",
-            Err("displayName must be a string, not an array."),
-        );
-        check(
-            "active",
-            "\"yes\"",
-            Err("active must be a boolean, not a string."),
-        );
-        check(
-            "active",
-            "1",
-            Err("active must be a boolean, not a number."),
-        );
-        check(
-            "name",
-            "\"Ada\"",
-            Err("name must be an object, not a string."),
-        );
-        check(
-            "addresses",
-            "[\"x\"]",
-            Err("addresses must be an object, not a string."),
-        );
-        check(
-            "emails",
-            "[[]]",
-            Err("emails must be an object, not an array."),
-        );
-        check(
-            "emails",
-            r#"[{"value":{}}]"#,
-            Err("emails.value must be a string, not an object."),
-        );
-        check(
-            "x509Certificates",
-            r#"[{"value":"*"}]"#,
-            Err("x509Certificates.value must be base64, not a string."),
-        );
-        check(
-            "emails",
-            r#"[{"primary":true},{"primary":"true"}]"#,
-            Err("Only one element of emails may be primary."),
-        );
-    }
-
-    #[test]
-    fn times_without_an_offset_are_utc() {
-        assert_eq!(
-            time("2011-05-13T04:42:34Z").as_deref(),
-            Some("2011-05-13T04:42:34Z")
-        );
-        assert_eq!(
-            time("2011-05-13T04:42:34").as_deref(),
-            Some("2011-05-13T04:42:34Z")
-        );
-        assert_eq!(time("yesterday"), None);
-    }
-}
+mod tests;

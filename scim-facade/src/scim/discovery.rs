@@ -223,8 +223,8 @@ fn returned(returned: Returned) -> &'static str {
     match returned {
         Returned::Always => "always",
         Returned::Default => "default",
-        Returned::Never => "never",
         Returned::Request => "request",
+        Returned::Never => "never",
     }
 }
 

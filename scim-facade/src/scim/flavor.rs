@@ -2,7 +2,9 @@
 //!
 //! A connection has a [`Flavor`]; the flavor has a set of [`Accents`]. Code asks
 //! for the accent, never for the flavor, so that `docs/conformance.md` can list
-//! what each flavor answers differently.
+//! what each flavor answers differently. Two habits that look like accents are
+//! none, because RFC 7643 allows them: base64 without padding (section 2.3.6),
+//! and times without an offset (section 2.3.5 takes `xsd:dateTime`).
 
 /// What kind of client a connection serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,12 +20,218 @@ pub enum Flavor {
 }
 
 impl Flavor {
+    /// Every flavor.
+    pub const ALL: [Self; 3] = [Self::Entra, Self::Okta, Self::Strict];
+
+    /// Spelling in commands and in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entra => "entra",
+            Self::Okta => "okta",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// The flavor of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|flavor| flavor.as_str() == name)
+    }
+
     /// The accents that it understands.
     pub fn accents(self) -> Accents {
-        Accents(self)
+        match self {
+            Self::Entra => Accents::of(&Accent::ALL),
+            Self::Okta => Accents::of(OKTA),
+            Self::Strict => Accents::default(),
+        }
     }
 }
 
+/// What Okta sends, and what its administrators' mappings make of it.
+const OKTA: &[Accent] = &[
+    // Mappings are expressions, and most of those give text.
+    Accent::BooleansAsText,
+    Accent::NumbersAsText,
+    Accent::NumbersForText,
+    Accent::EmptyClears,
+    Accent::UnknownAttributes,
+    // Okta's SCIM guide says that attributes of an application's own stand
+    // below a URN that the administrator chooses.
+    Accent::UnregisteredExtensions,
+    // Okta's SCIM guide says that passwords are synchronised by PATCH.
+    Accent::PasswordIgnored,
+    // Okta's SCIM guide says that a group is renamed by a replace without a
+    // path, whose value repeats the group's id.
+    Accent::ReadOnlyInPatch,
+    Accent::MemberTypeIgnored,
+    Accent::ComparisonBehindBrackets,
+    Accent::GroupPatchNoContent,
+];
+
+macro_rules! accents {
+    ($($(#[doc = $doc:literal])+ $name:ident = $wire:literal,)+) => {
+        /// A deviation from the RFCs that is understood, not refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Accent {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Accent {
+            /// Every accent.
+            pub const ALL: [Self; [$($wire),+].len()] = [$(Self::$name),+];
+
+            /// Name in documents and tests.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $wire,)+
+                }
+            }
+        }
+    };
+}
+
+accents! {
+    /// `"True"` and `"false"` are booleans (RFC 7643 section 2.3.2).
+    BooleansAsText = "booleans-as-text",
+    /// `"7"` is a number (RFC 7643 sections 2.3.3 and 2.3.4).
+    NumbersAsText = "numbers-as-text",
+    /// `7` is text (RFC 7643 section 2.3.1).
+    NumbersForText = "numbers-for-text",
+    /// `""` clears an attribute, like null; text may be empty by RFC 7643
+    /// section 2.3.1, but none is kept, so that it is refused otherwise.
+    EmptyClears = "empty-clears",
+    /// One element stands for a list of one (RFC 7643 section 2.4). A PATCH
+    /// may add one element to a list in any flavor.
+    SingleForList = "single-for-list",
+    /// A list of one stands for its element: a manager, or what a path with a
+    /// value filter means (RFC 7643 section 2.3.8).
+    ListForSingle = "list-for-single",
+    /// `"x"` stands for `{"value":"x"}`: e-mail addresses, a manager (RFC 7643
+    /// section 2.3.8).
+    BareValue = "bare-value",
+    /// `displayName` of a list's element is its `display` (RFC 7643 section
+    /// 2.4): roles as Microsoft Entra writes them.
+    RoleDisplayName = "role-display-name",
+    /// Attributes that nobody knows are passed over in bodies and in values
+    /// (RFC 7644 section 3.12: such a body does not conform to its schema).
+    UnknownAttributes = "unknown-attributes",
+    /// Extensions that no schema describes are kept as they come (RFC 7643
+    /// section 3: `schemas` has only URNs of the resource type).
+    UnregisteredExtensions = "unregistered-extensions",
+    /// A PATCH of `password` changes nothing and succeeds (RFC 7644 section
+    /// 3.5.2: `invalidPath`). In POST and PUT it is passed over in any flavor:
+    /// the example of a full user in RFC 7643 section 8.2 has one.
+    PasswordIgnored = "password-ignored",
+    /// Without a path, read-only attributes in the value are passed over (RFC
+    /// 7644 section 3.5.2: `mutability`).
+    ReadOnlyInPatch = "read-only-in-patch",
+    /// `schemas` may be missing, empty or name other URNs (RFC 7643 section 3,
+    /// RFC 7644 section 3.5.2).
+    SchemasUnchecked = "schemas-unchecked",
+    /// Keys of a value are paths: `name.givenName`, a URN with an attribute
+    /// behind it (RFC 7644 sections 3.3 and 3.5.2.1).
+    KeysAsPaths = "keys-as-paths",
+    /// Such keys may have a value filter: `emails[type eq "work"].value`.
+    FilterKeys = "filter-keys",
+    /// `manager` without its URN is the manager of the enterprise extension
+    /// (RFC 7644 section 3.10).
+    ManagerAlias = "manager-alias",
+    /// `"Replace"` is `"replace"` (RFC 7644 section 3.5.2).
+    CapitalOps = "capital-ops",
+    /// A PATCH without operations changes nothing (RFC 7644 section 3.5.2: one
+    /// or more).
+    EmptyOperations = "empty-operations",
+    /// An empty path is no path (RFC 7644 section 3.5.2).
+    EmptyPath = "empty-path",
+    /// A value beside a removal says which values go, or nothing; it never
+    /// means more than the path (RFC 7644 section 3.5.2.2 knows no value).
+    ValueBesideRemove = "value-beside-remove",
+    /// `manager[value eq "x"]` is removed when the manager is x (RFC 7644
+    /// section 3.5.2: brackets choose among values).
+    FilterOnSingle = "filter-on-single",
+    /// Add with a value filter that matches nothing makes what it describes
+    /// (RFC 7644 section 3.12: `noTarget`).
+    AddMakesElement = "add-makes-element",
+    /// Replace with such a filter does, too, and what it replaces keeps what
+    /// the filter demands (RFC 7644 section 3.5.2.3: `noTarget`).
+    ReplaceMakesElement = "replace-makes-element",
+    /// Add or replace with `members[value eq "x"]` makes x a member (RFC 7644
+    /// section 3.5.2: `mutability`).
+    MembersByFilter = "members-by-filter",
+    /// `"x"` in a list of members stands for `{"value":"x"}` (RFC 7643 section
+    /// 4.2).
+    BareMembers = "bare-members",
+    /// Members may be named by the connection's `externalId` (RFC 7643 section
+    /// 4.2: by `id`).
+    MembersByExternalId = "members-by-external-id",
+    /// The `type` of a member need not fit (RFC 7643 section 4.2).
+    MemberTypeIgnored = "member-type-ignored",
+    /// A value of a filter needs no quotes (RFC 7644 section 3.4.2.2).
+    BareLiterals = "bare-literals",
+    /// A filter's value may have another type: `"True"` for a boolean, digits
+    /// for text (RFC 7644 section 3.4.2.2).
+    LiteralTypes = "literal-types",
+    /// `emails[type eq "work"].value eq "x"`, with or without the
+    /// sub-attribute, compares within the element (RFC 7644 section 3.4.2.2:
+    /// nothing follows brackets).
+    ComparisonBehindBrackets = "comparison-behind-brackets",
+    /// Of `attributes` and `excludedAttributes` the first counts (RFC 7644
+    /// section 3.9: they exclude each other).
+    BothProjections = "both-projections",
+    /// `attributes=emails[type eq "work"]` means all of `emails` (RFC 7644
+    /// section 3.10).
+    BracketsInProjection = "brackets-in-projection",
+    /// PATCH of a group answers 204 without a body; RFC 7644 section 3.5.2
+    /// allows it, other flavors show the group.
+    GroupPatchNoContent = "group-patch-no-content",
+}
+
 /// A set of accents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accents(Flavor);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accents(u64);
+
+impl Accents {
+    /// These and no others.
+    pub fn of(accents: &[Accent]) -> Self {
+        Self(accents.iter().fold(0, |set, accent| set | accent.bit()))
+    }
+
+    /// Whether the set has this one.
+    pub fn has(self, accent: Accent) -> bool {
+        self.0 & accent.bit() != 0
+    }
+}
+
+impl Accent {
+    fn bit(self) -> u64 {
+        1 << (self as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        for accent in Accent::ALL {
+            let alone = Accents::of(&[accent]);
+            let held: Vec<_> = Accent::ALL.into_iter().filter(|a| alone.has(*a)).collect();
+            assert_eq!(held, [accent]);
+            assert!(Flavor::Entra.accents().has(accent), "{accent:?}");
+            assert!(!Flavor::Strict.accents().has(accent), "{accent:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = Accent::ALL.into_iter().map(Accent::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Accent::ALL.len());
+        for flavor in Flavor::ALL {
+            assert_eq!(Flavor::parse(flavor.as_str()), Some(flavor));
+        }
+        assert_eq!(Flavor::parse("Entra"), None);
+    }
+}

@@ -1,10 +1,12 @@
 //! Groups: RFC 7643 section 4.2. Members have their own call in the directory,
 //! so they never stand in the tree of attributes.
 
-use muster_proto::schema::GROUP;
+use muster_proto::schema::{Attribute, ResourceType};
 
 use super::{
+    coerce,
     error::ScimError,
+    flavor::{Accent, Accents},
     json::{Json, Members},
     meta::Links,
     path::{AttrPath, Definition},
@@ -26,6 +28,24 @@ pub enum MemberKind {
     Group,
 }
 
+impl MemberKind {
+    /// Relative path of the resources, with a leading slash.
+    pub fn endpoint(self) -> &'static str {
+        match self {
+            Self::User => "/Users",
+            Self::Group => "/Groups",
+        }
+    }
+
+    /// Value of a member's `type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+        }
+    }
+}
+
 /// One member, as the directory lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -37,46 +57,127 @@ pub struct Member {
     pub display: String,
 }
 
+/// How a client names a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberName {
+    /// By the id of a user.
+    User(String),
+    /// By the id of a group.
+    Group(String),
+    /// By the id of either.
+    Id(String),
+    /// By the id of either, else by the connection's `externalId`.
+    Any(String),
+}
+
+impl MemberName {
+    /// A member whose kind was not said.
+    pub fn new(id: String, accents: Accents) -> Self {
+        if accents.has(Accent::MembersByExternalId) {
+            Self::Any(id)
+        } else {
+            Self::Id(id)
+        }
+    }
+
+    /// The id, or the identifier that stands for it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::User(id) | Self::Group(id) | Self::Id(id) | Self::Any(id) => id,
+        }
+    }
+}
+
+/// The definition of `members`, of groups.
+pub fn members(resource: &'static ResourceType) -> Option<&'static Attribute> {
+    let endpoint = MemberKind::Group.endpoint();
+    let members = resource.core.attribute(MEMBERS);
+    members.filter(|_| resource.endpoint == endpoint)
+}
+
 /// Whether the path reaches `members` of a group or something in them.
-pub fn is_members(path: &AttrPath) -> bool {
+pub fn is_members(path: &AttrPath, resource: &'static ResourceType) -> bool {
     let (Definition::Attribute(attribute) | Definition::SubAttribute(attribute, _)) =
         path.definition
     else {
         return false;
     };
-    let members = GROUP.core.attribute(MEMBERS);
-    members.is_some_and(|members| std::ptr::eq(members, attribute))
+    members(resource).is_some_and(|members| std::ptr::eq(members, attribute))
 }
 
-/// Whom a list of members names: elements with a `value`, bare strings, or a
-/// single one of either.
+/// Whom a list of members names. The accents tell whether a bare string, or
+/// one element without a list, names somebody too.
 ///
 /// # Errors
 /// `invalidValue` for any other form. It must never pass for "all members".
 /// 413 for more than [`MAX_MEMBERS`].
-pub fn member_ids(json: Json) -> Result<Vec<String>, ScimError> {
+pub fn member_names(json: Json, accents: Accents) -> Result<Vec<MemberName>, ScimError> {
     match json {
         Json::Null => Ok(Vec::new()),
         Json::Array(elements) if elements.len() > MAX_MEMBERS => {
             let detail = format!("A request may name at most {MAX_MEMBERS} members.");
             Err(ScimError::too_large(detail))
         }
-        Json::Array(elements) => elements.into_iter().map(member_id).collect(),
-        single => Ok(vec![member_id(single)?]),
+        Json::Array(elements) => {
+            let names = elements.into_iter();
+            names.map(|element| member_name(element, accents)).collect()
+        }
+        single if accents.has(Accent::SingleForList) => Ok(vec![member_name(single, accents)?]),
+        other => {
+            let found = other.type_name();
+            let detail = format!("{MEMBERS} must be a list, not {found}.");
+            Err(ScimError::invalid_value(detail))
+        }
     }
 }
 
-fn member_id(json: Json) -> Result<String, ScimError> {
-    let value = match json {
-        Json::Object(mut members) => members.take("value"),
-        other => Some(other),
+fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
+    let (value, kind) = match json {
+        Json::Object(mut members) => {
+            let value = members.take("value");
+            let kind = members.take("type");
+            no_others(&members, accents)?;
+            (
+                value,
+                kind.filter(|_| !accents.has(Accent::MemberTypeIgnored)),
+            )
+        }
+        bare if accents.has(Accent::BareMembers) => (Some(bare), None),
+        _ => (None, None),
     };
-    match value {
-        Some(Json::String(id)) if !id.is_empty() => Ok(id),
-        _ => Err(ScimError::invalid_value(
-            "Each element of members must name a member in \"value\".",
+    let Some(Json::String(id)) = value else {
+        return Err(nameless());
+    };
+    if id.is_empty() {
+        return Err(nameless());
+    }
+    match kind {
+        None | Some(Json::Null) => Ok(MemberName::new(id, accents)),
+        Some(Json::String(kind)) if kind.eq_ignore_ascii_case("User") => Ok(MemberName::User(id)),
+        Some(Json::String(kind)) if kind.eq_ignore_ascii_case("Group") => Ok(MemberName::Group(id)),
+        Some(_) => Err(ScimError::invalid_value(
+            "The type of a member is \"User\" or \"Group\".",
         )),
     }
+}
+
+/// What only the server says of a member may be repeated to it.
+fn no_others(members: &Members, accents: Accents) -> Result<(), ScimError> {
+    let known = |name: &str| {
+        let names = ["$ref", "display"];
+        names.into_iter().any(|n| n.eq_ignore_ascii_case(name))
+    };
+    let unknown = members.0.iter().find(|(name, _)| !known(name));
+    match unknown {
+        Some((name, _)) if !accents.has(Accent::UnknownAttributes) => {
+            Err(coerce::unknown(&format!("{MEMBERS}.{name}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nameless() -> ScimError {
+    ScimError::invalid_value("Each element of members must name a member in \"value\".")
 }
 
 /// What is shown of each member.
@@ -102,10 +203,7 @@ impl MemberView {
 
     /// The JSON of a member; `None` when nothing of it is shown.
     pub fn render(&self, member: Member, links: &Links) -> Option<Json> {
-        let (endpoint, kind) = match member.kind {
-            MemberKind::User => ("/Users", "User"),
-            MemberKind::Group => ("/Groups", "Group"),
-        };
+        let (endpoint, kind) = (member.kind.endpoint(), member.kind.name());
         let mut shown = Members::default();
         let reference = self.reference.then(|| links.resource(endpoint, &member.id));
         if self.value {
@@ -126,19 +224,30 @@ impl MemberView {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::json, *};
+    use super::{
+        super::{flavor::Flavor, json},
+        *,
+    };
+
+    #[track_caller]
+    fn read(body: &str, accents: Accents) -> Option<Vec<MemberName>> {
+        member_names(json::parse(body.as_bytes()).expect(body), accents).ok()
+    }
 
     #[track_caller]
     fn check(body: &str, expected: Option<&[&str]>) {
-        let found = member_ids(json::parse(body.as_bytes()).expect(body)).ok();
-        let expected = expected.map(|ids| ids.iter().map(ToString::to_string).collect());
+        let found = read(body, Flavor::Entra.accents());
+        let expected = expected.map(|ids| {
+            let names = ids.iter().map(|id| MemberName::Any((*id).to_owned()));
+            names.collect::<Vec<_>>()
+        });
         assert_eq!(found, expected, "{body}");
     }
 
     #[test]
     fn forms_of_members() {
         check(
-            r#"[{"$ref":null,"value":"a"},{"Value":"b","x":1}]"#,
+            r#"[{"$ref":null,"value":"a"},{"Value":"b","x":1,"type":"Robot"}]"#,
             Some(&["a", "b"]),
         );
         check(r#"["a","b"]"#, Some(&["a", "b"]));
@@ -146,7 +255,8 @@ mod tests {
         check(r#"{"value":"a"}"#, Some(&["a"]));
         check("[]", Some(&[]));
         let many = format!("[{}]", vec!["\"a\""; MAX_MEMBERS + 1].join(","));
-        let error = member_ids(json::parse(many.as_bytes()).expect("JSON"));
+        let many = json::parse(many.as_bytes()).expect("JSON");
+        let error = member_names(many, Flavor::Entra.accents());
         assert_eq!(error.map_err(|e| e.status()), Err(413));
         for odd in [
             "[1]",
@@ -159,6 +269,31 @@ mod tests {
             "[null]",
         ] {
             check(odd, None);
+        }
+    }
+
+    #[test]
+    fn accents_of_members() {
+        let id = || Some(vec![MemberName::Id("a".to_owned())]);
+        for (accent, body) in [
+            (Accent::BareMembers, r#"["a"]"#),
+            (Accent::SingleForList, r#"{"value":"a"}"#),
+            (Accent::UnknownAttributes, r#"[{"value":"a","x":1}]"#),
+            (Accent::MemberTypeIgnored, r#"[{"value":"a","type":"x"}]"#),
+        ] {
+            assert_eq!(read(body, Accents::of(&[accent])), id(), "{accent:?}");
+            assert_eq!(read(body, Accents::default()), None, "{accent:?}");
+        }
+        let body = r#"[{"value":"a","$ref":"http://h/Users/a","display":"A"}]"#;
+        assert_eq!(read(body, Accents::default()), id());
+        let any = read(body, Accents::of(&[Accent::MembersByExternalId]));
+        assert_eq!(any, Some(vec![MemberName::Any("a".to_owned())]));
+        for (kind, expected) in [
+            ("user", MemberName::User("a".to_owned())),
+            ("Group", MemberName::Group("a".to_owned())),
+        ] {
+            let body = format!(r#"[{{"value":"a","type":"{kind}"}}]"#);
+            assert_eq!(read(&body, Accents::default()), Some(vec![expected]));
         }
     }
 }

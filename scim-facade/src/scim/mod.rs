@@ -13,6 +13,7 @@ pub mod filter;
 pub mod flavor;
 pub mod group;
 pub mod json;
+mod key;
 pub mod list;
 pub mod meta;
 pub mod openapi;

@@ -1,13 +1,20 @@
 //! Attribute paths: RFC 7644 sections 3.10 and 3.5.2.
 //!
 //! A [`Path`] is what the text says; an [`AttrPath`] was found in the
-//! registry and spells names as it does.
+//! registry and spells names as it does. Where a URN ends and the attribute
+//! behind it begins cannot be told from the text: URNs have any form, so a path
+//! with one is taken apart when it is resolved, against the schemas of the
+//! resource.
 
 use std::{borrow::Cow, fmt};
 
-use muster_proto::schema::{Attribute, Mutability, ResourceType, SCHEMAS, Schema, Target, is_urn};
+use muster_proto::schema::{Attribute, Mutability, ResourceType, Schema, Target, is_urn};
 
-use super::filter::Filter;
+use super::{
+    filter::Filter,
+    flavor::{Accent, Accents},
+    json::Json,
+};
 
 /// Names that reach an attribute of an extension without its URN. Microsoft
 /// Entra's reference checks and its documented PATCH say plain `manager`.
@@ -15,22 +22,50 @@ const ALIASES: [&str; 1] = ["manager"];
 
 /// `[schema ":"] attribute ["." sub-attribute]`, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path {
-    /// URN of the schema; empty when there is none.
-    pub schema: String,
-    /// Empty, with a schema: the extension as a whole.
-    pub attribute: String,
-    /// Behind the dot.
-    pub sub_attribute: Option<String>,
+pub enum Path {
+    /// A name without a schema.
+    Plain {
+        /// The attribute.
+        attribute: String,
+        /// Behind the dot.
+        sub_attribute: Option<String>,
+    },
+    /// A URN, with or without an attribute behind it.
+    Qualified(String),
 }
 
 /// The path of a PATCH operation or of a key that is a path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchPath {
-    /// Without the brackets; a sub-attribute behind them is part of it.
+    /// In front of the brackets.
     pub path: Path,
     /// What stands in the brackets.
     pub filter: Option<Filter>,
+    /// The sub-attribute behind the brackets.
+    pub sub_attribute: Option<String>,
+}
+
+/// What kind of value stands beside a path. Of a URN that nobody registered
+/// nothing else tells whether it names an extension or an attribute of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// None is at hand.
+    Unknown,
+    /// An object: attributes of an extension.
+    Attributes,
+    /// Text, a number or a truth value.
+    Simple,
+}
+
+impl Shape {
+    /// The shape of a value.
+    pub fn of(value: Option<&Json>) -> Self {
+        match value {
+            Some(Json::Object(_)) => Self::Attributes,
+            Some(Json::String(_) | Json::Number(_) | Json::Bool(_)) => Self::Simple,
+            Some(Json::Null | Json::Array(_)) | None => Self::Unknown,
+        }
+    }
 }
 
 /// A path that the registry knows, or one into an extension that no schema
@@ -63,54 +98,58 @@ pub enum Definition {
 impl Path {
     /// Reads a path. `None` when a name is not one of RFC 7643 section 2.1.
     pub fn parse(text: &str) -> Option<Self> {
-        let (schema, rest) = split_urn(text);
-        if rest.is_empty() && !schema.is_empty() {
-            return Some(Self::new(schema, "", None));
+        if is_urn(text) {
+            return Some(Self::Qualified(text.to_owned()));
         }
-        let (attribute, sub) = match rest.split_once('.') {
-            Some((attribute, sub)) => (attribute, Some(sub)),
-            None => (rest, None),
-        };
-        let valid = is_name(attribute) && sub.is_none_or(is_name);
-        valid.then(|| Self::new(schema, attribute, sub))
+        let parts = Parts::new("", text)?;
+        Some(Self::Plain {
+            attribute: parts.attribute.to_owned(),
+            sub_attribute: parts.sub.map(str::to_owned),
+        })
     }
 
-    fn new(schema: &str, attribute: &str, sub: Option<&str>) -> Self {
-        Self {
-            schema: schema.to_owned(),
-            attribute: attribute.to_owned(),
-            sub_attribute: sub.map(str::to_owned),
+    /// A single name, when it is no more than that: in brackets, the name of a
+    /// sub-attribute.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Plain {
+                attribute,
+                sub_attribute: None,
+            } => Some(attribute),
+            Self::Plain { .. } | Self::Qualified(_) => None,
         }
-    }
-
-    /// An extension as a whole.
-    pub(super) fn extension(urn: &str) -> Self {
-        Self::new(urn, "", None)
-    }
-
-    /// A whole extension that nobody registered, read as an attribute of one:
-    /// `urn:x:1.0:level` as `level` of `urn:x:1.0`. Behind a version, names of
-    /// resource types begin with a capital, so those stay what they are.
-    pub(super) fn last_part_as_attribute(&self) -> Option<Self> {
-        let registered = SCHEMAS.iter().any(|schema| schema.is(&self.schema));
-        if registered || !self.attribute.is_empty() {
-            return None;
-        }
-        let (schema, attribute) = self.schema.rsplit_once(':')?;
-        let begins_small = attribute.starts_with(|c: char| c.is_ascii_lowercase());
-        (begins_small && is_name(attribute)).then(|| Self::new(schema, attribute, None))
     }
 
     /// Looks the path up. `None` when the resource has no such attribute.
-    pub fn resolve(&self, resource: &'static ResourceType) -> Option<AttrPath> {
+    pub fn resolve(&self, resource: &'static ResourceType, accents: Accents) -> Option<AttrPath> {
+        self.resolve_for(resource, accents, Shape::Unknown)
+    }
+
+    /// Looks the path up for a value of this shape.
+    pub fn resolve_for(
+        &self,
+        resource: &'static ResourceType,
+        accents: Accents,
+        shape: Shape,
+    ) -> Option<AttrPath> {
+        let parts = match self {
+            Self::Plain {
+                attribute,
+                sub_attribute,
+            } => Parts {
+                schema: "",
+                attribute,
+                sub: sub_attribute.as_deref(),
+            },
+            Self::Qualified(text) => split(text, resource, shape)?,
+        };
         let target = resource
-            .find(&self.schema, &self.attribute)
-            .or_else(|| self.alias(resource))?;
-        let sub = self.sub_attribute.as_deref();
+            .find(parts.schema, parts.attribute)
+            .or_else(|| alias(&parts, resource, accents))?;
         match target {
-            Target::Core(attribute) => AttrPath::registered("", attribute, sub),
+            Target::Core(attribute) => AttrPath::registered("", attribute, parts.sub),
             Target::Extension(schema, attribute) => {
-                AttrPath::registered(schema.urn, attribute, sub)
+                AttrPath::registered(schema.urn, attribute, parts.sub)
             }
             Target::WholeExtension(schema) => Some(AttrPath {
                 schema: schema.urn.into(),
@@ -118,27 +157,49 @@ impl Path {
                 sub_attribute: None,
                 definition: Definition::Extension(schema),
             }),
-            Target::Unregistered(..) | Target::WholeUnregistered(_) => Some(AttrPath {
-                schema: self.schema.clone().into(),
-                attribute: self.attribute.clone().into(),
-                sub_attribute: self.sub_attribute.clone().map(Into::into),
-                definition: Definition::Unregistered,
-            }),
+            Target::Unregistered(..) | Target::WholeUnregistered(_) => accents
+                .has(Accent::UnregisteredExtensions)
+                .then(|| parts.unregistered()),
         }
     }
+}
 
-    fn alias(&self, resource: &'static ResourceType) -> Option<Target<'_>> {
-        let known = ALIASES
-            .iter()
-            .any(|a| a.eq_ignore_ascii_case(&self.attribute));
-        if !self.schema.is_empty() || !known {
+impl PatchPath {
+    /// Looks the path up for a value of this shape. `None` also for brackets
+    /// behind something else than an attribute.
+    pub fn resolve_for(
+        &self,
+        resource: &'static ResourceType,
+        accents: Accents,
+        shape: Shape,
+    ) -> Option<AttrPath> {
+        let found = self.path.resolve_for(resource, accents, shape)?;
+        let may_choose = found.sub_attribute.is_none() && !found.attribute.is_empty();
+        if self.filter.is_some() && !may_choose {
             return None;
         }
-        resource.extensions.iter().find_map(|schema| {
-            let attribute = schema.attribute(&self.attribute)?;
-            Some(Target::Extension(schema, attribute))
-        })
+        match &self.sub_attribute {
+            None => Some(found),
+            Some(name) => found.with_sub(name),
+        }
     }
+}
+
+fn alias<'a>(
+    parts: &Parts<'a>,
+    resource: &'static ResourceType,
+    accents: Accents,
+) -> Option<Target<'a>> {
+    let known = ALIASES
+        .iter()
+        .any(|alias| alias.eq_ignore_ascii_case(parts.attribute));
+    if !parts.schema.is_empty() || !known || !accents.has(Accent::ManagerAlias) {
+        return None;
+    }
+    resource.extensions.iter().find_map(|schema| {
+        let attribute = schema.attribute(parts.attribute)?;
+        Some(Target::Extension(schema, attribute))
+    })
 }
 
 impl AttrPath {
@@ -198,50 +259,93 @@ impl AttrPath {
     }
 }
 
-/// Splits a schema URN from the attribute behind it. A registered URN is
-/// recognised; of another one the last part is the attribute, unless it
-/// follows a version: `urn:...:2.0:User` is an extension as a whole.
-fn split_urn(text: &str) -> (&str, &str) {
-    if !is_urn(text) {
-        return ("", text);
-    }
-    for schema in SCHEMAS {
-        let Some((head, rest)) = text.split_at_checked(schema.urn.len()) else {
-            continue;
+/// A path taken apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Parts<'a> {
+    /// Empty: core.
+    schema: &'a str,
+    /// Empty: the extension as a whole.
+    attribute: &'a str,
+    sub: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// `None` when a name is none.
+    fn new(schema: &'a str, rest: &'a str) -> Option<Self> {
+        let (attribute, sub) = match rest.split_once('.') {
+            Some((attribute, sub)) => (attribute, Some(sub)),
+            None => (rest, None),
         };
-        match rest.strip_prefix(':') {
-            Some(attribute) if schema.is(head) => return (head, attribute),
-            None if rest.is_empty() && schema.is(head) => return (head, ""),
-            _ => {}
+        let whole = rest.is_empty() && !schema.is_empty();
+        let valid = whole || (is_name(attribute) && sub.is_none_or(is_name));
+        valid.then_some(Self {
+            schema,
+            attribute,
+            sub,
+        })
+    }
+
+    fn unregistered(self) -> AttrPath {
+        AttrPath {
+            schema: self.schema.to_owned().into(),
+            attribute: self.attribute.to_owned().into(),
+            sub_attribute: self.sub.map(|sub| sub.to_owned().into()),
+            definition: Definition::Unregistered,
         }
     }
-    match text.rsplit_once(':') {
-        Some((head, last)) if head.contains(':') && !ends_with_version(head) => (head, last),
-        _ => (text, ""),
+}
+
+/// Splits a schema URN from the attribute behind it. The longest registered
+/// URN wins; of another one the last part is the attribute, unless it follows a
+/// version (`urn:...:2.0:User` is an extension as a whole) or the value says
+/// otherwise.
+fn split<'a>(text: &'a str, resource: &ResourceType, shape: Shape) -> Option<Parts<'a>> {
+    let schemas = resource.extensions.iter().copied().chain([resource.core]);
+    let registered = schemas.filter_map(|schema| behind(text, schema));
+    if let Some((schema, rest)) = registered.min_by_key(|(_, rest)| rest.len()) {
+        return Parts::new(schema, rest);
     }
+    if shape == Shape::Attributes && !has_version(text) {
+        return Parts::new(text, "");
+    }
+    match text.rsplit_once(':') {
+        Some((head, last)) if head.contains(':') && !ends_with_version(head) => {
+            Parts::new(head, last)
+        }
+        // Behind a version, names of resource types begin with a capital, so
+        // those stay what they are.
+        Some((head, last))
+            if shape == Shape::Simple
+                && last.starts_with(|c: char| c.is_ascii_lowercase())
+                && is_name(last) =>
+        {
+            Parts::new(head, last)
+        }
+        _ => Parts::new(text, ""),
+    }
+}
+
+/// The URN as written and what stands behind it, when it is this schema's.
+fn behind<'a>(text: &'a str, schema: &Schema) -> Option<(&'a str, &'a str)> {
+    let (head, rest) = text.split_at_checked(schema.urn.len())?;
+    let attribute = match rest {
+        "" => Some(""),
+        rest => rest.strip_prefix(':'),
+    };
+    attribute
+        .filter(|_| schema.is(head))
+        .map(|attribute| (head, attribute))
+}
+
+fn has_version(urn: &str) -> bool {
+    urn.match_indices(':')
+        .any(|(end, _)| ends_with_version(&urn[..end]))
 }
 
 fn ends_with_version(urn: &str) -> bool {
     let last = urn.rsplit(':').next().unwrap_or_default();
     last.starts_with(|c: char| c.is_ascii_digit())
         && last.chars().all(|c| c.is_ascii_digit() || c == '.')
-}
-
-/// Whether only its value can tell if the text names an extension or an
-/// attribute of one: the URN of no registered schema, and without a version.
-pub(super) fn is_ambiguous(text: &str) -> bool {
-    let registered = |schema: &&Schema| {
-        let head = text.get(..schema.urn.len());
-        head.is_some_and(|head| schema.is(head))
-    };
-    let versioned = |urn: &str| {
-        urn.match_indices(':')
-            .any(|(i, _)| ends_with_version(&urn[..i]))
-    };
-    is_urn(text)
-        && !text.contains(|c: char| c.is_whitespace() || "[]()\"".contains(c))
-        && !SCHEMAS.iter().any(registered)
-        && !versioned(text)
 }
 
 /// RFC 7643 section 2.1, and `$ref`.
@@ -255,12 +359,26 @@ fn is_name(text: &str) -> bool {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(
-            f,
-            &self.schema,
-            &self.attribute,
-            self.sub_attribute.as_deref(),
-        )
+        match self {
+            Self::Plain {
+                attribute,
+                sub_attribute,
+            } => write(f, "", attribute, sub_attribute.as_deref()),
+            Self::Qualified(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Display for PatchPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        if let Some(filter) = &self.filter {
+            write!(f, "[{filter}]")?;
+        }
+        match &self.sub_attribute {
+            Some(sub) => write!(f, ".{sub}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -295,15 +413,27 @@ fn write(
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::schema::{ENTERPRISE_USER, USER};
+    use muster_proto::schema::{ENTERPRISE_USER, Kind, Reach, Returned, USER, Uniqueness};
 
-    use super::*;
+    use super::{super::flavor::Flavor, *};
 
     const CUSTOM: &str = "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User";
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
-        let found = Path::parse(text).and_then(|path| path.resolve(&USER));
+        found(text, &USER, Flavor::Entra, Shape::Unknown, expected);
+    }
+
+    #[track_caller]
+    fn found(
+        text: &str,
+        resource: &'static ResourceType,
+        flavor: Flavor,
+        shape: Shape,
+        expected: Option<&str>,
+    ) {
+        let path = Path::parse(text);
+        let found = path.and_then(|path| path.resolve_for(resource, flavor.accents(), shape));
         assert_eq!(found.map(|p| p.to_string()).as_deref(), expected, "{text}");
     }
 
@@ -335,6 +465,7 @@ mod tests {
             "1a",
             "name.",
             ".x",
+            "urn:x:custom:1a",
         ] {
             check(unknown, None);
         }
@@ -343,5 +474,97 @@ mod tests {
             "urn:ietf:params:scim:schemas:core:2.0:Group:displayName",
             None,
         );
+    }
+
+    #[test]
+    fn accents_of_names() {
+        let strict = |text, expected| {
+            found(text, &USER, Flavor::Strict, Shape::Unknown, expected);
+        };
+        strict("manager", None);
+        strict(CUSTOM, None);
+        strict("urn:x:custom:site", None);
+        let manager = format!("{ENTERPRISE_USER}:manager");
+        strict(&manager, Some(&manager));
+    }
+
+    #[test]
+    fn the_value_tells_what_an_unregistered_urn_names() {
+        let entra = |text, shape, expected| found(text, &USER, Flavor::Entra, shape, expected);
+        let (attributes, simple) = (Shape::Attributes, Shape::Simple);
+        entra("urn:x:custom", attributes, Some("urn:x:custom"));
+        entra("urn:x:custom", Shape::Unknown, Some("urn:x:custom"));
+        entra(
+            "urn:x:a:1.0:level",
+            Shape::Unknown,
+            Some("urn:x:a:1.0:level"),
+        );
+        entra(CUSTOM, attributes, Some(CUSTOM));
+        entra(CUSTOM, simple, Some(CUSTOM));
+        let sub = |text: &str, shape| {
+            let path = Path::parse(text).expect("a path");
+            let found = path.resolve_for(&USER, Flavor::Entra.accents(), shape);
+            found.expect("an extension").attribute.into_owned()
+        };
+        assert_eq!(sub("urn:x:a:1.0:level", simple), "level");
+        assert_eq!(sub("urn:x:a:1.0:level", attributes), "");
+        assert_eq!(sub("urn:x:a:level", Shape::Unknown), "level");
+        assert_eq!(sub("urn:x:a:level", attributes), "");
+    }
+
+    const LEVEL: Attribute = Attribute {
+        name: "level",
+        kind: Kind::Integer,
+        multi_valued: false,
+        description: "",
+        required: false,
+        case_exact: false,
+        mutability: Mutability::ReadWrite,
+        returned: Returned::Default,
+        uniqueness: Uniqueness::None,
+        canonical_values: &[],
+        reference_types: &[],
+        sub_attributes: &[],
+        reach: Reach::Document,
+    };
+
+    static SHORT: Schema = Schema {
+        urn: "urn:acme:custom",
+        name: "Short",
+        description: "",
+        attributes: &[LEVEL],
+    };
+
+    static LONG: Schema = Schema {
+        urn: "urn:acme:custom:2.0",
+        name: "Long",
+        description: "",
+        attributes: &[LEVEL],
+    };
+
+    static TENANT: ResourceType = ResourceType {
+        name: USER.name,
+        description: USER.description,
+        endpoint: USER.endpoint,
+        core: USER.core,
+        extensions: &[&SHORT, &LONG],
+    };
+
+    #[test]
+    fn the_longest_registered_urn_wins() {
+        let tenant = |text, expected| {
+            for shape in [Shape::Unknown, Shape::Simple, Shape::Attributes] {
+                found(text, &TENANT, Flavor::Strict, shape, expected);
+            }
+        };
+        tenant("urn:acme:custom", Some("urn:acme:custom"));
+        tenant("URN:Acme:custom:Level", Some("urn:acme:custom:level"));
+        tenant("urn:acme:custom:2.0", Some("urn:acme:custom:2.0"));
+        tenant(
+            "urn:acme:CUSTOM:2.0:level",
+            Some("urn:acme:custom:2.0:level"),
+        );
+        tenant("urn:acme:custom:2.0:size", None);
+        tenant("urn:acme:customs:level", None);
     }
 }

@@ -170,7 +170,7 @@ pub fn untyped(value: Value) -> Json {
 mod tests {
     use muster_proto::schema::{ENTERPRISE_USER, USER};
 
-    use super::*;
+    use super::{super::flavor::Flavor, *};
 
     fn user() -> Resource {
         let object = |fields: Vec<(&str, Value)>| -> Object {
@@ -203,7 +203,8 @@ mod tests {
     #[track_caller]
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: &str) {
         let links = Links::new("http://h", "/scim/v2");
-        let projection = Projection::parse(attributes, excluded, &USER).expect("few names");
+        let projection = Projection::parse(attributes, excluded, &USER, Flavor::Entra.accents())
+            .expect("few names");
         let shown = user().render(&links, &projection);
         assert_eq!(shown.version, "W/\"v1\"");
         assert_eq!(shown.body.to_string(), expected);

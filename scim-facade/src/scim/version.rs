@@ -80,16 +80,13 @@ pub fn strong(opaque: &str) -> Option<String> {
     (is_number && is_hash).then(|| format!("\"{number}\""))
 }
 
-/// The strong tag for a tag as text (`W/"3.09f2c8d1a4b7e650"`, `"3"`); text that
-/// is none stays as it is.
+/// The strong tag for a tag as text (`W/"3.09f2c8d1a4b7e650"`, `"3"`); of other
+/// text only the mark of weakness goes.
 pub fn strong_of_text(text: &str) -> String {
     let tag = text.trim();
-    let opaque = tag
-        .strip_prefix("W/")
-        .unwrap_or(tag)
-        .strip_prefix('"')
-        .and_then(|tag| tag.strip_suffix('"'));
-    opaque.and_then(strong).unwrap_or_else(|| text.to_owned())
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let opaque = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    opaque.and_then(strong).unwrap_or_else(|| tag.to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use muster_proto::{
 use super::user::{meta, wrong_shape};
 use crate::scim::{
     error::ScimError,
-    group::{Member, MemberKind},
+    group::{Member, MemberKind, MemberName},
     resource::Resource,
 };
 
@@ -33,18 +33,25 @@ pub fn resource(mut group: v1::Group, kind: &'static ResourceType) -> Resource {
     }
 }
 
-/// References to members. SCIM clients do not say what an id names.
-pub fn member_refs(ids: Vec<String>) -> Vec<v1::MemberRef> {
-    let reference = |id| v1::MemberRef {
-        member: Some(member_ref::Member::Any(id)),
+/// References to members.
+pub fn member_refs(names: Vec<MemberName>) -> Vec<v1::MemberRef> {
+    let reference = |name| v1::MemberRef {
+        member: Some(match name {
+            MemberName::User(id) => member_ref::Member::UserId(id),
+            MemberName::Group(id) => member_ref::Member::GroupId(id),
+            MemberName::Id(id) => member_ref::Member::Id(id),
+            MemberName::Any(text) => member_ref::Member::Any(text),
+        }),
     };
-    ids.into_iter().map(reference).collect()
+    names.into_iter().map(reference).collect()
 }
 
 /// A member as the directory lists it; `None` for one without an id.
 pub fn member(message: v1::GroupMember) -> Option<Member> {
     let (kind, id) = match message.member?.member? {
-        member_ref::Member::UserId(id) | member_ref::Member::Any(id) => (MemberKind::User, id),
+        member_ref::Member::UserId(id)
+        | member_ref::Member::Id(id)
+        | member_ref::Member::Any(id) => (MemberKind::User, id),
         member_ref::Member::GroupId(id) => (MemberKind::Group, id),
     };
     Some(Member {
@@ -60,7 +67,7 @@ pub fn member(message: v1::GroupMember) -> Option<Member> {
 /// As [`lower`].
 pub fn replacement(
     attributes: Object,
-    members: Vec<String>,
+    members: Vec<MemberName>,
 ) -> Result<Vec<v1::GroupModification>, ScimError> {
     let modifications = [
         Modification::ReplaceAttributes(lower(attributes)?),
@@ -69,16 +76,16 @@ pub fn replacement(
     Ok(modifications.map(modification).to_vec())
 }
 
-pub(super) fn replace_members(ids: Vec<String>) -> Modification {
-    if ids.is_empty() {
+pub(super) fn replace_members(names: Vec<MemberName>) -> Modification {
+    if names.is_empty() {
         return Modification::ClearMembers(true);
     }
-    Modification::ReplaceMembers(member_list(ids))
+    Modification::ReplaceMembers(member_list(names))
 }
 
-pub(super) fn member_list(ids: Vec<String>) -> v1::MemberList {
+pub(super) fn member_list(names: Vec<MemberName>) -> v1::MemberList {
     v1::MemberList {
-        members: member_refs(ids),
+        members: member_refs(names),
     }
 }
 

@@ -92,10 +92,12 @@ mod tests {
     use muster_proto::schema::USER;
 
     use super::*;
+    use crate::scim::flavor::Flavor;
 
     #[track_caller]
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: Option<&str>) {
-        let projection = Projection::parse(attributes, excluded, &USER).expect("few names");
+        let projection = Projection::parse(attributes, excluded, &USER, Flavor::Entra.accents())
+            .expect("few names");
         let mask = user_mask(&projection).map(|mask| mask.paths.join(","));
         assert_eq!(mask.as_deref(), expected);
     }

@@ -8,4 +8,5 @@ pub mod patch;
 pub(crate) mod profile;
 pub mod status;
 pub mod token;
+pub mod uri;
 pub mod user;

@@ -69,7 +69,7 @@ mod tests {
     use muster_proto::schema::USER;
 
     use super::*;
-    use crate::scim::projection::Projection;
+    use crate::scim::{flavor::Flavor, projection::Projection};
 
     #[test]
     fn a_user_is_shown_with_what_the_directory_knows() {
@@ -96,7 +96,7 @@ mod tests {
         };
         let links = Links::new("http://h", "/b");
         let resource = resource(user, &USER, &links);
-        let all = Projection::parse(None, None, &USER).expect("no names");
+        let all = Projection::parse(None, None, &USER, Flavor::Entra.accents()).expect("no names");
         let shown = resource.render(&links, &all);
         let urn = muster_proto::schema::ENTERPRISE_USER;
         assert!(shown.version.starts_with("W/\"e."), "{}", shown.version);

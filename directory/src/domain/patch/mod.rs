@@ -6,19 +6,20 @@
 //! applied to a copy, so that the first error leaves nothing behind.
 //!
 //! [`Operation`] and its target are here, changes of single-valued attributes
-//! in `single`, of multi-valued ones in `multi`, of extensions that no schema
-//! describes in `unregistered`.
+//! in `single`, of lists of complex values in `multi`, of lists of simple ones
+//! in `values`, of extensions that no schema describes in `unregistered`.
 
 mod multi;
 mod single;
 mod unregistered;
+mod values;
 
 use muster_proto::{
-    schema::{Attribute, Mutability, Schema, Target},
+    schema::{Attribute, Kind, Mutability, ResourceType, Schema, Target},
     value::{Object, Value},
 };
 
-use super::{Resource, conform, filter::Filter, resource::ResourceKind};
+use super::{Resource, characteristics, conform, filter::Filter};
 use crate::error::{Error, Result};
 
 /// Most operations in one request.
@@ -46,6 +47,9 @@ pub struct Operation {
     pub path: Path,
     /// With what. `None` and null are the same.
     pub value: Value,
+    /// Whether it is an error that a value filter matches nothing. An element
+    /// that is replaced then keeps nothing that the value does not give.
+    pub require_target: bool,
 }
 
 /// What an operation is applied to.
@@ -81,12 +85,17 @@ impl Path {
     /// # Errors
     /// [`Error::PathInvalid`] when it names nothing; [`Error::ReadOnly`] when
     /// it names what only the server writes.
-    pub fn find(kind: ResourceKind, schema: &str, name: &str, sub: &str) -> Result<Self> {
+    pub fn find(
+        resource: &'static ResourceType,
+        schema: &str,
+        name: &str,
+        sub: &str,
+    ) -> Result<Self> {
         let unknown = || Error::PathInvalid([schema, name, sub].join(" ").trim().to_owned());
         if !conform::may_name_extension(schema) {
             return Err(unknown());
         }
-        let target = kind.schema().find(schema, name).ok_or_else(unknown)?;
+        let target = resource.find(schema, name).ok_or_else(unknown)?;
         let (schema, attribute) = match target {
             Target::Core(attribute) => (None, attribute),
             Target::Extension(schema, attribute) => (Some(schema), attribute),
@@ -128,16 +137,41 @@ impl Path {
 /// Applies the operations in order, all or none.
 ///
 /// # Errors
-/// [`Error::Invalid`], [`Error::Required`], [`Error::PathInvalid`],
-/// [`Error::NoTarget`]; the resource is then unchanged.
-pub fn apply(resource: &mut Resource, operations: Vec<Operation>) -> Result<()> {
+/// [`Error::Invalid`], [`Error::Unremovable`], [`Error::Immutable`],
+/// [`Error::PathInvalid`], [`Error::NoTarget`]; the resource is then unchanged.
+pub fn apply(
+    resource: &mut Resource,
+    operations: Vec<Operation>,
+    schema: &'static ResourceType,
+) -> Result<()> {
     let mut patched = resource.clone();
     for operation in operations {
         apply_one(&mut patched.attributes, operation)?;
     }
-    patched.check()?;
+    check(resource, &patched, schema)?;
     *resource = patched;
     Ok(())
+}
+
+/// Checks what several operations made of a resource. Required attributes that
+/// were missing before, as those of a schema that came later are, may stay so.
+///
+/// # Errors
+/// [`Error::Invalid`], [`Error::Unremovable`], [`Error::Immutable`].
+pub fn check(before: &Resource, after: &Resource, schema: &'static ResourceType) -> Result<()> {
+    let missing_before = characteristics::missing(schema, &before.attributes);
+    for missing in characteristics::missing(schema, &after.attributes) {
+        // RFC 7644 section 3.5.2.2: a removed attribute that is required is a
+        // matter of mutability.
+        if missing.is_in(&before.attributes) {
+            return Err(Error::Unremovable(missing.path()));
+        }
+        if !missing_before.contains(&missing) {
+            return Err(missing.error());
+        }
+    }
+    characteristics::keep_immutable(schema, &before.attributes, &after.attributes)?;
+    after.check_limits()
 }
 
 /// Applies one operation of several; the resource is to be checked when all
@@ -146,7 +180,13 @@ pub fn apply(resource: &mut Resource, operations: Vec<Operation>) -> Result<()> 
 /// # Errors
 /// As [`apply`]; the attributes may then be half changed.
 pub fn apply_one(attributes: &mut Object, operation: Operation) -> Result<()> {
-    let Operation { op, path, value } = operation;
+    let Operation {
+        op,
+        path,
+        value,
+        require_target,
+    } = operation;
+    let op = Change { op, require_target };
     match path {
         Path::Attribute {
             schema: None,
@@ -169,7 +209,7 @@ pub fn apply_one(attributes: &mut Object, operation: Operation) -> Result<()> {
             sub,
         } => unregistered::change(
             attributes,
-            op,
+            op.op,
             &urn,
             attribute.as_deref(),
             sub.as_deref(),
@@ -178,28 +218,39 @@ pub fn apply_one(attributes: &mut Object, operation: Operation) -> Result<()> {
     }
 }
 
+/// What an operation does, and on what terms.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    op: Op,
+    require_target: bool,
+}
+
 fn change(
     container: &mut Object,
-    op: Op,
+    change: Change,
     attribute: &'static Attribute,
     select: Option<Filter>,
     sub: Option<&'static Attribute>,
     value: Value,
 ) -> Result<()> {
+    let complex = attribute.kind == Kind::Complex;
     match (attribute.multi_valued, select) {
-        (false, None) => single::change(container, op, attribute, sub, value),
-        (false, Some(_)) => Err(Error::PathInvalid(attribute.name.to_owned())),
-        (true, select) => multi::change(container, op, attribute, select.as_ref(), sub, value),
+        (false, None) => single::change(container, change.op, attribute, sub, value),
+        (true, None) if !complex => values::change(container, change.op, attribute, value),
+        (true, select) if complex => {
+            multi::change(container, change, attribute, select.as_ref(), sub, value)
+        }
+        (_, _) => Err(Error::PathInvalid(attribute.name.to_owned())),
     }
 }
 
 fn change_extension(
     attributes: &mut Object,
-    op: Op,
+    op: Change,
     schema: &'static Schema,
     value: Value,
 ) -> Result<()> {
-    let given = match (op, value) {
+    let given = match (op.op, value) {
         (Op::Remove, _) | (_, Value::Null) => {
             attributes.remove(schema.urn);
             return Ok(());
@@ -211,7 +262,11 @@ fn change_extension(
         for (name, value) in given {
             let unknown = || Error::PathInvalid(format!("{}:{name}", schema.urn));
             let attribute = schema.attribute(&name).ok_or_else(unknown)?;
-            change(extension, op, attribute, None, None, value)?;
+            // Read-only attributes conform to nothing; they must not be
+            // removed by it.
+            if attribute.mutability != Mutability::ReadOnly {
+                change(extension, op, attribute, None, None, value)?;
+            }
         }
         Ok(())
     })

@@ -1,16 +1,17 @@
 //! Operations on multi-valued attributes.
 
 use muster_proto::{
-    schema::{Attribute, Kind},
+    schema::{Attribute, Kind, Mutability},
     value::{Object, Value},
 };
 
 use super::{
-    Op,
+    Change, Op,
     single::{merge, set},
 };
 use crate::{
     domain::{
+        characteristics,
         conform::{self, LIST_LIMIT},
         filter::Filter,
         fold::fold,
@@ -25,38 +26,43 @@ const ANNOTATIONS: [&str; 3] = ["type", "primary", "display"];
 /// Changes a list, the elements of it that a filter selects, or a part of them.
 pub(super) fn change(
     container: &mut Object,
-    op: Op,
+    change: Change,
     attribute: &'static Attribute,
     select: Option<&Filter>,
     sub: Option<&'static Attribute>,
     value: Value,
 ) -> Result<()> {
-    let mut list = List::take(container, attribute);
-    match (op, select, sub) {
+    let mut list = List::take(container, change, attribute);
+    if change.op == Op::Remove || value.is_unassigned() {
+        list.check_target(select)?;
+    }
+    match (change.op, select, sub) {
         (Op::Remove, None, None) => list.remove_values(value)?,
         (Op::Remove, select, None) => list.elements.retain(|e| !selected(select, e)),
-        (Op::Remove, select, Some(sub)) => list.remove_part(select, sub),
-        (_, select, Some(sub)) if value.is_unassigned() => list.remove_part(select, sub),
+        (Op::Remove, select, Some(sub)) => list.remove_part(select, sub)?,
+        (_, select, Some(sub)) if value.is_unassigned() => list.remove_part(select, sub)?,
         (_, select, Some(sub)) => list.set_part(select, sub, &value)?,
         (Op::Replace, None, None) => list.replace(value)?,
         (Op::Add, None, None) => list.add(value)?,
-        (op, Some(filter), None) => list.change_selected(op, filter, value)?,
+        (_, Some(filter), None) => list.change_selected(filter, value)?,
     }
     list.put_back(container)
 }
 
 struct List {
+    change: Change,
     attribute: &'static Attribute,
     elements: Vec<Object>,
 }
 
 impl List {
-    fn take(container: &mut Object, attribute: &'static Attribute) -> Self {
+    fn take(container: &mut Object, change: Change, attribute: &'static Attribute) -> Self {
         let elements = match container.remove(attribute.name) {
             Some(Value::List(elements)) => objects(elements),
             _ => Vec::new(),
         };
         Self {
+            change,
             attribute,
             elements,
         }
@@ -87,20 +93,45 @@ impl List {
         let Some(Value::List(added)) = conform::value(self.attribute, value)? else {
             return Ok(());
         };
+        let mut known: Vec<_> = self.elements.iter().map(|e| self.meaning(e)).collect();
         for element in objects(added) {
+            // RFC 7644 section 3.5.2.1: what is there already changes nothing.
+            let meaning = self.meaning(&element);
+            if known.contains(&meaning) {
+                continue;
+            }
             let index = match self.position_of(&element) {
                 Some(index) => {
+                    let before = self.elements[index].clone();
                     self.elements[index].extend(element);
+                    self.keep_immutable(&before, index)?;
                     index
                 }
                 None => {
                     self.elements.push(element);
+                    known.push(meaning);
                     self.elements.len() - 1
                 }
             };
+            known[index] = self.meaning(&self.elements[index]);
             self.keep_one_primary(&[index]);
         }
         Ok(())
+    }
+
+    /// What an element says, whatever its case where case does not count. One
+    /// without "primary" is not primary (RFC 7643 section 2.4).
+    fn meaning(&self, element: &Object) -> Object {
+        let mut meaning = comparable(self.attribute, element);
+        if meaning.get("primary") == Some(&Value::Boolean(false)) {
+            meaning.remove("primary");
+        }
+        meaning
+    }
+
+    /// What an element says once, it keeps saying.
+    fn keep_immutable(&self, before: &Object, index: usize) -> Result<()> {
+        characteristics::keep_parts(self.attribute, before, &self.elements[index])
     }
 
     /// Where an element stands that means the same: equal in `value` and
@@ -147,7 +178,12 @@ impl List {
         Ok(())
     }
 
-    fn remove_part(&mut self, select: Option<&Filter>, sub: &Attribute) {
+    fn remove_part(&mut self, select: Option<&Filter>, sub: &Attribute) -> Result<()> {
+        let is_said = |e: &Object| selected(select, e) && e.contains_key(sub.name);
+        if sub.mutability == Mutability::Immutable && self.elements.iter().any(is_said) {
+            let path = format!("{}.{}", self.attribute.name, sub.name);
+            return Err(Error::Immutable(path));
+        }
         self.elements.retain_mut(|element| {
             if !selected(select, element) || element.remove(sub.name).is_none() {
                 return true;
@@ -156,6 +192,7 @@ impl List {
                 .keys()
                 .any(|key| !ANNOTATIONS.contains(&key.as_str()))
         });
+        Ok(())
     }
 
     fn set_part(
@@ -166,13 +203,15 @@ impl List {
     ) -> Result<()> {
         let targets = self.targets(select)?;
         for &index in &targets {
+            let before = self.elements[index].clone();
             set(&mut self.elements[index], sub, value.clone())?;
+            self.keep_immutable(&before, index)?;
         }
         self.keep_one_primary(&targets);
         Ok(())
     }
 
-    fn change_selected(&mut self, op: Op, filter: &Filter, value: Value) -> Result<()> {
+    fn change_selected(&mut self, filter: &Filter, value: Value) -> Result<()> {
         let given = match value {
             Value::Complex(given) => given,
             Value::Null => {
@@ -188,19 +227,35 @@ impl List {
         };
         let targets = self.targets(Some(filter))?;
         for &index in &targets {
+            let before = self.elements[index].clone();
             let element = &mut self.elements[index];
-            if op == Op::Replace {
-                *element = filter.equalities().unwrap_or_default();
+            if self.change.op == Op::Replace {
+                let demanded = filter.equalities().filter(|_| !self.change.require_target);
+                *element = demanded.unwrap_or_default();
             }
             merge(element, self.attribute, given.clone())?;
+            self.keep_immutable(&before, index)?;
         }
         self.keep_one_primary(&targets);
         Ok(())
     }
 
-    /// The elements that an operation is about. Where there are none, one is
-    /// made from what the filter demands. RFC 7644 section 3.5.2.3 wants
-    /// "noTarget" for "replace", but provisioning clients mean "set" by it.
+    /// Where a target is required, what a filter selects must be there.
+    fn check_target(&self, select: Option<&Filter>) -> Result<()> {
+        let found = self
+            .elements
+            .iter()
+            .any(|element| selected(select, element));
+        if self.change.require_target && select.is_some() && !found {
+            return Err(Error::NoTarget(self.attribute.name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The elements that an operation is about. Where there are none and none
+    /// is required, one is made from what the filter demands: RFC 7644 section
+    /// 3.5.2.3 wants "noTarget" for "replace", but provisioning clients mean
+    /// "set" by it.
     fn targets(&mut self, select: Option<&Filter>) -> Result<Vec<usize>> {
         let matching = self.elements.iter().enumerate();
         let targets: Vec<_> = matching
@@ -210,6 +265,7 @@ impl List {
         if !targets.is_empty() {
             return Ok(targets);
         }
+        self.check_target(select)?;
         let no_target = || Error::NoTarget(self.attribute.name.to_owned());
         let element = match select {
             None => Object::new(),

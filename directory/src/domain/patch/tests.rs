@@ -1,13 +1,16 @@
 //! One table per kind of target: resource before, operation, resource after.
 
-use muster_proto::schema::ENTERPRISE_USER;
+use muster_proto::schema::{ENTERPRISE_USER, USER};
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::domain::{
     filter::{Field, Operator},
+    resource::ResourceKind,
     search,
 };
+
+mod letter;
 
 const URN: &str = "urn:example:params:2.0:User";
 
@@ -48,7 +51,7 @@ fn path(text: &str) -> Path {
             None => (rest, None, ""),
         },
     };
-    let mut path = Path::find(ResourceKind::User, schema, name, sub).expect("known");
+    let mut path = Path::find(&USER, schema, name, sub).expect("known");
     if let (
         Path::Attribute {
             attribute, select, ..
@@ -73,8 +76,9 @@ fn patched(before: Json, op: Op, at: &str, with: Json) -> Result<Json> {
         op,
         path: path(at),
         value: value(with),
+        require_target: false,
     };
-    apply(&mut resource, vec![operation])?;
+    apply(&mut resource, vec![operation], &USER)?;
     resource.attributes.remove("userName");
     resource.attributes.remove("active");
     Ok(search::object_to_json(&resource.attributes))
@@ -187,8 +191,9 @@ fn a_filter_that_matches_nothing_makes_an_element() {
         op: Op::Add,
         path,
         value: "a@b".into(),
+        require_target: false,
     };
-    let refused = apply(&mut user(json!({})), vec![operation]);
+    let refused = apply(&mut user(json!({})), vec![operation], &USER);
     assert!(matches!(refused, Err(Error::NoTarget(_))));
 }
 
@@ -338,24 +343,26 @@ fn one_error_undoes_all() {
         op: Op::Replace,
         path: path("title"),
         value: "y".into(),
+        require_target: false,
     };
     let user_name = Operation {
         op: Op::Remove,
         path: path("userName"),
         value: Value::Null,
+        require_target: false,
     };
-    let refused = apply(&mut resource, vec![title, user_name]);
-    assert!(matches!(refused, Err(Error::Required("userName"))));
+    let refused = apply(&mut resource, vec![title, user_name], &USER);
+    assert!(matches!(refused, Err(Error::Unremovable(name)) if name == "userName"));
     assert_eq!(resource, before);
 }
 
 #[test]
 fn what_the_server_writes_is_read_only() {
     for name in ["id", "meta", "groups"] {
-        let found = Path::find(ResourceKind::User, "", name, "");
+        let found = Path::find(&USER, "", name, "");
         assert!(matches!(found, Err(Error::ReadOnly(_))), "{name}");
     }
-    let found = Path::find(ResourceKind::User, "", "jobTitle", "");
+    let found = Path::find(&USER, "", "jobTitle", "");
     assert!(matches!(found, Err(Error::PathInvalid(_))));
 }
 
@@ -390,12 +397,13 @@ fn a_resource_cannot_outgrow_its_limit() {
         op: Op::Add,
         path: path(&format!("{URN}|part{n}")),
         value: text.as_str().into(),
+        require_target: false,
     };
     for n in 0..15 {
-        apply(&mut resource, vec![grow(n)]).expect("below a mebibyte");
+        apply(&mut resource, vec![grow(n)], &USER).expect("below a mebibyte");
     }
     let before = resource.clone();
-    let refused = apply(&mut resource, vec![grow(15)]);
+    let refused = apply(&mut resource, vec![grow(15)], &USER);
     assert!(matches!(refused, Err(Error::Invalid(_))));
     assert_eq!(resource, before);
 }

@@ -13,6 +13,7 @@ pub use plan::{Plan, Step};
 use super::{
     document,
     error::ScimError,
+    flavor::Accents,
     json::{Json, Members},
     urn,
 };
@@ -51,10 +52,9 @@ pub struct Operation {
 /// # Errors
 /// `invalidSyntax` and `invalidValue` for what concerns the whole, 413 for more
 /// than [`MAX_OPERATIONS`].
-pub fn read(mut body: Members) -> Result<Request, ScimError> {
-    if let Some(schemas) = body.take("schemas") {
-        check_message(&schemas)?;
-    }
+pub fn read(mut body: Members, accents: Accents) -> Result<Request, ScimError> {
+    let schemas = body.take("schemas");
+    document::check_schemas(schemas.as_ref(), urn::BULK_REQUEST, accents)?;
     let fail_on_errors = match body.take("failOnErrors") {
         None | Some(Json::Null) => None,
         Some(Json::Number(number)) if number.as_u64().is_some_and(|n| n > 0) => {
@@ -78,21 +78,6 @@ pub fn read(mut body: Members) -> Result<Request, ScimError> {
         fail_on_errors,
         operations,
     })
-}
-
-fn check_message(schemas: &Json) -> Result<(), ScimError> {
-    document::check_schemas(schemas)?;
-    let Json::Array(urns) = schemas else {
-        return Ok(());
-    };
-    let mut urns = urns.iter().filter_map(Json::as_str);
-    match urns.any(|urn| urn.eq_ignore_ascii_case(urn::BULK_REQUEST)) {
-        true => Ok(()),
-        false => Err(ScimError::invalid_syntax(format!(
-            "schemas must name {}.",
-            urn::BULK_REQUEST
-        ))),
-    }
 }
 
 fn operation(json: Json) -> Operation {

@@ -22,13 +22,8 @@ pub(super) enum Kind<'a> {
     CloseBracket,
 }
 
-/// Whether the text is within the limit of filters and paths.
-pub(super) fn is_short(text: &str) -> bool {
-    text.chars().nth(MAX_CHARACTERS).is_none()
-}
-
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Error> {
-    if !is_short(text) {
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
         let message = format!("longer than {MAX_CHARACTERS} characters");
         return Err(Error::new(text.len(), message));
     }

@@ -10,7 +10,7 @@ mod parser;
 
 use std::fmt;
 
-pub use parser::{parse, parse_key, parse_path};
+pub use parser::{parse, parse_path};
 
 use super::path::Path;
 
@@ -70,7 +70,7 @@ pub enum Literal {
     Boolean(bool),
     /// As written, so that `12345` compared with text stays that text.
     Number(String),
-    /// Quoted, or a bare word.
+    /// Quoted, or a bare word from clients that leave the quotes out.
     String(String),
 }
 
@@ -106,7 +106,8 @@ impl Operator {
             .find(|operator| operator.as_str().eq_ignore_ascii_case(word))
     }
 
-    const ALL: [Self; 9] = [
+    /// Every operator.
+    pub const ALL: [Self; 9] = [
         Self::Equal,
         Self::NotEqual,
         Self::Contains,

@@ -3,27 +3,28 @@
 
 use super::{
     super::{
-        json::Json,
-        path::{PatchPath, Path, is_ambiguous},
+        flavor::{Accent, Accents},
+        path::{PatchPath, Path},
     },
     Error, Filter, Literal, MAX_DEPTH, MAX_NODES, Operator,
-    lexer::{Kind, Token, is_short, tokens},
+    lexer::{Kind, Token, tokens},
 };
 
 /// Reads a filter.
 ///
 /// ```
-/// use scim_facade::scim::filter;
-/// let tree = filter::parse(r#"userName eq "ada" and not (active eq false)"#)?;
+/// use scim_facade::scim::{filter, flavor::Flavor};
+/// let strict = Flavor::Strict.accents();
+/// let tree = filter::parse(r#"userName eq "ada" and not (active eq false)"#, strict)?;
 /// assert_eq!(tree.to_string(), r#"userName eq "ada" and not (active eq false)"#);
-/// assert_eq!(filter::parse("userName eq").unwrap_err().offset, 11);
+/// assert_eq!(filter::parse("userName eq", strict).unwrap_err().offset, 11);
 /// # Ok::<(), filter::Error>(())
 /// ```
 ///
 /// # Errors
 /// What was expected and where, or which limit was met.
-pub fn parse(text: &str) -> Result<Filter, Error> {
-    let mut parser = Parser::new(text)?;
+pub fn parse(text: &str, accents: Accents) -> Result<Filter, Error> {
+    let mut parser = Parser::new(text, accents)?;
     let filter = parser.or_expr()?;
     parser.end()?;
     if filter.depth() > MAX_DEPTH {
@@ -36,48 +37,26 @@ pub fn parse(text: &str) -> Result<Filter, Error> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_path(text: &str) -> Result<PatchPath, Error> {
-    let mut parser = Parser::new(text)?;
+pub fn parse_path(text: &str, accents: Accents) -> Result<PatchPath, Error> {
+    let mut parser = Parser::new(text, accents)?;
     let offset = parser.offset();
-    let mut path = parser.path()?;
+    let path = parser.path()?;
     let filter = parser.brackets(&path, offset)?;
-    if filter.is_some()
-        && let Some(sub) = parser.suffix()?
-    {
-        path.sub_attribute = Some(sub);
-    }
+    let sub_attribute = match filter {
+        Some(_) => parser.suffix()?,
+        None => None,
+    };
     parser.end()?;
-    Ok(PatchPath { path, filter })
-}
-
-/// Reads a path whose value is at hand: the URN of an unknown extension with
-/// attributes as its value is that extension, whatever its last part is; with
-/// a simple value its last part is an attribute.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_key(text: &str, value: Option<&Json>) -> Result<PatchPath, Error> {
-    // An overlong text goes to the parser, which refuses it.
-    let whole = matches!(value, Some(Json::Object(_)));
-    if whole && is_short(text) && is_ambiguous(text) {
-        return Ok(PatchPath {
-            path: Path::extension(text),
-            filter: None,
-        });
-    }
-    let mut parsed = parse_path(text)?;
-    let simple = matches!(
-        value,
-        Some(Json::String(_) | Json::Number(_) | Json::Bool(_))
-    );
-    if simple && let Some(path) = parsed.path.last_part_as_attribute() {
-        parsed.path = path;
-    }
-    Ok(parsed)
+    Ok(PatchPath {
+        path,
+        filter,
+        sub_attribute,
+    })
 }
 
 struct Parser<'a> {
     tokens: Vec<Token<'a>>,
+    accents: Accents,
     next: usize,
     length: usize,
     nestings: usize,
@@ -85,9 +64,10 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Result<Self, Error> {
+    fn new(text: &'a str, accents: Accents) -> Result<Self, Error> {
         Ok(Self {
             tokens: tokens(text)?,
+            accents,
             next: 0,
             length: text.len(),
             nestings: 0,
@@ -147,16 +127,19 @@ impl<'a> Parser<'a> {
     /// element must satisfy. `emails[type eq "work"] eq "x"`, without a
     /// sub-attribute, stood in Microsoft's documentation for years.
     fn element(&mut self, path: Path, filter: Filter) -> Result<Filter, Error> {
-        let sub = match self.suffix()? {
-            Some(sub) => Some(sub),
-            None if self.is_operator() => Some("value".to_owned()),
-            None => None,
+        let sub = if self.accents.has(Accent::ComparisonBehindBrackets) {
+            match self.suffix()? {
+                Some(sub) => Some(sub),
+                None if self.is_operator() => Some("value".to_owned()),
+                None => None,
+            }
+        } else {
+            None
         };
         let Some(attribute) = sub else {
             return self.node(Filter::Element(path, Box::new(filter)));
         };
-        let comparison = self.comparison(Path {
-            schema: String::new(),
+        let comparison = self.comparison(Path::Plain {
             attribute,
             sub_attribute: None,
         })?;
@@ -186,7 +169,9 @@ impl<'a> Parser<'a> {
                 "false" => Literal::Boolean(false),
                 number if is_number(number) => Literal::Number(number.to_owned()),
                 // Microsoft Entra's documented lookups leave the quotes out.
-                bare if !bare.contains('\0') => Literal::String(bare.to_owned()),
+                bare if self.accents.has(Accent::BareLiterals) && !bare.contains('\0') => {
+                    Literal::String(bare.to_owned())
+                }
                 _ => return Err(self.expected("a value")),
             },
             _ => return Err(self.expected("a value")),
@@ -206,7 +191,8 @@ impl<'a> Parser<'a> {
         if self.peek() != Some(&Kind::OpenBracket) {
             return Ok(None);
         }
-        if path.sub_attribute.is_some() || path.attribute.is_empty() {
+        // Of one with a URN, the resource's schemas tell.
+        if matches!(path, Path::Plain { .. }) && path.name().is_none() {
             return Err(Error::new(offset, "brackets need an attribute before them"));
         }
         self.nested(&Kind::CloseBracket, "\"]\"").map(Some)
@@ -218,9 +204,12 @@ impl<'a> Parser<'a> {
             return Ok(None);
         };
         match Path::parse(name) {
-            Some(path) if path.schema.is_empty() && path.sub_attribute.is_none() => {
+            Some(Path::Plain {
+                attribute,
+                sub_attribute: None,
+            }) => {
                 self.next += 1;
-                Ok(Some(path.attribute))
+                Ok(Some(attribute))
             }
             _ => Err(self.expected("a sub-attribute")),
         }

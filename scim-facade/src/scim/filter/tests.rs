@@ -1,12 +1,19 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::flavor::{Accent, Accents, Flavor},
+    *,
+};
 use crate::scim::path::PatchPath;
+
+fn entra() -> Accents {
+    Flavor::Entra.accents()
+}
 
 /// The canonical text of the tree, or the offset of the error.
 #[track_caller]
 fn check(text: &str, expected: Result<&str, usize>) {
-    let parsed = parse(text);
+    let parsed = parse(text, entra());
     let printed = parsed.as_ref().map(ToString::to_string);
     let printed = printed.as_deref().map_err(|error| error.offset);
     assert_eq!(printed, expected, "{text}: {parsed:?}");
@@ -86,27 +93,57 @@ fn filters_that_do_not() {
 }
 
 #[test]
+fn accents() {
+    for (accent, text, printed) in [
+        (Accent::BareLiterals, "id eq x", "id eq \"x\""),
+        (
+            Accent::ComparisonBehindBrackets,
+            r#"emails[type eq "work"].value eq "x""#,
+            r#"emails[type eq "work" and value eq "x"]"#,
+        ),
+        (
+            Accent::ComparisonBehindBrackets,
+            r#"emails[type eq "work"] eq "x""#,
+            r#"emails[type eq "work" and value eq "x"]"#,
+        ),
+    ] {
+        let parsed = |accents| parse(text, accents).map(|tree| tree.to_string()).ok();
+        let with = parsed(Accents::of(&[accent]));
+        assert_eq!(with.as_deref(), Some(printed), "{accent:?}");
+        assert_eq!(parsed(Accents::default()), None, "{accent:?}");
+    }
+}
+
+#[test]
 fn limits() {
     let nested = |n| format!("{}a pr{}", "(".repeat(n), ")".repeat(n));
     check(&nested(MAX_DEPTH), Ok("a pr"));
     check(&nested(MAX_DEPTH + 1), Err(MAX_DEPTH));
     check(&nested(1000), Err(MAX_DEPTH));
     let wide = |n| vec!["a pr"; n].join(" or ");
-    assert!(parse(&wide(MAX_NODES - 1)).is_ok());
-    assert!(parse(&wide(MAX_NODES)).is_err());
+    assert!(parse(&wide(MAX_NODES - 1), entra()).is_ok());
+    assert!(parse(&wide(MAX_NODES), entra()).is_err());
     let long = format!("a eq \"{}\"", "é".repeat(MAX_CHARACTERS - 7));
-    assert!(parse(&long).is_ok());
-    assert!(parse(&format!("{long} ")).is_err());
+    assert!(parse(&long, entra()).is_ok());
+    assert!(parse(&format!("{long} "), entra()).is_err());
     let not = |n| format!("{}a pr{}", "not (".repeat(n), ")".repeat(n));
-    assert!(parse(&not(MAX_DEPTH - 1)).is_ok());
-    assert!(parse(&not(MAX_DEPTH)).is_err());
+    assert!(parse(&not(MAX_DEPTH - 1), entra()).is_ok());
+    assert!(parse(&not(MAX_DEPTH), entra()).is_err());
 }
 
 #[test]
 fn patch_paths() {
     let read = |text| {
-        let PatchPath { path, filter } = parse_path(text).ok()?;
-        Some((path.to_string(), filter.map(|f| f.to_string())))
+        let PatchPath {
+            path,
+            filter,
+            sub_attribute,
+        } = parse_path(text, entra()).ok()?;
+        let path = match sub_attribute {
+            Some(sub) => format!("{path}.{sub}"),
+            None => path.to_string(),
+        };
+        Some((path, filter.map(|f| f.to_string())))
     };
     let found =
         |path: &str, filter: Option<&str>| Some((path.to_owned(), filter.map(str::to_owned)));
@@ -139,13 +176,16 @@ fn path() -> impl Strategy<Value = Path> {
         Just("urn:x:custom:2.0:User"),
     ];
     let sub = proptest::option::of("[a-z][A-Za-z0-9_-]{0,6}");
-    (schema, "[A-Za-z][A-Za-z0-9_-]{0,8}", sub).prop_map(|(schema, attribute, sub_attribute)| {
-        Path {
-            schema: schema.to_owned(),
-            attribute,
-            sub_attribute,
-        }
-    })
+    (schema, "[A-Za-z][A-Za-z0-9_-]{0,8}", sub).prop_map(
+        |(schema, attribute, sub_attribute)| match (schema, &sub_attribute) {
+            ("", _) => Path::Plain {
+                attribute,
+                sub_attribute,
+            },
+            (schema, None) => Path::Qualified(format!("{schema}:{attribute}")),
+            (schema, Some(sub)) => Path::Qualified(format!("{schema}:{attribute}.{sub}")),
+        },
+    )
 }
 
 fn literal() -> impl Strategy<Value = Literal> {
@@ -166,9 +206,12 @@ fn tree() -> impl Strategy<Value = Filter> {
         path().prop_map(Filter::Present),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
-        let plain = path().prop_map(|path| Path {
-            sub_attribute: None,
-            ..path
+        let plain = path().prop_map(|path| match path {
+            Path::Plain { attribute, .. } => Path::Plain {
+                attribute,
+                sub_attribute: None,
+            },
+            qualified => qualified,
         });
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(Filter::And),
@@ -184,19 +227,19 @@ proptest! {
     fn what_was_printed_parses_to_the_same_tree(tree in tree()) {
         let text = tree.to_string();
         prop_assume!(text.chars().count() <= MAX_CHARACTERS);
-        prop_assert_eq!(parse(&text), Ok(tree), "{}", text);
+        prop_assert_eq!(parse(&text, Accents::default()), Ok(tree), "{}", text);
     }
 
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,80}") {
-        let _ = parse(&text);
-        let _ = parse_path(&text);
+        let _ = parse(&text, entra());
+        let _ = parse_path(&text, entra());
     }
 
     #[test]
     fn no_tokens_make_the_parser_panic(
         words in prop::collection::vec(prop::sample::select(&["a", "eq", "\"x\"", "(", ")", "[", "]", "and", "or", "not", "pr", ".b", "null"][..]), 0..40)
     ) {
-        let _ = parse(&words.join(" "));
+        let _ = parse(&words.join(" "), entra());
     }
 }

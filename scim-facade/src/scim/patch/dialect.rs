@@ -1,13 +1,11 @@
-//! How provisioning clients deviate from RFC 7644 section 3.5.2, as named
-//! rules. The engine in [`super`] asks them; nothing else in the crate knows
-//! whose habit a rule is.
+//! How provisioning clients deviate from RFC 7644 section 3.5.2. The engine in
+//! [`super`] asks these rules; nothing else in the crate knows whose habit a
+//! rule is. Which of them apply is a matter of [`Accents`].
 //!
 //! Rules about values apply to POST and PUT as well and live where values are
-//! read ([`crate::scim::coerce`]: booleans and numbers as strings, one element
-//! in place of a list, the bare value in place of a complex one, a manager as
-//! list or string, `displayName` of a role); the alias `manager` lives with
-//! the paths ([`crate::scim::path`]), `"True"` for a boolean in a filter with
-//! the filters ([`crate::translate::filter`]).
+//! read ([`crate::scim::coerce`]), those about names with the paths
+//! ([`crate::scim::path`]), those about literals with the filters
+//! ([`crate::translate::filter`]).
 
 use muster_proto::{
     schema::Attribute,
@@ -17,38 +15,36 @@ use muster_proto::{
 use super::Op;
 use crate::scim::{
     coerce,
-    filter::{self, Filter, Literal, Operator},
-    json::{Json, Members},
+    filter::{Filter, Literal, Operator},
+    flavor::{Accent, Accents},
+    json::Json,
     path::PatchPath,
 };
 
+/// Known, and not kept.
+pub const PASSWORD: &str = "password";
+
 /// `"Replace"` is `"replace"`. Microsoft Entra without the flag
 /// `aadOptscim062020` capitalises; its validator does not.
-pub fn op(name: &str) -> Option<Op> {
+pub fn op(name: &str, accents: Accents) -> Option<Op> {
+    let any_case = accents.has(Accent::CapitalOps);
     [
         ("add", Op::Add),
         ("replace", Op::Replace),
         ("remove", Op::Remove),
     ]
     .into_iter()
-    .find(|(op, _)| op.eq_ignore_ascii_case(name))
+    .find(|(op, _)| *op == name || (any_case && op.eq_ignore_ascii_case(name)))
     .map(|(_, op)| op)
 }
 
 /// Known attributes that are not kept; an operation on one is passed over, so
 /// that it does not take the rest of the request down with it. A deactivation
 /// was seen to fail because of an unsupported attribute in the same PATCH.
-pub fn is_passed_over(path: &PatchPath) -> bool {
-    path.path.schema.is_empty() && path.path.attribute.eq_ignore_ascii_case("password")
-}
-
-/// Without a path, the members of the value are paths: `name.givenName`, and
-/// an extension's URN with an attribute behind it. Microsoft Entra with the
-/// flag. What is no path is passed over.
-pub fn keys_as_paths(Members(members): Members) -> impl Iterator<Item = (PatchPath, Json)> {
-    members
-        .into_iter()
-        .filter_map(|(key, json)| Some((filter::parse_key(&key, Some(&json)).ok()?, json)))
+pub fn is_passed_over(path: &PatchPath, accents: Accents) -> bool {
+    let name = path.path.name();
+    accents.has(Accent::PasswordIgnored)
+        && name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
 }
 
 /// `null`, `""` and `{"value":""}` clear an attribute. Microsoft's validation
@@ -68,23 +64,41 @@ pub fn cleared_parts(value: &Value) -> Vec<String> {
         .collect()
 }
 
+/// What is added to a list: RFC 7644 section 3.5.2.1 speaks of "a new value",
+/// so that one element need not be a list.
+pub fn list_of_one(json: Json) -> Json {
+    match json {
+        element @ Json::Object(_) => Json::Array(vec![element]),
+        other => other,
+    }
+}
+
 /// One element written as a list of one, where a path with a filter means one
 /// element. Other lists stay, and fail as what they are.
-pub fn single(json: Json) -> Json {
+pub fn single(json: Json, accents: Accents) -> Json {
     match json {
-        Json::Array(mut elements) if elements.len() == 1 => elements.remove(0),
+        Json::Array(mut elements) if elements.len() == 1 && accents.has(Accent::ListForSingle) => {
+            elements.remove(0)
+        }
         other => other,
     }
 }
 
 /// `manager[value eq "x"]` as the value that must be there for a removal: the
 /// manager goes when it is x. Microsoft Entra's removal of a manager.
-pub fn filter_as_value(filter: &Filter, attribute: &'static Attribute) -> Option<Value> {
+pub fn filter_as_value(
+    filter: &Filter,
+    attribute: &'static Attribute,
+    accents: Accents,
+) -> Option<Value> {
+    if !accents.has(Accent::FilterOnSingle) {
+        return None;
+    }
     let mut object = Object::new();
     for (path, literal) in filter.equalities()? {
-        let sub = attribute.sub_attribute(&path.attribute)?;
+        let sub = attribute.sub_attribute(path.name()?)?;
         let json = Json::String(literal_text(literal)?);
-        let value = coerce::element(json, sub, sub.name).ok()?;
+        let value = coerce::element(json, sub, sub.name, accents).ok()?;
         object.insert(sub.name.to_owned(), value);
     }
     Some(Value::Complex(object))
@@ -95,9 +109,9 @@ pub fn filter_as_value(filter: &Filter, attribute: &'static Attribute) -> Option
 pub fn filter_as_members(filter: &Filter) -> Option<Vec<String>> {
     match filter {
         Filter::Compare(path, Operator::Equal, literal)
-            if path.schema.is_empty()
-                && path.sub_attribute.is_none()
-                && path.attribute.eq_ignore_ascii_case("value") =>
+            if path
+                .name()
+                .is_some_and(|name| name.eq_ignore_ascii_case("value")) =>
         {
             Some(vec![literal_text(literal)?])
         }

@@ -4,29 +4,45 @@
 //! that read it so emptied its customers' groups.
 
 use super::{GroupEdit, Op, Target, dialect};
-use crate::scim::{error::ScimError, group, json::Json, path::Definition};
+use crate::scim::{
+    error::ScimError,
+    flavor::Accent,
+    group::{MemberName, member_names},
+    json::Json,
+    path::Definition,
+};
 
 pub(super) fn edit(target: Target) -> Result<Option<GroupEdit>, ScimError> {
-    let names_value = match target.path.definition {
-        Definition::SubAttribute(_, sub) => sub.name == "value",
+    let may_change = match target.path.definition {
+        // Nothing of a member can be changed, but some mean the member by it.
+        Definition::SubAttribute(_, sub) => {
+            sub.name == "value" && target.accents.has(Accent::MembersByFilter)
+        }
         _ => true,
     };
-    if !names_value {
+    if !may_change {
         return Err(immutable(&target));
     }
     if target.filter.is_some() {
         return chosen(target).map(Some);
     }
+    let accents = target.accents;
     let Target { op, value, .. } = target;
     match (op, value) {
         (Op::Remove, None | Some(Json::Null)) => Ok(Some(GroupEdit::ClearMembers)),
-        (Op::Remove, Some(json)) => some_members(json, GroupEdit::RemoveMembers),
         (Op::Add | Op::Replace, None) => Err(ScimError::invalid_value(
             "The operation on members needs a value.",
         )),
-        (Op::Add, Some(json)) => some_members(json, GroupEdit::AddMembers),
+        (Op::Remove, Some(json)) => {
+            let members = member_names(json, accents)?;
+            Ok((!members.is_empty()).then_some(GroupEdit::RemoveMembers(members)))
+        }
+        (Op::Add, Some(json)) => {
+            let members = member_names(dialect::list_of_one(json), accents)?;
+            Ok((!members.is_empty()).then_some(GroupEdit::AddMembers(members)))
+        }
         (Op::Replace, Some(json)) => {
-            let members = group::member_ids(json)?;
+            let members = member_names(json, accents)?;
             Ok(Some(if members.is_empty() {
                 GroupEdit::ClearMembers
             } else {
@@ -36,24 +52,22 @@ pub(super) fn edit(target: Target) -> Result<Option<GroupEdit>, ScimError> {
     }
 }
 
-fn some_members(
-    json: Json,
-    edit: fn(Vec<String>) -> GroupEdit,
-) -> Result<Option<GroupEdit>, ScimError> {
-    let members = group::member_ids(json)?;
-    Ok((!members.is_empty()).then(|| edit(members)))
-}
-
 /// `members[...]`
 fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
     let Some(filter) = target.filter.take() else {
         return Err(immutable(&target));
     };
-    let named = dialect::filter_as_members(&filter);
+    let accents = target.accents;
+    let named = dialect::filter_as_members(&filter).map(|ids| {
+        let names = ids.into_iter().map(|id| MemberName::new(id, accents));
+        names.collect::<Vec<_>>()
+    });
     match (target.op, named) {
         (Op::Remove, Some(members)) => Ok(GroupEdit::RemoveMembers(members)),
         (Op::Remove, None) => Ok(GroupEdit::RemoveMatching(filter)),
-        (Op::Add | Op::Replace, Some(members)) if target.path.sub_attribute.is_none() => {
+        (Op::Add | Op::Replace, Some(members))
+            if target.path.sub_attribute.is_none() && accents.has(Accent::MembersByFilter) =>
+        {
             same_members(target, members)
         }
         (Op::Add | Op::Replace, _) => Err(immutable(&target)),
@@ -62,12 +76,13 @@ fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
 
 /// A value beside the filter may repeat who is meant. Somebody else's id would
 /// change a member's `value`, which is immutable.
-fn same_members(mut target: Target, members: Vec<String>) -> Result<GroupEdit, ScimError> {
+fn same_members(mut target: Target, members: Vec<MemberName>) -> Result<GroupEdit, ScimError> {
     let given = match target.value.take() {
         None | Some(Json::Null) => Vec::new(),
-        Some(json) => group::member_ids(json)?,
+        Some(json) => member_names(dialect::list_of_one(json), target.accents)?,
     };
-    if given.iter().all(|member| members.contains(member)) {
+    let is_meant = |given: &MemberName| members.iter().any(|m| m.text() == given.text());
+    if given.iter().all(is_meant) {
         Ok(GroupEdit::AddMembers(members))
     } else {
         Err(immutable(&target))

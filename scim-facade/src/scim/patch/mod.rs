@@ -9,7 +9,7 @@ mod members;
 mod request;
 
 use muster_proto::{
-    schema::{Attribute, GROUP, USER},
+    schema::{Attribute, Kind, ResourceType},
     value::Value,
 };
 
@@ -18,7 +18,8 @@ use super::{
     coerce,
     error::ScimError,
     filter::Filter,
-    group,
+    flavor::{Accent, Accents},
+    group::{self, MemberName},
     json::{Json, Members},
     path::{AttrPath, Definition, Path},
 };
@@ -49,6 +50,9 @@ pub struct Edit {
     pub filter: Option<Filter>,
     /// Assigned, and of the attribute's type. On removal: only this goes.
     pub value: Option<Value>,
+    /// Whether it is an error that the filter matches nothing. Otherwise what
+    /// it describes is made.
+    pub require_target: bool,
 }
 
 /// A change of a group.
@@ -57,13 +61,13 @@ pub enum GroupEdit {
     /// Of an attribute.
     Attribute(Edit),
     /// These become members.
-    AddMembers(Vec<String>),
+    AddMembers(Vec<MemberName>),
     /// These are members no more.
-    RemoveMembers(Vec<String>),
+    RemoveMembers(Vec<MemberName>),
     /// Nobody is a member.
     ClearMembers,
     /// Exactly these are members.
-    ReplaceMembers(Vec<String>),
+    ReplaceMembers(Vec<MemberName>),
     /// Members that satisfy the filter are members no more.
     RemoveMatching(Filter),
 }
@@ -71,20 +75,26 @@ pub enum GroupEdit {
 /// Edits of a user.
 ///
 /// ```
-/// use scim_facade::scim::{json, patch};
+/// use scim_facade::scim::{flavor::Flavor, json, patch};
+/// use muster_proto::schema::Registry;
 /// let body = br#"{"Operations":[{"op":"Replace","value":{"name.givenName":"Ada","active":"False"}}]}"#;
-/// let edits = patch::user_edits(json::parse_object(body)?)?;
+/// let body = json::parse_object(body)?;
+/// let edits = patch::user_edits(body, Registry::builtin().user, Flavor::Entra.accents())?;
 /// let paths: Vec<_> = edits.iter().map(|edit| edit.path.to_string()).collect();
-/// assert_eq!(paths, ["name.givenName", "active"]);
+/// assert_eq!(paths, ["active", "name.givenName"]);
 /// # Ok::<(), scim_facade::scim::error::ScimError>(())
 /// ```
 ///
 /// # Errors
 /// `invalidSyntax` for a body that is no PATCH, `invalidPath`, `mutability`,
 /// `noTarget` and `invalidValue` by RFC 7644, 413 for too many operations.
-pub fn user_edits(body: Members) -> Result<Vec<Edit>, ScimError> {
+pub fn user_edits(
+    body: Members,
+    resource: &'static ResourceType,
+    accents: Accents,
+) -> Result<Vec<Edit>, ScimError> {
     let mut edits = AtMost::default();
-    for target in targets(body, &USER)? {
+    for target in targets(body, resource, accents)? {
         target.edits(&mut edits)?;
     }
     Ok(edits.0)
@@ -94,10 +104,14 @@ pub fn user_edits(body: Members) -> Result<Vec<Edit>, ScimError> {
 ///
 /// # Errors
 /// As [`user_edits`].
-pub fn group_edits(body: Members) -> Result<Vec<GroupEdit>, ScimError> {
+pub fn group_edits(
+    body: Members,
+    resource: &'static ResourceType,
+    accents: Accents,
+) -> Result<Vec<GroupEdit>, ScimError> {
     let mut edits = AtMost::default();
-    for target in targets(body, &GROUP)? {
-        if group::is_members(&target.path) {
+    for target in targets(body, resource, accents)? {
+        if group::is_members(&target.path, resource) {
             edits.extend(members::edit(target)?)?;
         } else {
             let mut attributes = AtMost::default();
@@ -172,13 +186,23 @@ impl Target {
         };
         for (key, json) in members.0 {
             let Some(path) = self.inside(&key) else {
-                continue;
+                if key.is_empty() || self.accents.has(Accent::UnknownAttributes) {
+                    continue;
+                }
+                return Err(coerce::unknown(&format!("{}:{key}", self.path)));
             };
+            if path.is_read_only() {
+                if self.accents.has(Accent::ReadOnlyInPatch) {
+                    continue;
+                }
+                return Err(ScimError::mutability(format!("{path} is read-only.")));
+            }
             let part = Self {
                 op: self.op,
                 path,
                 filter: None,
                 value: Some(json),
+                accents: self.accents,
             };
             part.edits(edits)?;
         }
@@ -194,10 +218,16 @@ impl Target {
                 ..self.path.clone()
             });
         };
-        let key = Path::parse(key)?;
-        let attribute = schema.attribute(&key.attribute)?;
-        let path = AttrPath::registered(schema.urn, attribute, key.sub_attribute.as_deref())?;
-        (!path.is_read_only()).then_some(path)
+        let Path::Plain {
+            attribute,
+            sub_attribute,
+        } = Path::parse(key)?
+        else {
+            return None;
+        };
+        let understood = sub_attribute.is_none() || self.accents.has(Accent::KeysAsPaths);
+        let attribute = schema.attribute(&attribute).filter(|_| understood)?;
+        AttrPath::registered(schema.urn, attribute, sub_attribute.as_deref())
     }
 
     /// Something in an extension that no schema describes.
@@ -223,7 +253,12 @@ impl Target {
         if self.op == Op::Remove {
             return self.remove(attribute, edits);
         }
-        let value = coerce::attribute(self.take_value()?, attribute, &self.path.to_string())?;
+        let mut json = self.take_value()?;
+        if self.op == Op::Add && attribute.multi_valued && attribute.kind == Kind::Complex {
+            json = dialect::list_of_one(json);
+        }
+        let name = self.path.to_string();
+        let value = coerce::attribute(json, attribute, &name, self.accents)?;
         match &value {
             Value::List(elements) if elements.is_empty() && self.op == Op::Add => Ok(()),
             _ => self.set(value, edits),
@@ -242,7 +277,8 @@ impl Target {
         let looked_at = attribute.multi_valued || !attribute.sub_attributes.is_empty();
         let value = match given.filter(|_| looked_at) {
             Some(json) => {
-                let value = coerce::attribute(json, attribute, &self.path.to_string())?.pruned();
+                let name = self.path.to_string();
+                let value = coerce::attribute(json, attribute, &name, self.accents)?.pruned();
                 if value.is_none() && attribute.multi_valued {
                     return Ok(());
                 }
@@ -264,7 +300,7 @@ impl Target {
     ) -> Result<(), ScimError> {
         if !attribute.multi_valued {
             let filter = self.filter.take().filter(|_| self.op == Op::Remove);
-            let value = filter.and_then(|f| dialect::filter_as_value(&f, attribute));
+            let value = filter.and_then(|f| dialect::filter_as_value(&f, attribute, self.accents));
             let value = value.ok_or_else(|| no_elements(&self.path))?;
             return edits.push(Edit {
                 value: Some(value),
@@ -274,8 +310,8 @@ impl Target {
         if self.op == Op::Remove {
             return edits.push(self.removal());
         }
-        let json = dialect::single(self.take_value()?);
-        let value = coerce::element(json, attribute, &self.path.to_string())?;
+        let json = dialect::single(self.take_value()?, self.accents);
+        let value = coerce::element(json, attribute, &self.path.to_string(), self.accents)?;
         self.set(value, edits)
     }
 
@@ -288,7 +324,8 @@ impl Target {
             // A value beside a removal was once assigned by a server.
             Op::Remove => Value::Null,
             Op::Add | Op::Replace => {
-                coerce::element(self.take_value()?, sub, &self.path.to_string())?
+                let name = self.path.to_string();
+                coerce::attribute(self.take_value()?, sub, &name, self.accents)?
             }
         };
         self.set(value, edits)
@@ -326,7 +363,19 @@ impl Target {
             path: self.path.clone(),
             filter: self.filter.clone(),
             value: None,
+            require_target: self.requires_target(),
         }
+    }
+
+    /// RFC 7644 section 3.12: "noTarget" where a filter yields no match. What
+    /// is to be removed may be gone already (section 3.5.2.2).
+    fn requires_target(&self) -> bool {
+        let makes_one = match self.op {
+            Op::Add => Accent::AddMakesElement,
+            Op::Replace => Accent::ReplaceMakesElement,
+            Op::Remove => return false,
+        };
+        self.filter.is_some() && !self.accents.has(makes_one)
     }
 
     fn take_value(&mut self) -> Result<Json, ScimError> {

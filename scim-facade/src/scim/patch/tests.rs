@@ -1,5 +1,11 @@
 use super::*;
-use crate::scim::{error::ScimType, json, resource::untyped};
+use muster_proto::schema::{GROUP, USER};
+
+use crate::scim::{error::ScimType, flavor::Flavor, json, resource::untyped, urn};
+
+fn entra() -> Accents {
+    Flavor::Entra.accents()
+}
 
 const URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const CUSTOM: &str = "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User";
@@ -19,25 +25,43 @@ fn show(edit: &Edit) -> String {
 fn body(operation: &str) -> Members {
     let operation = operation.replace("E:", &format!("{URN}:"));
     let operation = operation.replace("C:", &format!("{CUSTOM}:"));
-    let text = format!(r#"{{"Operations":[{{{operation}}}],"id":"ignored"}}"#);
+    let schema = urn::PATCH_OP;
+    let text =
+        format!(r#"{{"schemas":["{schema}"],"Operations":[{{{operation}}}],"id":"ignored"}}"#);
     json::parse_object(text.as_bytes()).expect("JSON")
 }
 
 /// One operation to its edits, or to the keyword of the error.
 #[track_caller]
 fn user(operation: &str, expected: Result<&[&str], &str>) {
-    let edits = user_edits(body(operation)).map(|e| e.iter().map(show).collect::<Vec<_>>());
+    user_of(operation, entra(), expected);
+}
+
+#[track_caller]
+fn user_of(operation: &str, accents: Accents, expected: Result<&[&str], &str>) {
+    let edits = user_edits(body(operation), &USER, accents);
+    let edits = edits.map(|e| e.iter().map(show).collect::<Vec<_>>());
     compare(operation, edits, expected);
 }
 
 #[track_caller]
 fn group(operation: &str, expected: Result<&[&str], &str>) {
+    group_of(operation, entra(), expected);
+}
+
+#[track_caller]
+fn group_of(operation: &str, accents: Accents, expected: Result<&[&str], &str>) {
     let show = |edit: &GroupEdit| match edit {
         GroupEdit::Attribute(edit) => super::tests::show(edit),
         GroupEdit::RemoveMatching(filter) => format!("RemoveMatching {filter}"),
-        other => format!("{other:?}").replace('"', ""),
+        other => ["Any(", "Id(", "User(", "Group("]
+            .iter()
+            .fold(format!("{other:?}"), |text, name| {
+                text.replace(&format!("{name}\""), "").replace("\")", "")
+            }),
     };
-    let edits = group_edits(body(operation)).map(|e| e.iter().map(show).collect::<Vec<_>>());
+    let edits = group_edits(body(operation), &GROUP, accents);
+    let edits = edits.map(|e| e.iter().map(show).collect::<Vec<_>>());
     compare(operation, edits, expected);
 }
 
@@ -100,9 +124,9 @@ fn keys_are_paths_without_a_path() {
            "schemas":["x"],"id":"1","meta":{},"jobTitle":"x","a b":1,"E:manager":""}"#,
         Ok(&[
             "Replace displayName \"B\"",
-            "Replace name.givenName \"K\"",
             "Replace E:employeeNumber \"A\"",
             "Remove E:manager",
+            "Replace name.givenName \"K\"",
         ]),
     );
     user(
@@ -363,7 +387,13 @@ fn paths_that_lead_nowhere() {
 
 #[test]
 fn bodies() {
-    let parse = |text: &str| user_edits(json::parse_object(text.as_bytes()).expect("JSON"));
+    let parse = |text: &str| {
+        user_edits(
+            json::parse_object(text.as_bytes()).expect("JSON"),
+            &USER,
+            entra(),
+        )
+    };
     assert_eq!(parse(r#"{"operations":[]}"#), Ok(vec![]));
     for broken in [
         "{}",
@@ -382,7 +412,7 @@ fn operations_are_counted_when_they_are_taken_apart() {
     let status = |operations: &str| {
         let text = format!(r#"{{"Operations":[{operations}]}}"#);
         let body = json::parse_object(text.as_bytes()).expect("JSON");
-        user_edits(body)
+        user_edits(body, &USER, entra())
             .map(|edits| edits.len())
             .map_err(|e| e.status())
     };
@@ -525,3 +555,5 @@ fn the_value_tells_an_extension_from_its_attribute() {
         Ok(&[r#"Add urn:x:ext:1.0:level "8""#]),
     );
 }
+
+mod accents;

@@ -1,0 +1,85 @@
+//! Operations on lists of simple values.
+
+use muster_proto::{
+    schema::{Attribute, Kind},
+    value::{Object, Value},
+};
+
+use super::Op;
+use crate::{
+    domain::{
+        conform::{self, LIST_LIMIT},
+        fold::fold,
+    },
+    error::{Error, Result},
+};
+
+/// Changes a list, or takes values out of it.
+pub(super) fn change(
+    container: &mut Object,
+    op: Op,
+    attribute: &'static Attribute,
+    value: Value,
+) -> Result<()> {
+    let mut values = match container.remove(attribute.name) {
+        Some(Value::List(values)) => values,
+        _ => Vec::new(),
+    };
+    match (op, value) {
+        (Op::Remove, Value::Null) => values.clear(),
+        (Op::Remove, meant) => remove(&mut values, attribute, conformed(attribute, meant)?),
+        (Op::Replace, given) => values = conformed(attribute, given)?,
+        (Op::Add, given) => add(&mut values, attribute, conformed(attribute, given)?)?,
+    }
+    if !values.is_empty() {
+        container.insert(attribute.name.to_owned(), Value::List(values));
+    }
+    Ok(())
+}
+
+/// One value is a list of one.
+fn conformed(attribute: &Attribute, value: Value) -> Result<Vec<Value>> {
+    let list = match value {
+        list @ (Value::List(_) | Value::Null) => list,
+        single => Value::List(vec![single]),
+    };
+    Ok(match conform::value(attribute, list)? {
+        Some(Value::List(values)) => values,
+        _ => Vec::new(),
+    })
+}
+
+fn remove(values: &mut Vec<Value>, attribute: &Attribute, meant: Vec<Value>) {
+    let meant: Vec<_> = meant
+        .into_iter()
+        .map(|v| comparable(attribute, v))
+        .collect();
+    values.retain(|value| !meant.contains(&comparable(attribute, value.clone())));
+}
+
+fn add(values: &mut Vec<Value>, attribute: &Attribute, added: Vec<Value>) -> Result<()> {
+    let known = values.iter().cloned();
+    let mut known: Vec<_> = known.map(|v| comparable(attribute, v)).collect();
+    for value in added {
+        let meaning = comparable(attribute, value.clone());
+        if !known.contains(&meaning) {
+            known.push(meaning);
+            values.push(value);
+        }
+    }
+    if values.len() > LIST_LIMIT {
+        let rule = format!("has more than {LIST_LIMIT} values");
+        return Err(Error::invalid(attribute.name, rule));
+    }
+    Ok(())
+}
+
+/// Text folded where case does not count.
+fn comparable(attribute: &Attribute, value: Value) -> Value {
+    match value {
+        Value::String(text) if attribute.kind == Kind::String && !attribute.case_exact => {
+            fold(&text).into()
+        }
+        other => other,
+    }
+}

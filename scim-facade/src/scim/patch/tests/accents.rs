@@ -1,0 +1,260 @@
+//! Every accent of PATCH, understood with it and refused without it.
+
+use super::*;
+
+/// One operation with the accent to its edits, and without it to the keyword
+/// of the error.
+#[track_caller]
+fn accent(accent: Accent, operation: &str, with: &[&str], without: &str) {
+    user_of(operation, Accents::of(&[accent]), Ok(with));
+    user_of(operation, Accents::default(), Err(without));
+}
+
+#[track_caller]
+fn of_group(accent: Accent, operation: &str, with: &[&str], without: &str) {
+    group_of(operation, Accents::of(&[accent]), Ok(with));
+    group_of(operation, Accents::default(), Err(without));
+}
+
+#[test]
+fn of_operations() {
+    accent(
+        Accent::CapitalOps,
+        r#""op":"Replace","path":"title","value":"t""#,
+        &["Replace title \"t\""],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::EmptyPath,
+        r#""op":"add","path":"","value":{"title":"t"}"#,
+        &["Add title \"t\""],
+        "invalidPath",
+    );
+    accent(
+        Accent::ValueBesideRemove,
+        r#""op":"remove","path":"title","value":"t""#,
+        &["Remove title"],
+        "invalidValue",
+    );
+    accent(
+        Accent::PasswordIgnored,
+        r#""op":"replace","path":"password","value":"t""#,
+        &[],
+        "invalidPath",
+    );
+    accent(
+        Accent::PasswordIgnored,
+        r#""op":"replace","value":{"password":"t"}"#,
+        &[],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::ManagerAlias,
+        r#""op":"replace","path":"manager","value":{"value":"m"}"#,
+        &[r#"Replace E:manager {"value":"m"}"#],
+        "invalidPath",
+    );
+    accent(
+        Accent::UnregisteredExtensions,
+        r#""op":"add","path":"C:site","value":"s""#,
+        &["Add C:site \"s\""],
+        "invalidPath",
+    );
+    accent(
+        Accent::FilterOnSingle,
+        r#""op":"remove","path":"E:manager[value eq \"m\"]""#,
+        &[r#"Remove E:manager {"value":"m"}"#],
+        "invalidPath",
+    );
+}
+
+#[test]
+fn of_values() {
+    accent(
+        Accent::UnknownAttributes,
+        r#""op":"add","value":{"jobTitle":"t"}"#,
+        &[],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::ReadOnlyInPatch,
+        r#""op":"add","value":{"id":"1","meta":{}}"#,
+        &[],
+        "mutability",
+    );
+    accent(
+        Accent::KeysAsPaths,
+        r#""op":"add","value":{"name.givenName":"G"}"#,
+        &["Add name.givenName \"G\""],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::KeysAsPaths,
+        r#""op":"add","value":{"E:department":"d"}"#,
+        &["Add E:department \"d\""],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::FilterKeys,
+        r#""op":"add","value":{"emails[type eq \"work\"]":{"value":"a"}}"#,
+        &[r#"Add emails[type eq "work"] {"value":"a"}"#],
+        "invalidSyntax",
+    );
+    accent(
+        Accent::ListForSingle,
+        r#""op":"add","path":"emails[type eq \"work\"]","value":[{"value":"a"}]"#,
+        &[r#"Add emails[type eq "work"] {"value":"a"}"#],
+        "invalidValue",
+    );
+    accent(
+        Accent::EmptyClears,
+        r#""op":"replace","path":"title","value":"""#,
+        &["Remove title"],
+        "invalidValue",
+    );
+    accent(
+        Accent::BareLiterals,
+        r#""op":"remove","path":"emails[type eq work]""#,
+        &[r#"Remove emails[type eq "work"]"#],
+        "invalidPath",
+    );
+}
+
+#[test]
+fn of_members() {
+    of_group(
+        Accent::MembersByFilter,
+        r#""op":"add","path":"members[value eq \"a\"]""#,
+        &["AddMembers([a])"],
+        "mutability",
+    );
+    of_group(
+        Accent::MembersByFilter,
+        r#""op":"remove","path":"members[value eq \"a\"].value""#,
+        &["RemoveMembers([a])"],
+        "mutability",
+    );
+    of_group(
+        Accent::BareMembers,
+        r#""op":"add","path":"members","value":["a"]"#,
+        &["AddMembers([a])"],
+        "invalidValue",
+    );
+    of_group(
+        Accent::ValueBesideRemove,
+        r#""op":"remove","path":"members","value":null"#,
+        &["ClearMembers"],
+        "invalidValue",
+    );
+}
+
+/// RFC 7644 sections 3.5.2.1 to 3.5.2.3, by example.
+#[test]
+fn to_the_letter() {
+    let user = |operation: &str, expected| user_of(operation, Accents::default(), expected);
+    let group = |operation: &str, expected| group_of(operation, Accents::default(), expected);
+    group(
+        r#""op":"add","path":"members","value":[{"display":"Ada","$ref":"http://h/Users/a","value":"a"}]"#,
+        Ok(&["AddMembers([a])"]),
+    );
+    group(
+        r#""op":"add","path":"members","value":{"value":"a","type":"User"}"#,
+        Ok(&["AddMembers([a])"]),
+    );
+    group(
+        r#""op":"add","path":"members","value":{"value":"a","type":"Robot"}"#,
+        Err("invalidValue"),
+    );
+    group(
+        r#""op":"remove","path":"members[value eq \"a\"]""#,
+        Ok(&["RemoveMembers([a])"]),
+    );
+    group(
+        r#""op":"remove","path":"members[type eq \"User\" and not (display co \"x\")]""#,
+        Ok(&[r#"RemoveMatching type eq "User" and not (display co "x")"#]),
+    );
+    group(
+        r#""op":"remove","path":"members[value eq \"a\"].display""#,
+        Err("mutability"),
+    );
+    group(r#""op":"remove","path":"members""#, Ok(&["ClearMembers"]));
+    group(
+        r#""op":"replace","path":"members","value":[]"#,
+        Ok(&["ClearMembers"]),
+    );
+    user(
+        r#""op":"add","value":{"emails":[{"value":"a@b","type":"home"}],"nickName":"A"}"#,
+        Ok(&[
+            r#"Add emails [{"type":"home","value":"a@b"}]"#,
+            "Add nickName \"A\"",
+        ]),
+    );
+    user(
+        r#""op":"add","path":"emails","value":{"value":"a@b"}"#,
+        Ok(&[r#"Add emails [{"value":"a@b"}]"#]),
+    );
+    user(
+        r#""op":"replace","path":"emails","value":{"value":"a@b"}"#,
+        Err("invalidValue"),
+    );
+    user(
+        r#""op":"remove","path":"emails[type eq \"work\" and value ew \"example.com\"]""#,
+        Ok(&[r#"Remove emails[type eq "work" and value ew "example.com"]"#]),
+    );
+    user(
+        r#""op":"replace","path":"addresses[type eq \"work\"].streetAddress","value":"1 Street""#,
+        Ok(&[r#"Replace addresses.streetAddress[type eq "work"] "1 Street""#]),
+    );
+    user(
+        r#""op":"replace","path":"title","value":null"#,
+        Ok(&["Remove title"]),
+    );
+    user(r#""op":"remove""#, Err("noTarget"));
+    user(r#""op":"remove","path":"jobTitle""#, Err("invalidPath"));
+    user(r#""op":"remove","path":"id""#, Err("mutability"));
+    user(
+        r#""op":"add","path":"emails","value":[{"value":"a","primary":true},{"value":"b","primary":true}]"#,
+        Err("invalidValue"),
+    );
+    user(
+        &format!(r#""op":"add","value":{{"schemas":["{URN}"],"{URN}":{{"department":"d"}}}}"#),
+        Ok(&["Add E:department \"d\""]),
+    );
+}
+
+#[test]
+fn of_whole_bodies() {
+    let read = |text: &str, accents| {
+        let body = json::parse_object(text.as_bytes()).expect("JSON");
+        user_edits(body, &USER, accents).map(|edits| edits.len())
+    };
+    let empty = format!(r#"{{"schemas":["{}"],"Operations":[]}}"#, urn::PATCH_OP);
+    let with = Accents::of(&[Accent::EmptyOperations]);
+    assert_eq!(read(&empty, with), Ok(0));
+    assert!(read(&empty, Accents::default()).is_err());
+    let operations = r#""Operations":[{"op":"remove","path":"title"}]"#;
+    for body in [
+        format!("{{{operations}}}"),
+        format!(r#"{{"schemas":[],{operations}}}"#),
+        format!(r#"{{"schemas":["urn:x"],{operations}}}"#),
+    ] {
+        let with = Accents::of(&[Accent::SchemasUnchecked]);
+        assert_eq!(read(&body, with), Ok(1), "{body}");
+        assert!(read(&body, Accents::default()).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn keys_must_agree() {
+    user(
+        r#""op":"replace","value":{"name.givenName":"A","name":{"givenName":"B"}}"#,
+        Err("invalidSyntax"),
+    );
+    user(
+        r#""op":"replace","value":{"emails[type eq \"work\"].value":"a","emails":[{"value":"h"}]}"#,
+        Ok(&[
+            r#"Replace emails [{"value":"h"}]"#,
+            r#"Replace emails.value[type eq "work"] "a""#,
+        ]),
+    );
+}
