@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use muster_proto::schema::Registry;
+
 use crate::{
-    domain::history::Actor,
+    domain::{flavor::Flavor, history::Actor, resource::ResourceKind},
     error::{Error, Result},
     storage::Scope,
 };
@@ -19,6 +21,39 @@ pub const CONNECTION_SCOPES: [&str; 7] = [
     "groups.write",
     "provisioning.self",
 ];
+
+/// What a user may do with a credential of his own: read himself.
+pub const OWN_SCOPES: [&str; 3] = ["users.read.basic", "users.read.pii", "provisioning.self"];
+
+/// What a credential of a user's own can be given beyond that.
+const OWN_LIMIT: &str = "users.write";
+
+/// What a new credential is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What its holder may do.
+    pub scopes: Scopes,
+    /// The user in whose name its holder speaks; `None`: the connection.
+    pub user_id: Option<String>,
+}
+
+impl Grant {
+    /// What a provisioning client gets.
+    pub fn provisioning() -> Self {
+        Self {
+            scopes: Scopes::Provisioning,
+            user_id: None,
+        }
+    }
+
+    /// The first scope that a credential of a user's own cannot have.
+    pub fn excess(&self) -> Option<&str> {
+        self.user_id.as_ref()?;
+        let names = self.scopes.names().into_iter();
+        let mut excess = names.filter(|name| !OWN_SCOPES.contains(name) && *name != OWN_LIMIT);
+        excess.next()
+    }
+}
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +83,7 @@ impl Scopes {
 }
 
 /// An authenticated caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
     /// His tenant. Nothing outside it exists for him.
     pub tenant_id: String,
@@ -60,6 +95,41 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The call, as the log names it; may be empty.
     pub request_id: String,
+    /// What his connection goes by.
+    pub profile: Profile,
+}
+
+/// What calls of a connection go by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// How far its client deviates from the standard.
+    pub flavor: Flavor,
+    /// Of the connection.
+    pub connection_version: i64,
+    /// Of the tenant's own schemas.
+    pub schema_version: i64,
+    /// What the tenant's users and groups consist of.
+    pub registry: &'static Registry,
+    /// The user in whose name the caller speaks; `None`: the connection.
+    pub user_id: Option<String>,
+}
+
+impl Profile {
+    /// Of whoever works on the database itself, without schemas.
+    pub fn plain() -> Self {
+        Self {
+            flavor: Flavor::default(),
+            connection_version: 0,
+            schema_version: 0,
+            registry: Registry::builtin(),
+            user_id: None,
+        }
+    }
+
+    /// What tells it from others of the connection.
+    pub fn tag(&self) -> String {
+        format!("{}.{}", self.connection_version, self.schema_version)
+    }
 }
 
 impl Caller {
@@ -68,6 +138,7 @@ impl Caller {
         Scope {
             tenant_id: &self.tenant_id,
             connection_id: &self.connection_id,
+            registry: self.profile.registry,
         }
     }
 
@@ -89,6 +160,30 @@ impl Caller {
         }
         let first = scopes.first().cloned();
         Err(Error::ScopeMissing(first.unwrap_or_default()))
+    }
+
+    /// Checks that he may speak of this resource: whoever speaks in a user's
+    /// name knows nobody else.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn reach(&self, kind: ResourceKind, id: &str) -> Result<()> {
+        let own = self.profile.user_id.as_deref();
+        match own.is_none_or(|own| kind == ResourceKind::User && own == id) {
+            true => Ok(()),
+            false => Err(kind.not_found(id)),
+        }
+    }
+
+    /// Checks that he speaks for his connection, not in the name of a user.
+    ///
+    /// # Errors
+    /// [`Error::ScopeMissing`].
+    pub fn require_unbound(&self, scope: &str) -> Result<()> {
+        match self.profile.user_id {
+            None => Ok(()),
+            Some(_) => Err(Error::ScopeMissing(scope.to_owned())),
+        }
     }
 
     /// Checks that he has this scope.

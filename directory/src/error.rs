@@ -51,6 +51,28 @@ pub enum Error {
     /// A page token that this server did not make for this list.
     #[error("the page token does not belong to this list")]
     PageTokenInvalid,
+    /// A page token that is too old.
+    #[error("the page token is too old; start anew")]
+    PageTokenExpired,
+    /// A schema that cannot be registered.
+    #[error("{}", Violation::list(.0))]
+    SchemaInvalid(Vec<Violation>),
+    /// A resource has values that a schema does not allow.
+    #[error("{} {id:?} has a value that the schema does not allow: {attribute}", kind.noun())]
+    SchemaInUse {
+        /// What has them.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// The attribute.
+        attribute: String,
+    },
+    /// A value of an attribute that a tenant's schema calls unique.
+    #[error("{0} is already in use")]
+    ValueTaken(String),
+    /// The caller goes by a profile of his connection that is no longer its.
+    #[error("the connection has another profile now")]
+    ProfileStale,
     /// More items in one request than allowed.
     #[error("at most {limit} {what} in one request")]
     TooMany {

@@ -12,6 +12,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_initial;
 mod m20261122_000002_history;
+mod m20261123_000003_profiles;
 pub mod names;
 
 /// The ordered list of migrations.
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_initial::Migration),
             Box::new(m20261122_000002_history::Migration),
+            Box::new(m20261123_000003_profiles::Migration),
         ]
     }
 }

@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use muster_directory::{
-    auth::Scopes,
+    auth::{Grant, OWN_SCOPES, Scopes},
     clock::{Source as _, System},
-    domain::credential::{Federation, Wanted},
+    domain::{
+        credential::{Federation, Wanted},
+        flavor::Flavor,
+    },
     service::{Announcement, Directory},
     storage::Store,
 };
 
 use crate::{
     arguments::{
-        Admin, Audit, Connection, Credential, CredentialKind, Epoch, FederationArguments, Migrate,
-        Tenant,
+        Admin, Audit, Connection, Credential, CredentialKind, Epoch, FederationArguments,
+        FlavorName, Migrate, Tenant,
     },
-    output,
+    output, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -45,6 +48,7 @@ async fn on_directory(
         Admin::Tenant(command) => tenant(command, directory).await,
         Admin::Connection(command) => connection(command, directory, settings).await,
         Admin::Credential(command) => credential(command, directory, settings).await,
+        Admin::Schema(command) => schema::run(command, directory).await,
         Admin::Epoch(command) => epoch(command, directory).await,
         Admin::Audit(command) => audit(command, directory).await,
         Admin::Export { output, json } => transfer::export(directory, &output, json).await,
@@ -108,10 +112,26 @@ async fn connection(
 ) -> anyhow::Result<()> {
     let url = urls(directory, settings).await?.tenant_url;
     match command {
-        Connection::Create { tenant, name, json } => {
+        Connection::Create {
+            tenant,
+            name,
+            flavor,
+            json,
+        } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.create_connection(&tenant.id, name.get()).await?;
-            output::one(&output::connection(&connection, &url), json)?;
+            let created = directory.create_connection(&tenant.id, name.get(), flavor.into());
+            output::one(&output::connection(&created.await?, &url), json)?;
+        }
+        Connection::Update {
+            tenant,
+            name,
+            flavor,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.find_connection(&tenant.id, name.get()).await?;
+            let updated = directory.set_flavor(&tenant.id, &connection.id, flavor.into());
+            output::one(&output::connection(&updated.await?, &url), json)?;
         }
         Connection::List { tenant, json } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
@@ -152,6 +172,7 @@ async fn credential(
             name,
             expires_in,
             scopes,
+            user,
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
@@ -163,7 +184,7 @@ async fn credential(
                     wanted(kind, federation),
                     &name,
                     expires_at,
-                    granted(scopes),
+                    granted(scopes, user),
                 )
                 .await?;
             let urls = urls(directory, settings).await?;
@@ -198,11 +219,24 @@ fn expiry(after: Duration) -> anyhow::Result<i64> {
         .context("--expires-in lies too far in the future")
 }
 
-/// What a credential may do: what provisioning needs unless told otherwise.
-fn granted(scopes: Vec<String>) -> Scopes {
-    match scopes.is_empty() {
-        true => Scopes::Provisioning,
-        false => Scopes::Named(scopes.into()),
+/// What a credential may do: what provisioning needs unless told otherwise, and
+/// for a user's own what reading himself needs.
+fn granted(scopes: Vec<String>, user_id: Option<String>) -> Grant {
+    let scopes = match (scopes.is_empty(), &user_id) {
+        (true, None) => Scopes::Provisioning,
+        (true, Some(_)) => Scopes::Named(OWN_SCOPES.map(ToOwned::to_owned).into()),
+        (false, _) => Scopes::Named(scopes.into()),
+    };
+    Grant { scopes, user_id }
+}
+
+impl From<FlavorName> for Flavor {
+    fn from(name: FlavorName) -> Self {
+        match name {
+            FlavorName::Entra => Self::Entra,
+            FlavorName::Okta => Self::Okta,
+            FlavorName::Strict => Self::Strict,
+        }
     }
 }
 

@@ -120,7 +120,11 @@ pub(crate) enum Admin {
     /// Credentials of a connection
     #[command(subcommand)]
     Credential(Credential),
-    /// The database schema
+    /// Extension schemas: attributes that a tenant's users or groups have
+    /// beyond the standard's
+    #[command(subcommand)]
+    Schema(Schema),
+    /// The database's own schema
     #[command(subcommand)]
     Migrate(Migrate),
     /// The database's epoch: what came before is another history
@@ -265,6 +269,24 @@ pub(crate) enum Connection {
         /// Its name.
         #[command(flatten)]
         name: Name,
+        /// What kind of client it serves: how far it deviates from the RFCs
+        #[arg(long, value_enum, default_value_t = FlavorName::Entra)]
+        flavor: FlavorName,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Change a connection; its client need not do anything
+    Update {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Its id or name.
+        #[command(flatten)]
+        name: Name,
+        /// What kind of client it serves: how far it deviates from the RFCs
+        #[arg(long, value_enum)]
+        flavor: FlavorName,
         /// Form of the result.
         #[command(flatten)]
         json: Json,
@@ -297,6 +319,80 @@ pub(crate) enum Connection {
         #[command(flatten)]
         json: Json,
     },
+}
+
+/// Kinds of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlavorName {
+    /// Microsoft Entra, and whoever sends what it sends: lenient
+    Entra,
+    /// Okta
+    Okta,
+    /// RFC 7643 and RFC 7644 to the letter
+    Strict,
+}
+
+/// Commands on the schemas of a tenant's own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Register an extension schema, or replace the one with its URN
+    Put {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// What it extends
+        #[arg(long, value_enum, default_value_t = Extended::User, ignore_case = true)]
+        resource: Extended,
+        /// JSON file with a Schema resource (RFC 7643 section 7); `-` is
+        /// standard input
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List the tenant's schemas
+    List {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one schema, as `put` takes it
+    Show {
+        /// Its URN
+        #[arg(long)]
+        urn: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Forget a schema; what resources have under its URN stays
+    Delete {
+        /// Its URN
+        #[arg(long)]
+        urn: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// What a schema extends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Extended {
+    /// Users
+    User,
+    /// Groups
+    Group,
 }
 
 /// How a provisioning client proves itself.
@@ -384,6 +480,9 @@ pub(crate) enum Credential {
         /// [default: what provisioning needs]
         #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
         scopes: Vec<String>,
+        /// The user in whose name its holder speaks: `/Me` is this user
+        #[arg(long, value_name = "ID")]
+        user: Option<String>,
         /// Form of the result.
         #[command(flatten)]
         json: Json,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod admin;
 mod arguments;
 mod output;
+mod schema;
 mod serve;
 mod settings;
 mod shutdown;

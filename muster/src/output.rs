@@ -30,6 +30,7 @@ pub(crate) fn connection(connection: &Connection, tenant_url: &str) -> Value {
     json!({
         "id": connection.id,
         "name": connection.name,
+        "flavor": connection.flavor.name(),
         "tenant_id": connection.tenant_id,
         "tenant_url": format!("{tenant_url}/connections/{}", connection.id),
         "created_at": instant(Some(connection.created_at)),
@@ -47,6 +48,7 @@ pub(crate) fn credential(credential: &Credential) -> Value {
         "expires_at": instant(credential.expires_at),
         "revoked_at": instant(credential.revoked_at),
         "scopes": credential.scopes.names(),
+        "user_id": credential.user_id,
     });
     if let Proof::Federated(federation) = &credential.proof {
         shown["issuer"] = federation.issuer.as_str().into();
@@ -104,7 +106,8 @@ pub(crate) fn verdict(verdict: &Verdict) -> Value {
     })
 }
 
-fn instant(ms: Option<i64>) -> Value {
+/// A time; null for none.
+pub(crate) fn instant(ms: Option<i64>) -> Value {
     let text = ms.and_then(|ms| {
         let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()?;
         time.format(&Rfc3339).ok()

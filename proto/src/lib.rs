@@ -36,3 +36,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 /// Metadata key by which a caller names the connection it believes to speak
 /// for. When present it must be the credential's own connection.
 pub const CONNECTION_METADATA: &str = "identity-connection-id";
+
+/// Metadata key by which a caller names the profile of the connection that it
+/// goes by. The call is made only while it is the connection's profile.
+pub const PROFILE_METADATA: &str = "x-muster-profile";

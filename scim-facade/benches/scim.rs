@@ -91,7 +91,7 @@ fn users(c: &mut Criterion) {
     c.bench_function("user/render", |b| {
         b.iter(|| {
             let resource = translate::user::resource(black_box(user.clone()), &links);
-            resource.render(&links, &all).to_string()
+            resource.render(&links, &all).body.to_string()
         });
     });
 }

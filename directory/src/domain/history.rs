@@ -78,6 +78,8 @@ pub enum ResourceType {
     Token = 4,
     /// A provisioning client.
     Connection = 5,
+    /// An extension schema, by its URN.
+    Schema = 6,
 }
 
 impl From<ResourceKind> for ResourceType {

@@ -8,6 +8,7 @@
 pub mod conform;
 pub mod credential;
 pub mod filter;
+pub mod flavor;
 pub mod fold;
 pub mod history;
 pub mod page;

@@ -1,7 +1,7 @@
 //! A user or a group as the directory holds it.
 
 use muster_proto::{
-    schema::{GROUP, ResourceType, USER},
+    schema::{GROUP, Registry, ResourceType, USER},
     value::{Object, Value},
 };
 
@@ -23,6 +23,8 @@ pub enum Kind {
     Credential,
     /// A customer.
     Tenant,
+    /// An extension schema.
+    Schema,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Connection => "connection",
             Self::Credential => "credential",
             Self::Tenant => "tenant",
+            Self::Schema => "schema",
         }
     }
 }
@@ -53,6 +56,14 @@ impl ResourceKind {
         match self {
             Self::User => &USER,
             Self::Group => &GROUP,
+        }
+    }
+
+    /// What a tenant's registry says about it.
+    pub fn within(self, registry: &Registry) -> &'static ResourceType {
+        match self {
+            Self::User => registry.user,
+            Self::Group => registry.group,
         }
     }
 

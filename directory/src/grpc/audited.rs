@@ -8,10 +8,7 @@ use tonic::{Response, Status};
 use super::status::{refusal, status};
 use crate::{
     auth::Caller,
-    domain::{
-        history::{Refusal, ResourceType},
-        resource::ResourceKind,
-    },
+    domain::history::{Refusal, ResourceType},
     error::{Error, Result},
     service::Directory,
 };
@@ -27,7 +24,7 @@ pub(super) struct Call {
 const ID_LIMIT: usize = 64;
 
 impl Call {
-    pub(super) fn new(method: &'static str, kind: ResourceKind, id: &str) -> Self {
+    pub(super) fn new(method: &'static str, kind: impl Into<ResourceType>, id: &str) -> Self {
         // What is no id of ours may be anything, a name above all.
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let is_id = id.len() <= ID_LIMIT && id.chars().all(plain);

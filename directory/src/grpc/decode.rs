@@ -70,7 +70,10 @@ pub(super) fn client_proof(proof: Option<&issue::Proof>) -> Result<ClientProof<'
 
 /// The condition under which a write is wanted.
 pub(super) fn precondition(options: Option<&v1::WriteOptions>) -> Precondition {
-    Precondition::parse(options.map_or("", |options| &options.if_match))
+    match options {
+        Some(options) => Precondition::parse(&options.if_match).unless(&options.if_none_match),
+        None => Precondition::default(),
+    }
 }
 
 /// A page of a list that is told apart from others by its name and filter.

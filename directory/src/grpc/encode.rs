@@ -3,16 +3,18 @@
 use muster_proto::{
     reason,
     resource::{group_from_object, user_from_object},
+    schema::Extends,
     v1,
 };
 use prost_types::Timestamp;
 
 use super::mask::Mask;
 use crate::{
-    auth::Caller,
+    auth::{Caller, Profile},
     cursor::Cursors,
     domain::{
         Resource,
+        flavor::Flavor,
         history::{Actor, Change, ChangeKind, Edge, Position, ResourceType},
         page::Page,
         resource::ResourceKind,
@@ -20,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     service::{AccessToken, Audited, Counts, Directory, SnapshotPage, Transaction, View},
-    storage::{members::Member, relations::Relations, tenants::Connection},
+    storage::{members::Member, relations::Relations, schemas::TenantSchema, tenants::Connection},
 };
 
 /// A user as callers see it.
@@ -93,6 +95,7 @@ pub(super) fn connection(connection: Connection) -> v1::Connection {
     v1::Connection {
         id: connection.id,
         display_name: connection.name,
+        flavor: flavor(connection.flavor).into(),
         meta: Some(v1::ResourceMeta {
             etag: etag(connection.version),
             version: connection.version,
@@ -210,6 +213,37 @@ fn membership(group_id: String, member_id: String, is_group: bool) -> v1::Member
     }
 }
 
+/// What a connection goes by.
+pub(super) fn profile(profile: Profile, schemas: Vec<TenantSchema>) -> v1::GetProfileResponse {
+    v1::GetProfileResponse {
+        profile: profile.tag(),
+        flavor: flavor(profile.flavor).into(),
+        schemas: schemas.into_iter().map(schema).collect(),
+        user_id: profile.user_id.unwrap_or_default(),
+    }
+}
+
+fn flavor(flavor: Flavor) -> v1::Flavor {
+    match flavor {
+        Flavor::Entra => v1::Flavor::Entra,
+        Flavor::Okta => v1::Flavor::Okta,
+        Flavor::Strict => v1::Flavor::StrictRfc,
+    }
+}
+
+/// A schema of a tenant.
+pub(super) fn schema(schema: TenantSchema) -> v1::ExtensionSchema {
+    let extends = match schema.extends {
+        Extends::User => v1::ResourceType::User,
+        Extends::Group => v1::ResourceType::Group,
+    };
+    v1::ExtensionSchema {
+        resource_type: extends.into(),
+        update_time: Some(timestamp(schema.updated_at)),
+        ..schema.definition.into()
+    }
+}
+
 fn resource_type(resource_type: ResourceType) -> v1::ResourceType {
     match resource_type {
         ResourceType::Unknown => v1::ResourceType::Unspecified,
@@ -218,6 +252,7 @@ fn resource_type(resource_type: ResourceType) -> v1::ResourceType {
         ResourceType::Membership => v1::ResourceType::Membership,
         ResourceType::Token => v1::ResourceType::Token,
         ResourceType::Connection => v1::ResourceType::Connection,
+        ResourceType::Schema => v1::ResourceType::Schema,
     }
 }
 

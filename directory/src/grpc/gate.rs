@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
-use muster_proto::{CONNECTION_METADATA, policy::Policies, v1::MethodPolicy};
+use muster_proto::{CONNECTION_METADATA, PROFILE_METADATA, policy::Policies, v1::MethodPolicy};
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
@@ -146,6 +146,11 @@ impl GateLayer {
         };
         let mut caller = self.directory.authenticate(bearer, connection).await?;
         caller.request_id = request_id(headers).unwrap_or_default().to_owned();
+        if let Some(known) = headers.get(PROFILE_METADATA)
+            && known.as_bytes() != caller.profile.tag().as_bytes()
+        {
+            return Err(Error::ProfileStale);
+        }
         if let Err(error) = caller.require_any(&policy.any_scope) {
             denied(&self.directory, &caller, path, &error).await;
             return Err(error);

@@ -10,6 +10,7 @@ mod gate;
 mod groups;
 mod mask;
 mod provisioning;
+mod schemas;
 mod status;
 mod stream;
 mod users;
@@ -21,7 +22,8 @@ pub use status::status;
 use muster_proto::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
     group_service_server::GroupServiceServer,
-    provisioning_service_server::ProvisioningServiceServer, user_service_server::UserServiceServer,
+    provisioning_service_server::ProvisioningServiceServer,
+    schema_service_server::SchemaServiceServer, user_service_server::UserServiceServer,
 };
 use tonic::{Request, service::Routes};
 
@@ -37,21 +39,24 @@ pub fn routes(directory: &Directory) -> Routes {
     let provisioning =
         ProvisioningServiceServer::new(provisioning::Provisioning(directory.clone()));
     let changes = ChangeServiceServer::new(changes::Changes(directory.clone()));
+    let schemas = SchemaServiceServer::new(schemas::Schemas(directory.clone()));
     let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
     Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(groups.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(changes.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(schemas.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(audit.max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 /// Names of the services, for the health service.
-pub const SERVICE_NAMES: [&str; 5] = [
+pub const SERVICE_NAMES: [&str; 6] = [
     muster_proto::v1::audit_service_server::SERVICE_NAME,
     muster_proto::v1::change_service_server::SERVICE_NAME,
     muster_proto::v1::user_service_server::SERVICE_NAME,
     muster_proto::v1::group_service_server::SERVICE_NAME,
     muster_proto::v1::provisioning_service_server::SERVICE_NAME,
+    muster_proto::v1::schema_service_server::SERVICE_NAME,
 ];
 
 /// The caller whom the gate let in.

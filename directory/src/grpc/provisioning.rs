@@ -21,6 +21,22 @@ impl ProvisioningService for Provisioning {
         Ok(Response::new(v1::GetConnectionResponse { connection }))
     }
 
+    async fn get_profile(
+        &self,
+        request: Request<v1::GetProfileRequest>,
+    ) -> Result<Response<v1::GetProfileResponse>, Status> {
+        let caller = caller(&request)?;
+        let schemas = match caller.profile.schema_version {
+            0 => Vec::new(),
+            _ => self
+                .0
+                .list_schemas(&caller.tenant_id)
+                .await
+                .map_err(status)?,
+        };
+        Ok(Response::new(encode::profile(caller.profile, schemas)))
+    }
+
     async fn issue_connection_token(
         &self,
         request: Request<v1::IssueConnectionTokenRequest>,

@@ -41,7 +41,16 @@ pub fn status(error: Error) -> Status {
         Error::FilterInvalid(what) => {
             details.add_bad_request_violation("filter", detail(what));
         }
-        Error::PageTokenInvalid => {
+        Error::SchemaInvalid(violations) => {
+            for violation in violations.iter().take(VIOLATION_LIMIT) {
+                let (field, rule) = (detail(&violation.field), detail(&violation.rule));
+                details.add_bad_request_violation(field, rule);
+            }
+        }
+        Error::ValueTaken(attribute) => {
+            details.set_resource_info("", "", "", detail(attribute));
+        }
+        Error::PageTokenInvalid | Error::PageTokenExpired => {
             details.add_bad_request_violation("page.page_token", error.to_string());
         }
         Error::TooMany { what, .. } => {
@@ -126,6 +135,11 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::NoTarget(_) => (Code::FailedPrecondition, Reason::NoTarget),
         Error::FilterInvalid(_) => (Code::InvalidArgument, Reason::FilterInvalid),
         Error::PageTokenInvalid => (Code::InvalidArgument, Reason::PageTokenInvalid),
+        Error::PageTokenExpired => (Code::InvalidArgument, Reason::PageTokenExpired),
+        Error::SchemaInvalid(_) => (Code::InvalidArgument, Reason::SchemaInvalid),
+        Error::SchemaInUse { .. } => (Code::FailedPrecondition, Reason::SchemaInUse),
+        Error::ValueTaken(_) => (Code::AlreadyExists, Reason::ValueTaken),
+        Error::ProfileStale => (Code::FailedPrecondition, Reason::ProfileStale),
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
@@ -149,6 +163,7 @@ fn not_found(kind: Kind) -> ErrorReason {
     match kind {
         Kind::User => ErrorReason::UserNotFound,
         Kind::Group => ErrorReason::GroupNotFound,
+        Kind::Schema => ErrorReason::SchemaNotFound,
         Kind::Connection | Kind::Credential | Kind::Tenant => ErrorReason::ConnectionNotFound,
     }
 }
@@ -165,11 +180,26 @@ fn already_exists(taken: Taken) -> ErrorReason {
 
 /// The dynamic parts of the message (AIP-193).
 fn metadata(error: &Error) -> HashMap<String, String> {
+    if let Error::SchemaInUse {
+        kind,
+        id,
+        attribute,
+    } = error
+    {
+        let pairs = [
+            ("resource_type", kind.noun().to_owned()),
+            ("id", id.clone()),
+            ("attribute", detail(attribute)),
+        ];
+        return pairs.map(|(name, value)| (name.to_owned(), value)).into();
+    }
     let pair = match error {
         Error::ScopeMissing(scope) => ("scope", scope.clone()),
         Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
         Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
-        Error::ReadOnly(attribute) => ("attribute", detail(attribute)),
+        Error::ReadOnly(attribute) | Error::ValueTaken(attribute) => {
+            ("attribute", detail(attribute))
+        }
         Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
         Error::TooMany { limit, .. } => ("limit", limit.to_string()),
         Error::VersionMismatch { current } => ("etag", current.clone()),

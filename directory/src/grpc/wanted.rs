@@ -72,6 +72,7 @@ pub(super) fn change_filter(filter: v1::ChangeFilter) -> Result<FeedFilter> {
             Ok(v1::ResourceType::Membership) => ResourceType::Membership,
             Ok(v1::ResourceType::Token) => ResourceType::Token,
             Ok(v1::ResourceType::Connection) => ResourceType::Connection,
+            Ok(v1::ResourceType::Schema) => ResourceType::Schema,
             Ok(v1::ResourceType::Unspecified) | Err(_) => {
                 return Err(Error::invalid("filter.types", "has an unknown type"));
             }

@@ -1,23 +1,25 @@
 //! What operators do: tenants, connections, credentials.
 
-use muster_proto::policy::Policies;
+use muster_proto::{policy::Policies, schema::Registry};
 
 use super::Directory;
 use crate::{
-    auth::{Caller, Scopes},
+    auth::{Caller, Grant, Scopes},
     domain::{
         Kind,
         credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
+        flavor::Flavor,
         history::{Actor, AuditEntry, Change, ChangeKind, ResourceType},
+        resource::ResourceKind,
     },
     error::{Error, Result, Violation},
     issuers::key_url,
     storage::{
-        Tx,
+        Scope, Tx,
         credentials::{self, Credential},
         history,
         identity::Identity,
-        settings,
+        resources, settings,
         tenants::{self, Connection, Tenant},
     },
 };
@@ -103,8 +105,14 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Taken`].
-    pub async fn create_connection(&self, tenant_id: &str, name: &str) -> Result<Connection> {
-        let connection = self.new_connection(tenant_id, name)?;
+    pub async fn create_connection(
+        &self,
+        tenant_id: &str,
+        name: &str,
+        flavor: Flavor,
+    ) -> Result<Connection> {
+        let mut connection = self.new_connection(tenant_id, name)?;
+        connection.flavor = flavor;
         let new = connection.clone();
         self.store
             .write(tenant_id, "CreateConnection", move |tx| {
@@ -115,12 +123,33 @@ impl Directory {
         Ok(connection)
     }
 
+    /// Gives a connection another flavor; the one it has changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn set_flavor(
+        &self,
+        tenant_id: &str,
+        connection_id: &str,
+        flavor: Flavor,
+    ) -> Result<Connection> {
+        let now = self.source.now_ms();
+        let (tenant, id) = (tenant_id.to_owned(), connection_id.to_owned());
+        self.store
+            .write(tenant_id, "UpdateConnection", move |tx| {
+                let (tenant, id) = (tenant.clone(), id.clone());
+                async move { set_flavor(&tx, &tenant, &id, flavor, now).await }
+            })
+            .await
+    }
+
     fn new_connection(&self, tenant_id: &str, name: &str) -> Result<Connection> {
         let now = self.source.now_ms();
         Ok(Connection {
             id: self.source.new_id(),
             tenant_id: tenant_id.to_owned(),
             name: checked_name(name)?,
+            flavor: Flavor::default(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -158,21 +187,25 @@ impl Directory {
     }
 
     /// Issues a credential of a connection, valid until `expires_at`
-    /// (milliseconds since the Unix epoch) or for good, for these scopes.
+    /// (milliseconds since the Unix epoch) or for good.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Invalid`], and [`Error::NotFound`] for a user who does not exist.
     pub async fn create_credential(
         &self,
         connection: &Connection,
         wanted: Wanted,
         name: &str,
         expires_at: Option<i64>,
-        scopes: Scopes,
+        grant: Grant,
     ) -> Result<IssuedCredential> {
-        let scopes = checked_scopes(scopes)?;
+        if let Some(scope) = grant.excess() {
+            let rule = format!("has {scope}, which a credential of a user's own cannot have");
+            return Err(Error::invalid("scopes", rule));
+        }
         let mut issued = self.new_credential(connection, wanted, name, expires_at)?;
-        issued.credential.scopes = scopes;
+        issued.credential.scopes = checked_scopes(grant.scopes)?;
+        issued.credential.user_id = grant.user_id;
         let new = issued.credential.clone();
         self.store
             .write(&connection.tenant_id, "CreateCredential", move |tx| {
@@ -211,6 +244,7 @@ impl Directory {
             expires_at,
             revoked_at: None,
             scopes: Scopes::Provisioning,
+            user_id: None,
         };
         Ok(IssuedCredential { credential, secret })
     }
@@ -481,6 +515,33 @@ async fn revoke(tx: &Tx, tenant_id: &str, id: &str, now: i64) -> Result<Credenti
     Ok(credential)
 }
 
+async fn set_flavor(
+    tx: &Tx,
+    tenant_id: &str,
+    id: &str,
+    flavor: Flavor,
+    now: i64,
+) -> Result<Connection> {
+    let found = tenants::find_connection(tx, tenant_id, id).await?;
+    let mut connection = found.ok_or_else(|| not_found(Kind::Connection, id))?;
+    if connection.flavor == flavor {
+        return Ok(connection);
+    }
+    connection.flavor = flavor;
+    connection.version += 1;
+    connection.updated_at = connection.updated_at.max(now);
+    tenants::update_connection(tx, &connection).await?;
+    let written = Operated {
+        method: "UpdateConnection",
+        kind: ChangeKind::Updated,
+        resource_type: ResourceType::Connection,
+        resource_id: &connection.id,
+        owner: &connection.id,
+    };
+    written.record(tx, tenant_id, now).await?;
+    Ok(connection)
+}
+
 async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
     tenants::insert_tenant(tx, tenant).await?;
     history::start(tx, &tenant.id).await
@@ -501,6 +562,20 @@ async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
 }
 
 async fn insert_credential(tx: &Tx, credential: &Credential) -> Result<()> {
+    if let Some(user_id) = &credential.user_id {
+        let scope = Scope {
+            tenant_id: &credential.tenant_id,
+            connection_id: &credential.connection_id,
+            registry: Registry::builtin(),
+        };
+        let (kind, wanted) = (ResourceKind::User, [user_id.clone()]);
+        if resources::resolve(tx, scope, kind, &wanted, false)
+            .await?
+            .is_empty()
+        {
+            return Err(not_found(Kind::User, user_id));
+        }
+    }
     credentials::insert(tx, credential).await?;
     let written = Operated {
         method: "CreateCredential",

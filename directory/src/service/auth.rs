@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Directory;
 use crate::{
-    auth::Caller,
+    auth::{Caller, Profile},
     cursor::ACCESS_PREFIX,
     domain::credential::{KeptSecret, Proof, Purpose, Secret},
     error::{Error, Result},
     signing::Assertion,
-    storage::credentials::{self, Credential},
+    storage::credentials::{self, Credential, Standing},
 };
 
 /// How long an access token lives at most. Entra accepts 1 to 6 hours.
@@ -45,21 +45,32 @@ impl Directory {
     /// # Errors
     /// [`Error::CredentialInvalid`] whatever is wrong with it.
     pub async fn authenticate(&self, bearer: &str, connection_id: Option<&str>) -> Result<Caller> {
-        let credential = if bearer.starts_with(ACCESS_PREFIX) {
+        let standing = if bearer.starts_with(ACCESS_PREFIX) {
             self.behind_access_token(bearer).await?
         } else {
             self.behind_secret(bearer).await?
         };
+        let credential = &standing.credential;
         let elsewhere = connection_id.is_some_and(|id| id != credential.connection_id);
         if !credential.is_live(self.source.now_ms()) || elsewhere {
             return Err(Error::CredentialInvalid);
         }
+        let (tenant_id, version) = (&credential.tenant_id, standing.schema_version);
+        let registry = self.registries.get(&self.store, tenant_id, version).await?;
+        let credential = standing.credential;
         Ok(Caller {
             tenant_id: credential.tenant_id,
             connection_id: credential.connection_id,
             credential_id: credential.id,
             scopes: credential.scopes,
             request_id: String::new(),
+            profile: Profile {
+                flavor: standing.flavor,
+                connection_version: standing.connection_version,
+                schema_version: standing.schema_version,
+                registry,
+                user_id: credential.user_id,
+            },
         })
     }
 
@@ -77,23 +88,24 @@ impl Directory {
         }
     }
 
-    async fn behind_secret(&self, bearer: &str) -> Result<Credential> {
+    async fn behind_secret(&self, bearer: &str) -> Result<Standing> {
         let secret = Secret::parse(Purpose::Bearer, bearer).ok_or(Error::CredentialInvalid)?;
-        let found = credentials::find_by_key(&self.store.express(), secret.key_id()).await?;
-        let proven = proves(&secret, found.as_ref(), Purpose::Bearer);
+        let found = credentials::standing_by_key(&self.store.express(), secret.key_id()).await?;
+        let credential = found.as_ref().map(|found| &found.credential);
+        let proven = proves(&secret, credential, Purpose::Bearer);
         found.filter(|_| proven).ok_or(Error::CredentialInvalid)
     }
 
     /// Tokens are not stored: the seal says whose they are, and the credential
     /// behind them is looked up each time, so that its end is theirs.
-    async fn behind_access_token(&self, bearer: &str) -> Result<Credential> {
+    async fn behind_access_token(&self, bearer: &str) -> Result<Standing> {
         let opened = self.cursors.open_access(bearer);
         let (id, expires_ms) = opened.ok_or(Error::CredentialInvalid)?;
         if expires_ms <= self.source.now_ms() {
             return Err(Error::CredentialInvalid);
         }
-        let found = credentials::find_anywhere(&self.store.express(), &id).await?;
-        let found = found.filter(|found| found.proof.is_oauth());
+        let found = credentials::standing(&self.store.express(), &id).await?;
+        let found = found.filter(|found| found.credential.proof.is_oauth());
         found.ok_or(Error::CredentialInvalid)
     }
 

@@ -10,7 +10,7 @@ use muster_proto::value::Object;
 use super::{
     Directory,
     reading::{Consistency, Reading},
-    resources::{Target, Written, advance, record},
+    resources::{Target, Written, advance, check_profile, record},
     view::View,
 };
 use crate::{
@@ -115,6 +115,7 @@ impl Directory {
                 let work = Arc::clone(&work);
                 async move {
                     let (caller, group, members) = &*work;
+                    check_profile(&tx, caller)?;
                     resources::insert(&tx, caller.scope(), group).await?;
                     let mut edit = MemberEdit::new(&tx, caller, &group.id);
                     edit.add(members).await?;
@@ -182,6 +183,7 @@ async fn modify(
     modifications: &[Modification],
     now: i64,
 ) -> Result<Modified> {
+    check_profile(tx, &target.caller)?;
     let (before, _) = target.load(tx, Reach::Live, Wants::NONE).await?;
     let mut after = before.clone();
     let mut edit = MemberEdit::new(tx, &target.caller, &target.id);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Directory, resources::purge_method};
 use crate::{
-    auth::{Caller, Scopes},
+    auth::{Caller, Profile, Scopes},
     domain::{
         history::{Actor, AuditEntry, Change, ChangeKind},
         resource::ResourceKind,
@@ -181,6 +181,7 @@ fn nobody(tenant_id: &str) -> Caller {
         credential_id: String::new(),
         scopes: Scopes::Named(Arc::new([])),
         request_id: String::new(),
+        profile: Profile::plain(),
     }
 }
 

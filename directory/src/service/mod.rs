@@ -10,7 +10,9 @@ mod feed;
 mod groups;
 mod jobs;
 mod reading;
+mod registries;
 mod resources;
+mod schemas;
 mod snapshot;
 mod transfer;
 mod view;
@@ -36,6 +38,7 @@ pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
 pub use jobs::Retention;
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
+pub use schemas::{SchemaEditor, SchemaWritten};
 pub use snapshot::{Snapshot, SnapshotItem, SnapshotPage, size as snapshot_size};
 pub use transfer::Tally;
 pub use view::View;
@@ -67,6 +70,7 @@ pub struct Directory {
     retention: Retention,
     feeds: Arc<feed::Hub>,
     refusals: Arc<audit::Refusals>,
+    registries: Arc<registries::Registries>,
     /// Whose turn it is among the replicas.
     turn: Arc<AtomicUsize>,
     stopping: Arc<watch::Sender<bool>>,
@@ -100,6 +104,7 @@ impl Directory {
             issuers: Arc::default(),
             retention,
             refusals: Arc::default(),
+            registries: Arc::default(),
             turn: Arc::default(),
             stopping: Arc::new(watch::Sender::new(false)),
         };

@@ -70,6 +70,7 @@ impl Directory {
     /// # Errors
     /// [`Error::Invalid`], [`Error::Required`], [`Error::Taken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
+        caller.require_unbound("users.write")?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut user = Resource::new(ResourceKind::User, id, attributes, now)?;
         user.owner = Some(caller.connection_id.clone());
@@ -79,6 +80,7 @@ impl Directory {
                 let work = Arc::clone(&work);
                 async move {
                     let (caller, user) = &*work;
+                    check_profile(&tx, caller)?;
                     resources::insert(&tx, caller.scope(), user).await?;
                     let changes = [Change::of(ChangeKind::Created, user)];
                     let position = record(&tx, caller, "CreateUser", user, &changes).await?;
@@ -104,6 +106,7 @@ impl Directory {
         get: Get<'_>,
         consistency: &Consistency,
     ) -> Result<Reading<View>> {
+        caller.reach(get.kind, get.id)?;
         let tx = self.one_statement(caller, consistency).await?;
         let found = resources::load(&tx, caller.scope(), get.kind, get.id, get.reach, get.wants);
         let (found, at) = found.await?.ok_or_else(|| get.kind.not_found(get.id))?;
@@ -206,6 +209,7 @@ impl Directory {
                 let work = Arc::clone(&work);
                 async move {
                     let (target, edit) = &*work;
+                    check_profile(&tx, &target.caller)?;
                     let (before, relations) = target.load(&tx, Reach::Live, wants).await?;
                     let mut after = before.clone();
                     edit(&mut after)?;
@@ -364,6 +368,7 @@ impl Target {
 
     /// The resource, its precondition checked.
     pub(super) async fn load(&self, tx: &Tx, reach: Reach, wants: Wants) -> Result<Found> {
+        self.caller.reach(self.kind, &self.id)?;
         let scope = self.caller.scope();
         let found = resources::load(tx, scope, self.kind, &self.id, reach, wants).await?;
         let (found, _) = found.ok_or_else(|| self.kind.not_found(&self.id))?;
@@ -380,7 +385,7 @@ impl Target {
             });
         }
         advance(&mut resource, now);
-        resources::restore(tx, &resource).await?;
+        resources::restore(tx, self.caller.scope(), &resource).await?;
         let mut changes = vec![Change::of(ChangeKind::Undeleted, &resource)];
         let edges = members::edges_of(tx, &resource.id).await?;
         changes.extend(edges.into_iter().map(Change::restored));
@@ -389,6 +394,19 @@ impl Target {
             view: (resource, relations).into(),
             position: Some(position),
         })
+    }
+}
+
+/// Checks that what the caller sent was read by the tenant's schemas as they
+/// are: one may have been registered since he was let in.
+///
+/// # Errors
+/// [`Error::ProfileStale`].
+pub(super) fn check_profile(tx: &Tx, caller: &Caller) -> Result<()> {
+    let version = history::schema_version(tx, &caller.tenant_id)?;
+    match version == caller.profile.schema_version {
+        true => Ok(()),
+        false => Err(Error::ProfileStale),
     }
 }
 

@@ -13,10 +13,11 @@ use muster_proto::value::Object;
 
 use super::*;
 use crate::{
-    auth::{Caller, Scopes},
+    auth::{Caller, Grant, Profile, Scopes},
     clock::RandomError,
     domain::{
         credential::Wanted,
+        flavor::Flavor,
         history::{ChangeKind, chain},
         patch::{Op, Operation, Path},
         resource::ResourceKind,
@@ -132,7 +133,7 @@ fn exposed(issued: &IssuedCredential) -> &str {
 async fn caller(directory: &Directory, tenant: &str) -> Caller {
     let tenant = directory.create_tenant(tenant).await.unwrap();
     let connection = directory
-        .create_connection(&tenant.id, "entra")
+        .create_connection(&tenant.id, "entra", Flavor::default())
         .await
         .unwrap();
     Caller {
@@ -141,6 +142,7 @@ async fn caller(directory: &Directory, tenant: &str) -> Caller {
         credential_id: "credential".to_owned(),
         scopes: Scopes::Provisioning,
         request_id: String::new(),
+        profile: Profile::plain(),
     }
 }
 
@@ -444,7 +446,13 @@ async fn credentials_are_good_until_revoked_or_expired() {
         .unwrap();
     let soon = directory.source.now_ms() + 3;
     let lasting = directory
-        .create_credential(&connection, Wanted::Bearer, "a", None, Scopes::Provisioning)
+        .create_credential(
+            &connection,
+            Wanted::Bearer,
+            "a",
+            None,
+            Grant::provisioning(),
+        )
         .await
         .unwrap();
     let short = directory
@@ -453,7 +461,7 @@ async fn credentials_are_good_until_revoked_or_expired() {
             Wanted::Bearer,
             "b",
             Some(soon),
-            Scopes::Provisioning,
+            Grant::provisioning(),
         )
         .await
         .unwrap();

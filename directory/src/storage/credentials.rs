@@ -1,14 +1,17 @@
 //! Credentials of connections. The secret itself is never here.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
+    QueryFilter as _, QueryOrder as _, sea_query::Expr,
 };
 
-use super::{Tx, entity::credentials};
+use super::{Tx, entity::credentials, sql::Sql};
 use crate::{
     auth::Scopes,
-    domain::credential::{Federation, KeptSecret, Proof, Purpose},
+    domain::{
+        credential::{Federation, KeptSecret, Proof, Purpose},
+        flavor::Flavor,
+    },
     error::{Error, Result},
 };
 
@@ -33,6 +36,30 @@ pub struct Credential {
     pub revoked_at: Option<i64>,
     /// What its holder may do.
     pub scopes: Scopes,
+    /// The user in whose name its holder speaks; `None`: the connection.
+    pub user_id: Option<String>,
+}
+
+/// A credential with what its connection goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The credential.
+    pub credential: Credential,
+    /// Its connection's.
+    pub flavor: Flavor,
+    /// Its connection's.
+    pub connection_version: i64,
+    /// Its tenant's.
+    pub schema_version: i64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct StandingRow {
+    #[sea_orm(nested)]
+    credential: credentials::Model,
+    flavor: String,
+    connection_version: i64,
+    schema_version: i64,
 }
 
 impl Credential {
@@ -59,6 +86,7 @@ impl TryFrom<credentials::Model> for Credential {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             scopes: scopes(row.scopes.as_deref()),
+            user_id: row.user_id,
         })
     }
 }
@@ -122,6 +150,7 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
         expires_at: Set(credential.expires_at),
         revoked_at: Set(credential.revoked_at),
         scopes: Set(scopes_column(&credential.scopes)),
+        user_id: Set(credential.user_id.clone()),
     };
     credentials::Entity::insert(row)
         .exec_without_returning(&tx.connection())
@@ -129,16 +158,43 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
     Ok(())
 }
 
-/// The credential with this key id, of whatever tenant.
+/// What is known of the credential with this key id, of whatever tenant.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_by_key(tx: &Tx, key_id: &str) -> Result<Option<Credential>> {
-    let row = credentials::Entity::find()
-        .filter(credentials::Column::KeyId.eq(key_id))
-        .one(&tx.connection())
+pub async fn standing_by_key(tx: &Tx, key_id: &str) -> Result<Option<Standing>> {
+    standing_where(tx, Sql::new("c.key_id = ?").bind(key_id)).await
+}
+
+/// What is known of the credential with this id, of whatever tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(tx: &Tx, id: &str) -> Result<Option<Standing>> {
+    standing_where(tx, Sql::new("c.id = ?").bind(id)).await
+}
+
+async fn standing_where(tx: &Tx, condition: Sql) -> Result<Option<Standing>> {
+    let sql = Sql::new(
+        "SELECT c.*, n.flavor, n.version AS connection_version, h.schema_version \
+         FROM credentials c JOIN connections n ON n.id = c.connection_id \
+         JOIN directory_heads h ON h.tenant_id = c.tenant_id WHERE ",
+    )
+    .then(condition);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = StandingRow::find_by_statement(statement)
+        .one(connection)
         .await?;
-    row.map(TryInto::try_into).transpose()
+    let standing = |row: StandingRow| {
+        Ok(Standing {
+            credential: row.credential.try_into()?,
+            flavor: Flavor::of(&row.flavor).unwrap_or_default(),
+            connection_version: row.connection_version,
+            schema_version: row.schema_version,
+        })
+    };
+    row.map(standing).transpose()
 }
 
 /// The credential with this id, of whatever tenant: whoever names it by its id

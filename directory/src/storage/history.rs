@@ -37,6 +37,7 @@ struct Head {
     revision: i64,
     audit_sequence: i64,
     audit_hash: String,
+    schema_version: i64,
     epoch: Option<String>,
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn take_head(tx: &Tx, tenant_id: &str) -> Result<()> {
         return Ok(());
     }
     let sql = Sql::new(
-        "SELECT h.revision, h.audit_sequence, h.audit_hash, \
+        "SELECT h.revision, h.audit_sequence, h.audit_hash, h.schema_version, \
          (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
          FROM directory_heads h WHERE h.tenant_id = ?",
     )
@@ -172,11 +173,49 @@ pub async fn begin_at(
         audit_sequence: Set(audit_sequence),
         audit_hash: Set(audit_hash),
         earliest: Set(revision),
+        schema_version: Set(0),
     };
     directory_heads::Entity::insert(head)
         .exec_without_returning(&tx.connection())
         .await?;
     Ok(())
+}
+
+/// The version of the tenant's schemas, while its head is taken.
+///
+/// # Errors
+/// [`Error::Internal`] outside of a write of the tenant.
+pub fn schema_version(tx: &Tx, tenant_id: &str) -> Result<i64> {
+    let books = tx.ledger()?.open();
+    let head = books.heads.get(tenant_id);
+    let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
+    Ok(head.schema_version)
+}
+
+/// Says that a tenant who comes from elsewhere has schemas of its own.
+///
+/// # Errors
+/// The database's.
+pub async fn have_schemas(tx: &Tx, tenant_id: &str) -> Result<()> {
+    let sql = Sql::new("UPDATE directory_heads SET schema_version = 1 WHERE tenant_id = ?");
+    let connection = &tx.connection();
+    let statement = sql
+        .bind(tenant_id)
+        .statement(connection.get_database_backend());
+    connection.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Gives the tenant's schemas their next version.
+///
+/// # Errors
+/// As [`schema_version`].
+pub fn advance_schemas(tx: &Tx, tenant_id: &str) -> Result<i64> {
+    let mut books = tx.ledger()?.open();
+    let head = books.heads.get_mut(tenant_id);
+    let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
+    head.schema_version += 1;
+    Ok(head.schema_version)
 }
 
 /// Records what a write did, and gives the tenant's position behind it. A
@@ -270,12 +309,13 @@ fn at_once(rows: usize) -> usize {
 
 fn advance(dialect: Dialect, tenant_id: &str, head: &Head) -> Sql {
     let update = Sql::new(
-        "UPDATE directory_heads SET revision = ?, audit_sequence = ?, audit_hash = ? \
-         WHERE tenant_id = ?",
+        "UPDATE directory_heads SET revision = ?, audit_sequence = ?, audit_hash = ?, \
+         schema_version = ? WHERE tenant_id = ?",
     )
     .bind(head.revision)
     .bind(head.audit_sequence)
     .bind(head.audit_hash.as_str())
+    .bind(head.schema_version)
     .bind(tenant_id);
     match dialect {
         Dialect::Sqlite => update,

@@ -9,6 +9,7 @@
 
 use std::{fmt, sync::Arc};
 
+use muster_proto::schema::Registry;
 use sea_orm::{
     Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, TransactionOptions,
     TransactionTrait as _,
@@ -31,6 +32,7 @@ pub mod relations;
 pub mod replicas;
 pub mod resources;
 mod schema;
+pub mod schemas;
 pub mod settings;
 mod sql;
 pub mod tenants;
@@ -280,4 +282,6 @@ pub struct Scope<'a> {
     pub tenant_id: &'a str,
     /// The connection whose external ids count.
     pub connection_id: &'a str,
+    /// What the tenant's users and groups consist of.
+    pub registry: &'static Registry,
 }

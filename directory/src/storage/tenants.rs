@@ -9,7 +9,10 @@ use super::{
     Tx,
     entity::{connections, tenants},
 };
-use crate::{domain::fold::fold, error::Result};
+use crate::{
+    domain::{flavor::Flavor, fold::fold},
+    error::Result,
+};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Connection {
     pub tenant_id: String,
     /// Unique in the tenant without case.
     pub name: String,
+    /// How far its client deviates from the standard.
+    pub flavor: Flavor,
     /// Grows by one per change, from 1.
     pub version: i64,
     /// Milliseconds since the Unix epoch.
@@ -55,6 +60,7 @@ impl From<connections::Model> for Connection {
             id: row.id,
             tenant_id: row.tenant_id,
             name: row.name,
+            flavor: Flavor::of(&row.flavor).unwrap_or_default(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -121,9 +127,33 @@ pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
         version: Set(connection.version),
         created_at: Set(connection.created_at),
         updated_at: Set(connection.updated_at),
+        flavor: Set(connection.flavor.name().to_owned()),
     };
     connections::Entity::insert(row)
         .exec_without_returning(&tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The flavor of a connection of which nothing is said.
+pub(super) fn default_flavor() -> String {
+    Flavor::default().name().to_owned()
+}
+
+/// Writes what can change of a connection.
+///
+/// # Errors
+/// The database's.
+pub async fn update_connection(tx: &Tx, connection: &Connection) -> Result<()> {
+    let row = connections::ActiveModel {
+        id: Set(connection.id.clone()),
+        flavor: Set(connection.flavor.name().to_owned()),
+        version: Set(connection.version),
+        updated_at: Set(connection.updated_at),
+        ..Default::default()
+    };
+    connections::Entity::update(row)
+        .exec(&tx.connection())
         .await?;
     Ok(())
 }

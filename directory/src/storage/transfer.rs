@@ -3,6 +3,9 @@
 //! What can be computed is not carried: keys and search documents are made
 //! anew, by the rules of the build that reads them.
 
+use std::collections::HashMap;
+
+use muster_proto::schema::Registry;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -12,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     Handle, Store, Tx, begin,
     entity::{
-        audit_entries, connections, credentials, directory_heads, external_ids, groups,
-        memberships, settings, tenants, users,
+        audit_entries, connections, credentials, directory_heads, extension_schemas, external_ids,
+        groups, memberships, settings, tenants, users,
     },
-    history, resources,
+    history, resources, schemas,
     sql::Sql,
 };
 use crate::{
     domain::{Resource, resource::ResourceKind, search::object_from_json},
-    error::{Error, Result},
+    error::{Error, Result, Violation},
 };
 
 /// Rows read by one statement.
@@ -39,6 +42,8 @@ pub enum Record {
     Tenant(TenantRow),
     /// Where a tenant's history stands.
     Head(HeadRow),
+    /// An extension schema of a tenant.
+    Schema(SchemaRow),
     /// A provisioning client.
     Connection(ConnectionRow),
     /// What opens a connection; secrets as their hashes.
@@ -72,6 +77,8 @@ row! {
     SettingRow = settings::Model,
     /// A tenant.
     TenantRow = tenants::Model,
+    /// An extension schema.
+    SchemaRow = extension_schemas::Model,
     /// A provisioning client.
     ConnectionRow = connections::Model,
     /// What opens a connection.
@@ -259,6 +266,14 @@ impl Rows {
                 (records(rows, head), last)
             }
             3 => {
+                let rows = page!(self, connection, extension_schemas, TenantId, UrnKey);
+                let key = |row: &extension_schemas::Model| {
+                    vec![row.tenant_id.clone(), row.urn_key.clone()]
+                };
+                let last = rows.last().map(key);
+                (records(rows, |row| Record::Schema(SchemaRow(row))), last)
+            }
+            4 => {
                 let rows = page!(self, connection, connections, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 (
@@ -266,7 +281,7 @@ impl Rows {
                     last,
                 )
             }
-            4 => {
+            5 => {
                 let rows = page!(self, connection, credentials, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 (
@@ -274,7 +289,7 @@ impl Rows {
                     last,
                 )
             }
-            5 => {
+            6 => {
                 let rows = page!(self, connection, users, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 let rows = rows
@@ -282,7 +297,7 @@ impl Rows {
                     .map(|row| Ok(Record::User(row.try_into()?)));
                 (rows.collect::<Result<_>>()?, last)
             }
-            6 => {
+            7 => {
                 let rows = page!(self, connection, groups, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 let rows = rows
@@ -290,7 +305,7 @@ impl Rows {
                     .map(|row| Ok(Record::Group(row.try_into()?)));
                 (rows.collect::<Result<_>>()?, last)
             }
-            7 => {
+            8 => {
                 let rows = page!(self, connection, external_ids, ConnectionId, ResourceId);
                 let key = |row: &external_ids::Model| {
                     vec![row.connection_id.clone(), row.resource_id.clone()]
@@ -301,7 +316,7 @@ impl Rows {
                     last,
                 )
             }
-            8 => {
+            9 => {
                 let rows = page!(self, connection, memberships, GroupId, MemberId);
                 let key =
                     |row: &memberships::Model| vec![row.group_id.clone(), row.member_id.clone()];
@@ -342,7 +357,7 @@ impl Rows {
 }
 
 /// Kinds of rows.
-const STAGES: usize = 10;
+const STAGES: usize = 11;
 
 fn records<M>(rows: Vec<M>, record: impl Fn(M) -> Record) -> Vec<Record> {
     rows.into_iter().map(record).collect()
@@ -379,6 +394,8 @@ async fn insert_chunk(tx: &Tx, rows: Vec<Record>) -> Result<()> {
 /// Rows by kind; one of them is filled.
 #[derive(Default)]
 struct Many {
+    registries: HashMap<String, &'static Registry>,
+    schemas: Vec<extension_schemas::ActiveModel>,
     tenants: Vec<tenants::ActiveModel>,
     connections: Vec<connections::ActiveModel>,
     credentials: Vec<credentials::ActiveModel>,
@@ -409,6 +426,16 @@ impl Many {
                 }
                 history::begin_at(tx, &tenant_id, revision, audit_sequence, audit_hash).await?;
             }
+            Record::Schema(SchemaRow(row)) => {
+                let schema = schemas::TenantSchema::try_from(row.clone())?;
+                let broken = schema.definition.broken_rules().into_iter();
+                let broken: Vec<_> = broken.map(|(p, rule)| Violation::new(p, rule)).collect();
+                if !broken.is_empty() {
+                    return Err(Error::SchemaInvalid(broken));
+                }
+                history::have_schemas(tx, &row.tenant_id).await?;
+                self.schemas.push(row.into_active_model());
+            }
             Record::Tenant(TenantRow(row)) => self.tenants.push(row.into_active_model()),
             Record::Connection(ConnectionRow(row)) => {
                 self.connections.push(row.into_active_model());
@@ -418,11 +445,13 @@ impl Many {
             }
             Record::User(row) => {
                 let tenant = row.tenant_id.clone();
+                self.learn(tx, &tenant).await?;
                 let user = row.into_resource(ResourceKind::User)?;
                 self.users.push((tenant, user));
             }
             Record::Group(row) => {
                 let tenant = row.tenant_id.clone();
+                self.learn(tx, &tenant).await?;
                 let group = row.into_resource(ResourceKind::Group)?;
                 self.groups.push((tenant, group));
             }
@@ -433,6 +462,15 @@ impl Many {
                 self.memberships.push(row.into_active_model());
             }
             Record::Audit(AuditRow(row)) => self.audit.push(row.into_active_model()),
+        }
+        Ok(())
+    }
+
+    /// Looks up what resources of a tenant consist of; its schemas came before.
+    async fn learn(&mut self, tx: &Tx, tenant_id: &str) -> Result<()> {
+        if !self.registries.contains_key(tenant_id) {
+            let registry = schemas::registry(tx, tenant_id).await?;
+            self.registries.insert(tenant_id.to_owned(), registry);
         }
         Ok(())
     }
@@ -448,13 +486,14 @@ impl Many {
             };
         }
         all!(self.tenants, tenants);
+        all!(self.schemas, extension_schemas);
         all!(self.connections, connections);
         all!(self.credentials, credentials);
         all!(self.external_ids, external_ids);
         all!(self.memberships, memberships);
         all!(self.audit, audit_entries);
-        resources::insert_all(tx, &self.users).await?;
-        resources::insert_all(tx, &self.groups).await
+        resources::insert_all(tx, &self.registries, &self.users).await?;
+        resources::insert_all(tx, &self.registries, &self.groups).await
     }
 }
 

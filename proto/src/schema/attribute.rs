@@ -1,7 +1,10 @@
 //! What one attribute is: RFC 7643 sections 2.2, 2.3 and 7.
 
+use serde::{Deserialize, Serialize};
+
 /// Data type, RFC 7643 section 2.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// Unicode text.
     String,
@@ -22,7 +25,8 @@ pub enum Kind {
 }
 
 /// Who may write, RFC 7643 section 7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mutability {
     /// The server alone.
     ReadOnly,
@@ -30,19 +34,27 @@ pub enum Mutability {
     ReadWrite,
     /// Clients, once.
     Immutable,
+    /// Clients, at any time, and nobody reads it.
+    WriteOnly,
 }
 
 /// When it is returned, RFC 7643 section 7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Returned {
     /// Whatever the client asks for.
     Always,
     /// Unless the client asks otherwise.
     Default,
+    /// Not at all.
+    Never,
+    /// When the client asks for it.
+    Request,
 }
 
 /// How far values must differ, RFC 7643 section 7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Uniqueness {
     /// Not at all.
     None,

@@ -9,14 +9,18 @@
 //! that was looked up.
 
 mod attribute;
+mod check;
+mod definition;
 mod group;
 mod lookup;
 mod registry;
 mod user;
 
 pub use attribute::{Attribute, Kind, Mutability, Reach, Returned, Uniqueness};
+pub use check::{ATTRIBUTE_LIMIT, Broken};
+pub use definition::{AttributeDefinition, Definition};
 pub use lookup::{Target, is_urn};
-pub use registry::Registry;
+pub use registry::{Extends, Registry};
 
 /// A schema: RFC 7643 section 7.
 #[derive(Debug, PartialEq)]

@@ -1,9 +1,20 @@
 //! The resource types of one tenant.
+//!
+//! Attributes of the standard are static, and whoever looks one up keeps the
+//! reference. Those of tenants are the same: a definition is made once in the
+//! life of the process and never freed. There are as many as operators have
+//! written different ones.
 
-use super::{GROUP, ResourceType, USER};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
-/// What users and groups of a tenant consist of. Lives as long as the process:
-/// whoever looks an attribute up may keep it.
+use super::{
+    Attribute, AttributeDefinition, Definition, GROUP, Kind, Reach, ResourceType, Schema, USER,
+};
+
+/// What users and groups of a tenant consist of.
 #[derive(Debug, PartialEq)]
 pub struct Registry {
     /// Users.
@@ -12,10 +23,28 @@ pub struct Registry {
     pub group: &'static ResourceType,
 }
 
+/// What a schema extends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extends {
+    /// Users.
+    User,
+    /// Groups.
+    Group,
+}
+
 static BUILTIN: Registry = Registry {
     user: &USER,
     group: &GROUP,
 };
+
+/// What was made so far.
+#[derive(Default)]
+struct Made {
+    schemas: HashMap<Definition, &'static Schema>,
+    registries: HashMap<Vec<(Extends, Definition)>, &'static Registry>,
+}
+
+static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
 
 impl Registry {
     /// Of a tenant without schemas of its own.
@@ -23,8 +52,147 @@ impl Registry {
         &BUILTIN
     }
 
+    /// Of a tenant with these schemas. They must break no rule
+    /// ([`Definition::broken_rules`]).
+    pub fn with(extensions: Vec<(Extends, Definition)>) -> &'static Self {
+        if extensions.is_empty() {
+            return Self::builtin();
+        }
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.registries.get(&extensions) {
+            return known;
+        }
+        let user = made.resource_type(&USER, Extends::User, &extensions);
+        let group = made.resource_type(&GROUP, Extends::Group, &extensions);
+        let registry = Box::leak(Box::new(Self { user, group }));
+        made.registries.insert(extensions, registry);
+        registry
+    }
+
     /// Users and groups, in the order in which they are listed.
     pub fn resource_types(&self) -> [&'static ResourceType; 2] {
         [self.user, self.group]
+    }
+
+    /// Every schema: core schemas and extensions, those of users first.
+    pub fn schemas(&self) -> impl Iterator<Item = &'static Schema> {
+        let types = self.resource_types().into_iter();
+        types.flat_map(|kind| std::iter::once(kind.core).chain(kind.extensions.iter().copied()))
+    }
+}
+
+impl Made {
+    fn resource_type(
+        &mut self,
+        base: &'static ResourceType,
+        extends: Extends,
+        extensions: &[(Extends, Definition)],
+    ) -> &'static ResourceType {
+        let own = extensions.iter().filter(|(of, _)| *of == extends);
+        let own: Vec<_> = own.map(|(_, definition)| self.schema(definition)).collect();
+        if own.is_empty() {
+            return base;
+        }
+        let all = [base.extensions, &own].concat();
+        Box::leak(Box::new(ResourceType {
+            extensions: all.leak(),
+            name: base.name,
+            description: base.description,
+            endpoint: base.endpoint,
+            core: base.core,
+        }))
+    }
+
+    fn schema(&mut self, definition: &Definition) -> &'static Schema {
+        if let Some(known) = self.schemas.get(definition) {
+            return known;
+        }
+        let schema: &'static Schema = Box::leak(Box::new(Schema {
+            urn: kept(&definition.id),
+            name: kept(&definition.name),
+            description: kept(&definition.description),
+            attributes: attributes(&definition.attributes),
+        }));
+        self.schemas.insert(definition.clone(), schema);
+        schema
+    }
+}
+
+fn attributes(definitions: &[AttributeDefinition]) -> &'static [Attribute] {
+    let all: Vec<_> = definitions.iter().map(attribute).collect();
+    all.leak()
+}
+
+fn attribute(definition: &AttributeDefinition) -> Attribute {
+    let exact_by_kind = matches!(definition.kind, Kind::Binary | Kind::Reference);
+    Attribute {
+        name: kept(&definition.name),
+        kind: definition.kind,
+        multi_valued: definition.multi_valued,
+        description: kept(&definition.description),
+        required: definition.required,
+        case_exact: definition.case_exact || exact_by_kind,
+        mutability: definition.mutability,
+        returned: definition.returned,
+        uniqueness: definition.uniqueness,
+        canonical_values: words(&definition.canonical_values),
+        reference_types: words(&definition.reference_types),
+        sub_attributes: attributes(&definition.sub_attributes),
+        reach: Reach::Document,
+    }
+}
+
+fn words(texts: &[String]) -> &'static [&'static str] {
+    let all: Vec<_> = texts.iter().map(|text| kept(text)).collect();
+    all.leak()
+}
+
+fn kept(text: &str) -> &'static str {
+    text.to_owned().leak()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{schema::Target, v1};
+
+    fn definition(urn: &str) -> Definition {
+        let attribute = v1::SchemaAttribute {
+            name: "site".to_owned(),
+            ..v1::SchemaAttribute::default()
+        };
+        v1::ExtensionSchema {
+            urn: urn.to_owned(),
+            attributes: vec![attribute],
+            ..v1::ExtensionSchema::default()
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_definition_is_made_once() {
+        let one = || vec![(Extends::User, definition("urn:example:one"))];
+        let registry = Registry::with(one());
+        assert!(std::ptr::eq(registry, Registry::with(one())));
+        let two =
+            Registry::with([one(), vec![(Extends::Group, definition("urn:example:two"))]].concat());
+        assert!(std::ptr::eq(
+            registry.user.extensions[1],
+            two.user.extensions[1]
+        ));
+        assert!(std::ptr::eq(registry.group, &GROUP));
+        assert_eq!(two.schemas().count(), 5);
+        assert!(std::ptr::eq(
+            Registry::with(Vec::new()),
+            Registry::builtin()
+        ));
+    }
+
+    #[test]
+    fn registered_attributes_are_found() {
+        let registry = Registry::with(vec![(Extends::User, definition("urn:example:Ext"))]);
+        let found = registry.user.find("URN:EXAMPLE:EXT", "SITE");
+        assert!(matches!(found, Some(Target::Extension(_, attribute)) if attribute.name == "site"));
+        assert_eq!(registry.user.find("urn:example:ext", "floor"), None);
     }
 }

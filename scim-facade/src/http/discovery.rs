@@ -9,7 +9,7 @@ use axum::{
 use super::{
     App,
     exchange::{self, Answer, Exchange},
-    reply,
+    reply::{self, Outcome},
 };
 use crate::scim::{discovery, error::ScimError, json::Json};
 
@@ -25,24 +25,24 @@ pub(super) async fn service_provider_config(State(app): State<App>, request: Req
     reply::json(StatusCode::OK, &config)
 }
 
-pub(super) async fn resource_types(exchange: Exchange) -> Answer {
+pub(super) async fn resource_types(exchange: &Exchange) -> Answer {
     let found = Some(discovery::resource_types(&exchange.links));
-    answer(&exchange, found).await
+    answer(exchange, found).await
 }
 
-pub(super) async fn resource_type(exchange: Exchange) -> Answer {
+pub(super) async fn resource_type(exchange: &Exchange) -> Answer {
     let found = discovery::find_resource_type(&exchange.id, &exchange.links);
-    answer(&exchange, found).await
+    answer(exchange, found).await
 }
 
-pub(super) async fn schemas(exchange: Exchange) -> Answer {
+pub(super) async fn schemas(exchange: &Exchange) -> Answer {
     let found = Some(discovery::schemas(&exchange.links));
-    answer(&exchange, found).await
+    answer(exchange, found).await
 }
 
-pub(super) async fn schema(exchange: Exchange) -> Answer {
+pub(super) async fn schema(exchange: &Exchange) -> Answer {
     let found = discovery::find_schema(&exchange.id, &exchange.links);
-    answer(&exchange, found).await
+    answer(exchange, found).await
 }
 
 /// Nothing here is of a tenant, so the credential is all there is to check.
@@ -56,5 +56,5 @@ async fn answer(exchange: &Exchange, found: Option<Json>) -> Answer {
         return Err(ScimError::new(403, "This endpoint takes no filter.").into());
     }
     let found = found.ok_or_else(ScimError::not_found)?;
-    Ok(reply::json(StatusCode::OK, &found))
+    Ok(Outcome::Document(found))
 }

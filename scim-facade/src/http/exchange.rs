@@ -1,6 +1,6 @@
 //! What a handler gets and what it may answer.
 //!
-//! [`endpoint`] wraps every handler, so three rules stand in one place.
+//! [`Endpoint`] runs every operation, so three rules stand in one place.
 //!
 //! * Without a bearer token nothing is looked at.
 //! * A body is read only when the directory accepts the credential: a stranger
@@ -17,17 +17,25 @@ use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts as _, RawPathParams, Request},
     handler::Handler,
-    http::{HeaderMap, Method, header::HOST, request::Parts, uri::Authority},
+    http::{Method, StatusCode, header::HOST, request::Parts, uri::Authority},
     response::Response,
 };
 
-use super::{App, auth, body, observe::RequestId, query::Query, reply};
+use super::{
+    App, auth, body,
+    observe::RequestId,
+    precondition::{Conditions, Verdict},
+    query::Query,
+    reply::{self, Outcome},
+    routes::{self, Operation},
+};
 use crate::{
     client::{Caller, DirectoryClient, Refusal},
     scim::{
         error::{ScimError, ScimType},
         json::{self, Members},
         meta::Links,
+        resource::Shown,
     },
 };
 
@@ -42,12 +50,12 @@ pub(super) struct Exchange {
     /// The last part of the path, decoded; empty for collections.
     pub(super) id: String,
     pub(super) links: Links,
-    pub(super) headers: HeaderMap,
+    pub(super) conditions: Conditions,
     query: Option<String>,
     body: Bytes,
 }
 
-pub(super) type Answer = Result<Response, Fault>;
+pub(super) type Answer = Result<Outcome, Fault>;
 
 /// Why there is no good answer.
 pub(super) enum Fault {
@@ -82,26 +90,29 @@ impl Exchange {
     pub(super) fn object(&self) -> Result<Members, ScimError> {
         json::parse_object(&self.body)
     }
+
+    /// What a read of this resource is answered with.
+    pub(super) fn read(&self, shown: Shown) -> Answer {
+        match self.conditions.of_read(&shown.version) {
+            Verdict::Send => Ok(Outcome::Shown(StatusCode::OK, shown)),
+            Verdict::NotModified => Ok(Outcome::NotModified {
+                version: shown.version,
+                location: shown.location,
+            }),
+            // Whoever has been shown a resource is no stranger.
+            Verdict::Failed => Err(Fault::Directory(ScimError::new(
+                412,
+                "The version is not the one that If-Match names.",
+            ))),
+        }
+    }
 }
 
-/// A handler as axum knows handlers.
-#[derive(Clone)]
-pub(super) struct Endpoint<F>(F);
+/// An operation as axum knows handlers.
+#[derive(Clone, Copy)]
+pub(super) struct Endpoint(pub(super) Operation);
 
-/// Wraps a handler; see the module's documentation.
-pub(super) fn endpoint<F, R>(run: F) -> Endpoint<F>
-where
-    F: Fn(Exchange) -> R,
-    R: Future<Output = Answer>,
-{
-    Endpoint(run)
-}
-
-impl<F, R> Handler<(), App> for Endpoint<F>
-where
-    F: Fn(Exchange) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Answer> + Send + 'static,
-{
+impl Handler<(), App> for Endpoint {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn call(self, request: Request, app: App) -> Self::Future {
@@ -109,29 +120,28 @@ where
     }
 }
 
-async fn serve<F, R>(run: F, request: Request, app: App) -> Response
-where
-    F: Fn(Exchange) -> R,
-    R: Future<Output = Answer>,
-{
+async fn serve(operation: Operation, request: Request, app: App) -> Response {
     let (parts, body) = request.into_parts();
     let (caller, place) = match open(&parts).await {
         Some(opened) => opened,
         None => return reply::error(&ScimError::unauthorized()),
     };
     let answer = match place {
-        Ok(place) => answer(run, &app, &caller, (parts, body), place).await,
+        Ok(place) => answer(operation, &app, &caller, (parts, body), place).await,
         Err(error) => Err(admitted(&app, &caller, error).await),
     };
-    answer.unwrap_or_else(|error| {
-        tracing::debug!(
-            http.status = error.status(),
-            scim.type = error.scim_type().map(ScimType::as_str),
-            request.id = caller.request_id(),
-            "refused a request"
-        );
-        reply::error(&error)
-    })
+    match answer {
+        Ok(outcome) => outcome.respond(),
+        Err(error) => {
+            tracing::debug!(
+                http.status = error.status(),
+                scim.type = error.scim_type().map(ScimType::as_str),
+                request.id = caller.request_id(),
+                "refused a request"
+            );
+            reply::error(&error)
+        }
+    }
 }
 
 /// What the path names.
@@ -166,17 +176,13 @@ async fn place(parts: &Parts) -> Result<Place, ScimError> {
     })
 }
 
-async fn answer<F, R>(
-    run: F,
+async fn answer(
+    operation: Operation,
     app: &App,
     caller: &Caller,
-    (mut parts, body): (Parts, Body),
+    (parts, body): (Parts, Body),
     place: Place,
-) -> Result<Response, ScimError>
-where
-    F: Fn(Exchange) -> R,
-    R: Future<Output = Answer>,
-{
+) -> Result<Outcome, ScimError> {
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     let body = if has_body {
         admit(app, caller).await?;
@@ -188,13 +194,13 @@ where
         links: links(&parts, app, place.connection.as_deref()),
         id: place.id,
         query: parts.uri.query().map(str::to_owned),
-        headers: std::mem::take(&mut parts.headers),
+        conditions: Conditions::of(&parts.headers),
         body,
         app: app.clone(),
         caller: caller.clone(),
     };
-    match run(exchange).await {
-        Ok(response) => Ok(response),
+    match routes::run(operation, &exchange).await {
+        Ok(outcome) => Ok(outcome),
         Err(Fault::Directory(error)) => Err(error),
         Err(Fault::Own(error)) if has_body => Err(error),
         Err(Fault::Own(error)) => Err(admitted(app, caller, error).await),

@@ -1,37 +1,29 @@
 //! `/Groups`. Members have their own call, made only when they are wanted.
 
-use axum::{http::StatusCode, response::Response};
+use axum::http::StatusCode;
 use muster_proto::{schema::GROUP, v1};
 
 use super::{
     exchange::{Answer, Exchange, Fault},
-    precondition, reply,
+    members,
+    reply::Outcome,
 };
 use crate::{
     scim::{
         document,
-        error::ScimError,
-        group::{MEMBERS, Member, add_members},
-        json::Json,
+        group::{MEMBERS, MemberView},
         list as scim_list, patch as scim_patch,
         projection::Projection,
-        resource::Resource,
+        resource::{Resource, Shown},
     },
     translate::{
-        group::{lower, member, member_refs, replacement, resource},
+        group::{lower, member_refs, replacement, resource},
         list::page_request,
         patch::modifications,
     },
 };
 
-/// The directory's largest page.
-const MEMBERS_PER_CALL: i32 = 1000;
-
-/// Most members in one list of groups. A client that wants more reads the
-/// groups one by one.
-const MEMBERS_PER_LIST: usize = 10_000;
-
-pub(super) async fn list(exchange: Exchange) -> Answer {
+pub(super) async fn list(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
     let projection = query.projection(&GROUP)?;
@@ -44,46 +36,15 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
     let directory = exchange.directory();
     let found = directory.list_groups(&exchange.caller, request).await?;
     let total = found.page.unwrap_or_default().total_size;
-    let mut groups = Vec::with_capacity(found.groups.len());
-    let mut room = MEMBERS_PER_LIST;
-    for group in found.groups {
-        let mut group = resource(group);
-        if projection.wants("", MEMBERS) {
-            // Deleted since the list was made.
-            let Some(members) = members_if_any(&exchange, &group.id, room).await? else {
-                continue;
-            };
-            room -= members.len();
-            add_members(&mut group, members, &exchange.links);
-        }
-        groups.push(group.render(&exchange.links, &projection));
-    }
-    let body = scim_list::render(total, page.start_index, groups);
-    Ok(reply::json(StatusCode::OK, &body))
+    let groups = found.groups.into_iter().map(resource).collect();
+    let groups = members::complete(exchange, groups, &projection).await?;
+    let groups = groups.into_iter();
+    let groups = groups.map(|group| group.render(&exchange.links, &projection).body);
+    let body = scim_list::render(total, page.start_index, groups.collect());
+    Ok(Outcome::Document(body))
 }
 
-/// The members of one group of a list, in which there is room for so many.
-/// `None` when there is no such group any more.
-async fn members_if_any(
-    exchange: &Exchange,
-    group_id: &str,
-    room: usize,
-) -> Result<Option<Vec<Member>>, Fault> {
-    match members(exchange, group_id, room).await {
-        Ok(members) if members.len() <= room => Ok(Some(members)),
-        Ok(_) => {
-            let detail = format!(
-                "The groups have more than {MEMBERS_PER_LIST} members together; \
-                 ask with excludedAttributes=members or a smaller count."
-            );
-            Err(ScimError::too_many(detail).into())
-        }
-        Err(Fault::Directory(error)) if error.status() == 404 => Ok(None),
-        Err(fault) => Err(fault),
-    }
-}
-
-pub(super) async fn get(exchange: Exchange) -> Answer {
+pub(super) async fn get(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&GROUP)?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
@@ -93,23 +54,13 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
     let mut group = resource(found.group.unwrap_or_default());
-    let wants_members = projection.wants("", MEMBERS);
-    let is_known = precondition::is_known(&exchange.headers, &group.meta.version)?;
-    // The version is the group's own: it stays when a member is renamed or
-    // deleted, so it cannot say that an answer with members is the same.
-    if is_known && !wants_members {
-        return Ok(reply::not_modified(&group.meta.version));
+    if let Some(view) = MemberView::new(&projection) {
+        group.members = members::all(exchange, &group.id, view).await?;
     }
-    if wants_members {
-        let members = members(&exchange, &group.id, usize::MAX).await?;
-        add_members(&mut group, members, &exchange.links);
-    }
-    let etag = group.meta.version.clone();
-    let body = group.render(&exchange.links, &projection);
-    Ok(reply::resource(StatusCode::OK, &etag, &body))
+    exchange.read(group.render(&exchange.links, &projection))
 }
 
-pub(super) async fn create(exchange: Exchange) -> Answer {
+pub(super) async fn create(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&GROUP)?;
     let document = document::read(exchange.object()?, &GROUP)?;
     let is_empty = document.members.is_empty();
@@ -120,47 +71,48 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
     let directory = exchange.directory();
     let created = directory.create_group(&exchange.caller, request).await?;
     let mut group = resource(created.group.unwrap_or_default());
-    let links = &exchange.links;
-    let (etag, location) = (group.meta.version.clone(), group.location(links));
-    let body = if is_empty {
-        add_members(&mut group, Vec::new(), links);
-        group.render(links, &projection)
+    let shown = if is_empty && projection.wants("", MEMBERS) {
+        group.members = Some(Vec::new());
+        group.render(&exchange.links, &projection)
     } else {
-        written(&exchange, group, &projection).await
+        written(exchange, group, &projection).await
     };
-    Ok(reply::created(&etag, &location, &body))
+    Ok(Outcome::Shown(StatusCode::CREATED, shown))
 }
 
-pub(super) async fn replace(exchange: Exchange) -> Answer {
+pub(super) async fn replace(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&GROUP)?;
     let document = document::read(exchange.object()?, &GROUP)?;
     let modifications = replacement(document.attributes, document.members)?;
-    let group = modify(&exchange, modifications).await?;
-    Ok(shown(&exchange, group, &projection).await)
+    let group = modify(exchange, modifications).await?;
+    let shown = written(exchange, group, &projection).await;
+    Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
 /// Answers 204, as Microsoft Entra wants it; a client that asks for certain
 /// attributes gets the group.
-pub(super) async fn patch(exchange: Exchange) -> Answer {
+pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
     let projection = query.projection(&GROUP)?;
     let edits = scim_patch::group_edits(exchange.object()?)?;
-    let group = modify(&exchange, modifications(edits)?).await?;
+    let group = modify(exchange, modifications(edits)?).await?;
     if query.has_projection() {
-        return Ok(shown(&exchange, group, &projection).await);
+        let shown = written(exchange, group, &projection).await;
+        return Ok(Outcome::Shown(StatusCode::OK, shown));
     }
-    Ok(reply::no_content())
+    let shown = group.render(&exchange.links, &projection);
+    Ok(Outcome::Done(Some(shown.version)))
 }
 
-pub(super) async fn delete(exchange: Exchange) -> Answer {
+pub(super) async fn delete(exchange: &Exchange) -> Answer {
     let request = v1::DeleteGroupRequest {
         id: exchange.id.clone(),
         allow_missing: false,
-        options: precondition::write_options(&exchange.headers)?,
+        options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
     directory.delete_group(&exchange.caller, request).await?;
-    Ok(reply::no_content())
+    Ok(Outcome::Done(None))
 }
 
 async fn modify(
@@ -170,51 +122,20 @@ async fn modify(
     let request = v1::ModifyGroupRequest {
         id: exchange.id.clone(),
         modifications,
-        options: precondition::write_options(&exchange.headers)?,
+        options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
     let modified = directory.modify_group(&exchange.caller, request).await?;
     Ok(resource(modified.group.unwrap_or_default()))
 }
 
-async fn shown(exchange: &Exchange, group: Resource, projection: &Projection) -> Response {
-    let etag = group.meta.version.clone();
-    let body = written(exchange, group, projection).await;
-    reply::resource(StatusCode::OK, &etag, &body)
-}
-
 /// A group as it was written. The write stands, so members that cannot be read
 /// are left out: an error would say that nothing was written.
-async fn written(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Json {
-    if projection.wants("", MEMBERS)
-        && let Ok(members) = members(exchange, &group.id, usize::MAX).await
+async fn written(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Shown {
+    if let Some(view) = MemberView::new(projection)
+        && let Ok(members) = members::all(exchange, &group.id, view).await
     {
-        add_members(&mut group, members, &exchange.links);
+        group.members = members;
     }
     group.render(&exchange.links, projection)
-}
-
-/// The members, page by page; no more pages when there are more than `enough`.
-async fn members(exchange: &Exchange, group_id: &str, enough: usize) -> Result<Vec<Member>, Fault> {
-    let mut members = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListGroupMembersRequest {
-            group_id: group_id.to_owned(),
-            page: Some(v1::PageRequest {
-                page_size: MEMBERS_PER_CALL,
-                page_token,
-                ..v1::PageRequest::default()
-            }),
-            ..v1::ListGroupMembersRequest::default()
-        };
-        let directory = exchange.directory();
-        let found = directory.list_group_members(&exchange.caller, request);
-        let found = found.await?;
-        members.extend(found.members.into_iter().filter_map(member));
-        page_token = found.page.unwrap_or_default().next_page_token;
-        if page_token.is_empty() || members.len() > enough {
-            return Ok(members);
-        }
-    }
 }

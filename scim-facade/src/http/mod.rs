@@ -7,11 +7,13 @@ mod body;
 mod discovery;
 mod exchange;
 mod groups;
+mod members;
 mod observe;
 mod operations;
 mod precondition;
 mod query;
 mod reply;
+mod routes;
 mod token;
 mod users;
 
@@ -23,12 +25,15 @@ use axum::{
     http::{StatusCode, Uri},
     middleware,
     response::Response,
-    routing::{MethodRouter, any, get, post},
+    routing::{MethodFilter, MethodRouter, any, get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-use self::exchange::{BasePath, endpoint};
 pub use self::token::TOKEN_PATH;
+use self::{
+    exchange::{BasePath, Endpoint},
+    routes::{Operation, ROUTES, Route},
+};
 use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
 
 /// Renders metrics in the text format of Prometheus.
@@ -77,55 +82,38 @@ fn scim_routes(base: &str) -> Router<App> {
         base.to_owned(),
         format!("{base}/connections/{{connection}}"),
     ] {
-        for (path, methods) in table() {
-            router = router.route(&format!("{prefix}{path}"), methods);
+        let config = get(discovery::service_provider_config);
+        router = router.route(&format!("{prefix}/ServiceProviderConfig"), config);
+        for path in ABSENT {
+            let absent = any(Endpoint(Operation::NotImplemented));
+            router = router.route(&format!("{prefix}{path}"), absent);
+        }
+        for route in ROUTES {
+            let path = format!("{prefix}{}", route.path);
+            router = router.route(&path, methods(route));
         }
     }
     router
 }
 
-fn table() -> [(&'static str, MethodRouter<App>); 14] {
-    let absent = || any(endpoint(not_implemented));
-    [
-        (
-            "/Users",
-            get(endpoint(users::list)).post(endpoint(users::create)),
-        ),
-        (
-            "/Users/{id}",
-            get(endpoint(users::get))
-                .put(endpoint(users::replace))
-                .patch(endpoint(users::patch))
-                .delete(endpoint(users::delete)),
-        ),
-        (
-            "/Groups",
-            get(endpoint(groups::list)).post(endpoint(groups::create)),
-        ),
-        (
-            "/Groups/{id}",
-            get(endpoint(groups::get))
-                .put(endpoint(groups::replace))
-                .patch(endpoint(groups::patch))
-                .delete(endpoint(groups::delete)),
-        ),
-        (
-            "/ServiceProviderConfig",
-            get(discovery::service_provider_config),
-        ),
-        ("/ResourceTypes", get(endpoint(discovery::resource_types))),
-        (
-            "/ResourceTypes/{id}",
-            get(endpoint(discovery::resource_type)),
-        ),
-        ("/Schemas", get(endpoint(discovery::schemas))),
-        ("/Schemas/{id}", get(endpoint(discovery::schema))),
-        ("/Bulk", absent()),
-        ("/Me", absent()),
-        ("/.search", absent()),
-        ("/Users/.search", absent()),
-        ("/Groups/.search", absent()),
-    ]
+/// What RFC 7644 has and this service has not.
+const ABSENT: [&str; 5] = [
+    "/Bulk",
+    "/Me",
+    "/.search",
+    "/Users/.search",
+    "/Groups/.search",
+];
+
+fn methods(route: &Route) -> MethodRouter<App> {
+    let methods = route.methods.iter();
+    methods.fold(MethodRouter::new(), |router, (method, operation)| {
+        // The table has methods of HTTP's own only.
+        match MethodFilter::try_from(method.clone()) {
+            Ok(filter) => router.on(filter, Endpoint(*operation)),
+            Err(_) => router,
+        }
+    })
 }
 
 /// Takes doubled and trailing slashes out of the path: a Tenant URL with a
@@ -148,10 +136,6 @@ pub(crate) fn normalize(mut request: Request) -> Request {
         *request.uri_mut() = uri;
     }
     request
-}
-
-async fn not_implemented(_: exchange::Exchange) -> exchange::Answer {
-    Err(ScimError::new(501, "This endpoint is not implemented.").into())
 }
 
 async fn no_route() -> Response {

@@ -4,12 +4,12 @@ use axum::{
     body::Body,
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::Response,
 };
 
-use crate::scim::{error::ScimError, json::Json};
+use crate::scim::{error::ScimError, json::Json, resource::Shown};
 
 const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json; charset=utf-8");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"scim\"");
@@ -22,28 +22,43 @@ pub(super) fn json(status: StatusCode, json: &Json) -> Response {
     response
 }
 
-/// A resource with its version.
-pub(super) fn resource(status: StatusCode, etag: &str, body: &Json) -> Response {
-    with(json(status, body), ETAG, etag)
+/// What a request came to, before it is an answer in HTTP: the operations of
+/// a bulk come to the same.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// A resource.
+    Shown(StatusCode, Shown),
+    /// Any other document.
+    Document(Json),
+    /// The client has this already.
+    NotModified { version: String, location: String },
+    /// Done, and nothing to show; the version that it led to.
+    Done(Option<String>),
 }
 
-/// A resource that was made, and where.
-pub(super) fn created(etag: &str, location: &str, body: &Json) -> Response {
-    with(
-        resource(StatusCode::CREATED, etag, body),
-        LOCATION,
-        location,
-    )
+impl Outcome {
+    /// The answer.
+    pub(super) fn respond(self) -> Response {
+        match self {
+            Self::Shown(status, shown) => {
+                let response = json(status, &shown.body);
+                about(response, &shown.version, &shown.location)
+            }
+            Self::Document(document) => json(StatusCode::OK, &document),
+            Self::NotModified { version, location } => {
+                about(empty(StatusCode::NOT_MODIFIED), &version, &location)
+            }
+            Self::Done(_) => empty(StatusCode::NO_CONTENT),
+        }
+    }
 }
 
-/// 204
-pub(super) fn no_content() -> Response {
-    empty(StatusCode::NO_CONTENT)
-}
-
-/// 304
-pub(super) fn not_modified(etag: &str) -> Response {
-    with(empty(StatusCode::NOT_MODIFIED), ETAG, etag)
+/// An answer that is about one resource: which version of it, and where it is
+/// (RFC 7643 section 3.1, RFC 7644 section 3.1).
+fn about(response: Response, version: &str, location: &str) -> Response {
+    let response = with(response, ETAG, version);
+    let response = with(response, CONTENT_LOCATION, location);
+    with(response, LOCATION, location)
 }
 
 /// An error with the headers that belong to its status.

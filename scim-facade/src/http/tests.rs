@@ -24,6 +24,7 @@ use muster_proto::{
 use tower::{ServiceExt as _, util::MapRequest};
 
 use super::*;
+use crate::scim::json::Json;
 
 mod token;
 
@@ -45,6 +46,20 @@ impl ProvisioningService for Doorkeeper {
             return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
         }
         Err(who())
+    }
+
+    async fn get_profile(
+        &self,
+        request: tonic::Request<v1::GetProfileRequest>,
+    ) -> Result<tonic::Response<v1::GetProfileResponse>, tonic::Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let request = v1::GetConnectionRequest::default();
+        let request = tonic::Request::from_parts(metadata, extensions, request);
+        self.get_connection(request).await?;
+        Ok(tonic::Response::new(v1::GetProfileResponse {
+            profile: "1.0".to_owned(),
+            ..v1::GetProfileResponse::default()
+        }))
     }
 
     async fn issue_connection_token(
@@ -458,16 +473,28 @@ async fn what_was_written_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_known_version_is_sent_again_with_members() {
-    for (query, status) in [("", 200), ("?excludedAttributes=members", 304)] {
+async fn a_known_representation_is_not_sent_again() {
+    let ask = async |query: &str, header: &'static str, tag: &str| {
         let path = format!("/scim/v2/Groups/a{query}");
         let mut request = request("GET", &path, "good", "");
-        let tag = "\"1\"".parse().expect("a header");
-        request.headers_mut().insert("if-none-match", tag);
-        let reply = send_to(Groups(&["a"]), request).await;
-        assert_eq!(reply.status, status, "{query}");
-        assert_eq!(reply.headers["etag"], "\"1\"");
+        let tag = tag.parse().expect("a header");
+        request.headers_mut().insert(header, tag);
+        send_to(Groups(&["a"]), request).await
+    };
+    let bare = "?excludedAttributes=members";
+    for query in ["", bare] {
+        let first = ask(query, "x-none", "").await;
+        let tag = first.headers["etag"].to_str().expect("text").to_owned();
+        assert_eq!(tag == "W/\"1\"", query == bare, "{tag}");
+        let version = format!("\"version\":{}", Json::from(tag.as_str()));
+        assert!(first.body.contains(&version), "{}", first.body);
+        let again = ask(query, "if-none-match", &tag).await;
+        assert_eq!((again.status, again.body.as_str()), (304, ""), "{query}");
+        assert_eq!(again.headers["etag"], tag.as_str());
+        assert_eq!(ask(query, "if-match", "\"1\"").await.status, 200);
+        assert_eq!(ask(query, "if-match", "\"2\"").await.status, 412);
     }
+    assert_eq!(ask("", "if-none-match", "W/\"1\"").await.status, 200);
 }
 
 #[tokio::test]

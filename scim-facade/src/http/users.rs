@@ -1,17 +1,14 @@
 //! `/Users`: one call of the directory for each request.
 
-use axum::{http::StatusCode, response::Response};
+use axum::http::StatusCode;
 use muster_proto::{schema::USER, v1};
 
 use super::{
     exchange::{Answer, Exchange},
-    precondition, reply,
+    reply::Outcome,
 };
 use crate::{
-    scim::{
-        document, list as scim_list, meta::Links, patch as scim_patch, projection::Projection,
-        resource::Resource, user::shows_others,
-    },
+    scim::{document, list as scim_list, patch as scim_patch},
     translate::{
         list::{page_request, user_mask},
         patch::operations,
@@ -19,7 +16,7 @@ use crate::{
     },
 };
 
-pub(super) async fn list(exchange: Exchange) -> Answer {
+pub(super) async fn list(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
     let page = query.page()?;
     let projection = query.projection(&USER)?;
@@ -34,12 +31,12 @@ pub(super) async fn list(exchange: Exchange) -> Answer {
     let total = found.page.unwrap_or_default().total_size;
     let links = &exchange.links;
     let users = found.users.into_iter();
-    let users = users.map(|user| resource(user, links).render(links, &projection));
+    let users = users.map(|user| resource(user, links).render(links, &projection).body);
     let body = scim_list::render(total, page.start_index, users.collect());
-    Ok(reply::json(StatusCode::OK, &body))
+    Ok(Outcome::Document(body))
 }
 
-pub(super) async fn get(exchange: Exchange) -> Answer {
+pub(super) async fn get(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&USER)?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
@@ -49,17 +46,10 @@ pub(super) async fn get(exchange: Exchange) -> Answer {
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;
     let user = resource(found.user.unwrap_or_default(), &exchange.links);
-    let etag = &user.meta.version;
-    let is_known = precondition::is_known(&exchange.headers, etag)?;
-    // The version is the user's own: it stays when a group takes him in or his
-    // manager is renamed, so it cannot say that such an answer is the same.
-    if is_known && !shows_others(&user, &projection) {
-        return Ok(reply::not_modified(etag));
-    }
-    Ok(shown(user, &exchange.links, &projection))
+    exchange.read(user.render(&exchange.links, &projection))
 }
 
-pub(super) async fn create(exchange: Exchange) -> Answer {
+pub(super) async fn create(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&USER)?;
     let document = document::read(exchange.object()?, &USER)?;
     let request = v1::CreateUserRequest {
@@ -67,14 +57,12 @@ pub(super) async fn create(exchange: Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;
-    let links = &exchange.links;
-    let user = resource(created.user.unwrap_or_default(), links);
-    let (etag, location) = (user.meta.version.clone(), user.location(links));
-    let body = user.render(links, &projection);
-    Ok(reply::created(&etag, &location, &body))
+    let user = resource(created.user.unwrap_or_default(), &exchange.links);
+    let shown = user.render(&exchange.links, &projection);
+    Ok(Outcome::Shown(StatusCode::CREATED, shown))
 }
 
-pub(super) async fn replace(exchange: Exchange) -> Answer {
+pub(super) async fn replace(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&USER)?;
     let document = document::read(exchange.object()?, &USER)?;
     let user = v1::User {
@@ -83,41 +71,38 @@ pub(super) async fn replace(exchange: Exchange) -> Answer {
     };
     let request = v1::ReplaceUserRequest {
         user: Some(user),
-        options: precondition::write_options(&exchange.headers)?,
+        options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
     let replaced = directory.replace_user(&exchange.caller, request).await?;
     let user = resource(replaced.user.unwrap_or_default(), &exchange.links);
-    Ok(shown(user, &exchange.links, &projection))
+    let shown = user.render(&exchange.links, &projection);
+    Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
-pub(super) async fn patch(exchange: Exchange) -> Answer {
+pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let projection = exchange.query()?.projection(&USER)?;
     let edits = scim_patch::user_edits(exchange.object()?)?;
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
         operations: operations(edits)?,
         read_mask: user_mask(&projection),
-        options: precondition::write_options(&exchange.headers)?,
+        options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
     let patched = directory.patch_user(&exchange.caller, request).await?;
     let user = resource(patched.user.unwrap_or_default(), &exchange.links);
-    Ok(shown(user, &exchange.links, &projection))
+    let shown = user.render(&exchange.links, &projection);
+    Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
-pub(super) async fn delete(exchange: Exchange) -> Answer {
+pub(super) async fn delete(exchange: &Exchange) -> Answer {
     let request = v1::DeleteUserRequest {
         id: exchange.id.clone(),
         allow_missing: false,
-        options: precondition::write_options(&exchange.headers)?,
+        options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
     directory.delete_user(&exchange.caller, request).await?;
-    Ok(reply::no_content())
-}
-
-fn shown(user: Resource, links: &Links, projection: &Projection) -> Response {
-    let etag = user.meta.version.clone();
-    reply::resource(StatusCode::OK, &etag, &user.render(links, projection))
+    Ok(Outcome::Done(None))
 }

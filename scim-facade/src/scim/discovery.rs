@@ -192,6 +192,7 @@ fn mutability(mutability: Mutability) -> &'static str {
         Mutability::ReadOnly => "readOnly",
         Mutability::ReadWrite => "readWrite",
         Mutability::Immutable => "immutable",
+        Mutability::WriteOnly => "writeOnly",
     }
 }
 
@@ -199,6 +200,8 @@ fn returned(returned: Returned) -> &'static str {
     match returned {
         Returned::Always => "always",
         Returned::Default => "default",
+        Returned::Never => "never",
+        Returned::Request => "request",
     }
 }
 

@@ -1,17 +1,14 @@
 //! Groups: RFC 7643 section 4.2. Members have their own call in the directory,
 //! so they never stand in the tree of attributes.
 
-use muster_proto::{
-    schema::GROUP,
-    value::{Object, Value},
-};
+use muster_proto::schema::GROUP;
 
 use super::{
     error::ScimError,
-    json::Json,
+    json::{Json, Members},
     meta::Links,
     path::{AttrPath, Definition},
-    resource::Resource,
+    projection::Projection,
 };
 
 /// Most members that one body may name; the directory takes no more.
@@ -82,28 +79,49 @@ fn member_id(json: Json) -> Result<String, ScimError> {
     }
 }
 
-/// Puts the members into the tree of a group.
-pub fn add_members(resource: &mut Resource, members: Vec<Member>, links: &Links) {
-    let elements = members.into_iter().map(|member| {
+/// What is shown of each member.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberView {
+    value: bool,
+    reference: bool,
+    display: bool,
+    kind: bool,
+}
+
+impl MemberView {
+    /// What the client wants; `None` when it does not want members.
+    pub fn new(projection: &Projection) -> Option<Self> {
+        let wants = |sub| projection.wants_sub("", MEMBERS, sub);
+        projection.wants("", MEMBERS).then(|| Self {
+            value: wants("value"),
+            reference: wants("$ref"),
+            display: wants("display"),
+            kind: wants("type"),
+        })
+    }
+
+    /// The JSON of a member; `None` when nothing of it is shown.
+    pub fn render(&self, member: Member, links: &Links) -> Option<Json> {
         let (endpoint, kind) = match member.kind {
             MemberKind::User => ("/Users", "User"),
             MemberKind::Group => ("/Groups", "Group"),
         };
-        let mut object = Object::from([
-            (
-                "$ref".to_owned(),
-                links.resource(endpoint, &member.id).into(),
-            ),
-            ("type".to_owned(), kind.into()),
-            ("value".to_owned(), member.id.into()),
-        ]);
-        if !member.display.is_empty() {
-            object.insert("display".to_owned(), member.display.into());
+        let mut shown = Members::default();
+        let reference = self.reference.then(|| links.resource(endpoint, &member.id));
+        if self.value {
+            shown.push("value", member.id);
         }
-        Value::Complex(object)
-    });
-    let elements = Value::List(elements.collect());
-    resource.attributes.insert(MEMBERS.to_owned(), elements);
+        if let Some(reference) = reference {
+            shown.push("$ref", reference);
+        }
+        if self.display && !member.display.is_empty() {
+            shown.push("display", member.display);
+        }
+        if self.kind {
+            shown.push("type", kind);
+        }
+        (!shown.0.is_empty()).then_some(Json::Object(shown))
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub struct Meta {
     pub created: String,
     /// As `created`.
     pub last_modified: String,
-    /// Entity tag in its quotes; also the `ETag` header.
+    /// Strong entity tag in its quotes, as the directory gives it.
     pub version: String,
 }
 
@@ -59,14 +59,15 @@ const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'@');
 
 impl Meta {
-    /// The attribute `meta` as a tree.
-    pub fn to_value(&self, resource_type: &str, location: String) -> Value {
+    /// The attribute `meta` as a tree; `version` is the entity tag of the
+    /// representation that it stands in.
+    pub fn to_value(&self, resource_type: &str, location: &str, version: &str) -> Value {
         let parts = [
             ("resourceType", resource_type.to_owned()),
             ("created", self.created.clone()),
             ("lastModified", self.last_modified.clone()),
-            ("location", location),
-            ("version", self.version.clone()),
+            ("location", location.to_owned()),
+            ("version", version.to_owned()),
         ];
         let assigned = parts.into_iter().filter(|(_, text)| !text.is_empty());
         let object: Object = assigned

@@ -20,3 +20,4 @@ pub mod projection;
 pub mod resource;
 pub mod urn;
 pub mod user;
+pub mod version;

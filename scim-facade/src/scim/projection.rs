@@ -109,6 +109,19 @@ impl Projection {
         }
     }
 
+    /// Whether the client wants a sub-attribute, where it wants the attribute.
+    pub fn wants_sub(&self, schema: &str, attribute: &str, sub: &str) -> bool {
+        let (names, only) = match &self.choice {
+            Choice::All => return true,
+            Choice::Only(names) => (names, true),
+            Choice::Except(names) => (names, false),
+        };
+        match names.reach(schema, attribute) {
+            Reach::Parts(parts) => parts.contains(&sub.to_ascii_lowercase()) == only,
+            Reach::Nothing | Reach::Whole => true,
+        }
+    }
+
     /// The attributes a client wants, when it does not want all: schema (empty:
     /// core) and name (empty: the extension as a whole).
     pub fn wanted(&self) -> Option<Vec<(&str, &str)>> {

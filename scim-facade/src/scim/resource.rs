@@ -7,9 +7,11 @@ use muster_proto::{
 use serde_json::Number;
 
 use super::{
+    group::MEMBERS,
     json::{Json, Members},
     meta::{Links, Meta},
     projection::Projection,
+    version::{self, Echo},
 };
 
 /// A resource of the directory, ready to be shown.
@@ -21,8 +23,22 @@ pub struct Resource {
     pub id: String,
     /// Everything else but `meta`, spelled as in the registry.
     pub attributes: Object,
+    /// Of a group: its members as they are shown. They never become a tree,
+    /// because there may be very many.
+    pub members: Option<Vec<Json>>,
     /// Version and times.
     pub meta: Meta,
+}
+
+/// A resource as a client sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Its weak entity tag, also in `meta.version`.
+    pub version: String,
+    /// Its URL, also in `meta.location`.
+    pub location: String,
+    /// Its JSON.
+    pub body: Json,
 }
 
 impl Resource {
@@ -34,26 +50,24 @@ impl Resource {
     /// The JSON: `schemas` first, then `id`, then the attributes in the order
     /// of the registry, extensions, `meta`. `schemas` names the core schema
     /// and the extensions that are shown.
-    pub fn render(mut self, links: &Links, projection: &Projection) -> Json {
+    pub fn render(mut self, links: &Links, projection: &Projection) -> Shown {
+        let location = self.location(links);
+        let mut echo = Echo::default();
         let mut shown = Members::default();
         let mut schemas = vec![Json::from(self.kind.core.urn)];
-        let meta = self.meta.to_value(self.kind.name, self.location(links));
-        shown.push("id", self.id);
-        for attribute in self.kind.core.attributes {
-            if let Some(value) = self.attributes.remove(attribute.name) {
-                let value = projection.keep("", attribute.name, value);
-                shown.extend(value.map(|value| (attribute.name, typed(value, attribute))));
-            }
-        }
+        shown.push("id", std::mem::take(&mut self.id));
+        self.show_core(projection, &mut echo, &mut shown);
         for schema in self.kind.extensions {
             let Some(Value::Complex(mut object)) = self.attributes.remove(schema.urn) else {
                 continue;
             };
             let mut members = Members::default();
             for attribute in schema.attributes {
-                if let Some(value) = object.remove(attribute.name) {
-                    let value = projection.keep(schema.urn, attribute.name, value);
-                    members.extend(value.map(|value| (attribute.name, typed(value, attribute))));
+                if let Some(value) = object.remove(attribute.name)
+                    && let Some(value) = projection.keep(schema.urn, attribute.name, value)
+                {
+                    echo.hear_extension(&value);
+                    members.push(attribute.name, typed(value, attribute));
                 }
             }
             show_extension(schema.urn, members, &mut shown, &mut schemas);
@@ -69,13 +83,36 @@ impl Resource {
             }
             show_extension(&urn, members, &mut shown, &mut schemas);
         }
+        let version = version::weak(&self.meta.version, echo);
+        let meta = self.meta.to_value(self.kind.name, &location, &version);
         if let Some(meta) = projection.keep("", "meta", meta)
             && let Some(attribute) = self.kind.core_attribute("meta")
         {
             shown.push("meta", typed(meta, attribute));
         }
         shown.0.insert(0, ("schemas".to_owned(), schemas.into()));
-        Json::Object(shown)
+        Shown {
+            version,
+            location,
+            body: Json::Object(shown),
+        }
+    }
+
+    fn show_core(&mut self, projection: &Projection, echo: &mut Echo, shown: &mut Members) {
+        for attribute in self.kind.core.attributes {
+            let name = attribute.name;
+            let value = self.attributes.remove(name);
+            let value = value.and_then(|value| projection.keep("", name, value));
+            let json = match (name, value, self.members.take_if(|_| name == MEMBERS)) {
+                (_, _, Some(members)) => Json::Array(members),
+                (_, Some(value), None) => typed(value, attribute),
+                (_, None, None) => continue,
+            };
+            if matches!(name, "groups" | MEMBERS) {
+                echo.hear(&json);
+            }
+            shown.push(name, json);
+        }
     }
 }
 
@@ -155,6 +192,7 @@ mod tests {
                     Value::Complex(object(vec![("n", Value::Integer(1))])),
                 ),
             ]),
+            members: None,
             meta: Meta {
                 version: "\"v1\"".to_owned(),
                 ..Meta::default()
@@ -166,13 +204,15 @@ mod tests {
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: &str) {
         let links = Links::new("http://h", "/scim/v2");
         let projection = Projection::parse(attributes, excluded, &USER).expect("few names");
-        assert_eq!(user().render(&links, &projection).to_string(), expected);
+        let shown = user().render(&links, &projection);
+        assert_eq!(shown.version, "W/\"v1\"");
+        assert_eq!(shown.body.to_string(), expected);
     }
 
     #[test]
     fn resources() {
         let core = "urn:ietf:params:scim:schemas:core:2.0:User";
-        let meta = r#""meta":{"resourceType":"User","location":"http://h/scim/v2/Users/1","version":"\"v1\""}"#;
+        let meta = r#""meta":{"resourceType":"User","location":"http://h/scim/v2/Users/1","version":"W/\"v1\""}"#;
         check(
             None,
             None,
@@ -189,7 +229,7 @@ mod tests {
             Some("EMAILS[type eq \"a,b\"].value, nonsense,meta.version"),
             None,
             &format!(
-                r#"{{"schemas":["{core}"],"id":"1","emails":[{{"value":"a@b"}}],"meta":{{"version":"\"v1\""}}}}"#
+                r#"{{"schemas":["{core}"],"id":"1","emails":[{{"value":"a@b"}}],"meta":{{"version":"W/\"v1\""}}}}"#
             ),
         );
         check(

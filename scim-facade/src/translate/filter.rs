@@ -11,6 +11,7 @@ use crate::scim::{
     error::ScimError,
     filter::{Filter, Literal, Operator},
     path::{AttrPath, Definition, Path},
+    version::strong_of_text,
 };
 
 /// Lowers a filter on resources.
@@ -164,13 +165,24 @@ fn comparison(
         let what = format!("cannot be compared by {}", operator.as_str());
         return Err(invalid(path, &what));
     }
-    let value = value(literal, operand.kind)
+    let mut value = value(literal, operand.kind)
         .ok_or_else(|| invalid(path, "cannot be compared with a value of this type"))?;
+    // Clients know weak tags, the directory its own strong ones.
+    if let Wire::StringValue(tag) = &mut value
+        && matches!(operator, Operator::Equal | Operator::NotEqual)
+        && is_version(&operand.path)
+    {
+        *tag = strong_of_text(tag);
+    }
     Ok(v1::Comparison {
         path: Some(Box::new(operand.path)),
         operator: wire_operator(operator).into(),
         value: Some(v1::AttributeValue { value: Some(value) }),
     })
+}
+
+fn is_version(path: &v1::AttributePath) -> bool {
+    path.schema.is_empty() && path.attribute == "meta" && path.sub_attribute == "version"
 }
 
 /// RFC 7644 table 3: booleans and binary data have no order, and only text
@@ -311,6 +323,10 @@ mod tests {
         user(
             "meta.created gt \"2011-05-13T04:42:34\"",
             "/meta.created GreaterThan StringValue(\"2011-05-13T04:42:34Z\")",
+        );
+        user(
+            r#"meta.version eq "W/\"3.0a\"""#,
+            r#"/meta.version Equal StringValue("\"3\"")"#,
         );
         user(
             "urn:x:Site:2.0:User:floor ge 3",

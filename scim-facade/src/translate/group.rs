@@ -27,6 +27,7 @@ pub fn resource(mut group: v1::Group) -> Resource {
     Resource {
         kind: &GROUP,
         id: std::mem::take(&mut group.id),
+        members: None,
         meta: meta(group.meta.take()),
         attributes: group_to_object(group),
     }

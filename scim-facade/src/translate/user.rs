@@ -30,6 +30,7 @@ pub fn resource(mut user: v1::User, links: &Links) -> Resource {
     let mut resource = Resource {
         kind: &USER,
         id: std::mem::take(&mut user.id),
+        members: None,
         meta: meta(user.meta.take()),
         attributes: user_to_object(user),
     };
@@ -96,15 +97,17 @@ mod tests {
         let all = Projection::parse(None, None, &USER).expect("no names");
         let shown = resource.render(&links, &all);
         let urn = muster_proto::schema::ENTERPRISE_USER;
+        assert!(shown.version.starts_with("W/\"e."), "{}", shown.version);
+        let tag = shown.version.replace('"', "\\\"");
         assert_eq!(
-            shown.to_string(),
+            shown.body.to_string(),
             format!(
                 "{{\"schemas\":[\"urn:ietf:params:scim:schemas:core:2.0:User\",\"{urn}\"],\
                  \"id\":\"1\",\"userName\":\"ada\",\"active\":true,\
                  \"groups\":[{{\"value\":\"3\",\"$ref\":\"http://h/b/Groups/3\",\"display\":\"g\",\"type\":\"direct\"}}],\
                  \"{urn}\":{{\"manager\":{{\"value\":\"2\",\"$ref\":\"http://h/b/Users/2\",\"displayName\":\"Bob\"}}}},\
                  \"meta\":{{\"resourceType\":\"User\",\"created\":\"1970-01-01T00:00:00.000Z\",\
-                 \"location\":\"http://h/b/Users/1\",\"version\":\"\\\"e\\\"\"}}}}"
+                 \"location\":\"http://h/b/Users/1\",\"version\":\"{tag}\"}}}}"
             )
         );
     }

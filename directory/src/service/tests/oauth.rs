@@ -18,7 +18,7 @@ async fn create(world: &World, wanted: Wanted, expires_at: Option<i64>) -> Issue
         wanted,
         "oauth",
         expires_at,
-        Scopes::Provisioning,
+        Grant::provisioning(),
     );
     created.await.unwrap()
 }
@@ -178,7 +178,7 @@ async fn a_federation_is_checked_and_kept() {
     let created =
         world
             .directory
-            .create_credential(&connection, broken, "x", None, Scopes::Provisioning);
+            .create_credential(&connection, broken, "x", None, Grant::provisioning());
     match created.await {
         Err(Error::Invalid(violations)) => assert_eq!(violations.len(), 3),
         other => panic!("{other:?}"),

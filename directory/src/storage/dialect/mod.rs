@@ -129,6 +129,14 @@ impl Dialect {
         }
     }
 
+    /// A bound text that a JSON column takes.
+    pub(super) fn json_parameter(self) -> &'static str {
+        match self {
+            Self::Sqlite => "?",
+            Self::Postgres => "CAST(? AS jsonb)",
+        }
+    }
+
     /// The value at these keys of a JSON column, as SQL's own type; NULL when
     /// there is none, or one of another kind.
     pub(super) fn json_value(self, column: &str, keys: &[&str], kind: JsonKind) -> Sql {

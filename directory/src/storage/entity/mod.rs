@@ -44,6 +44,7 @@ entity!(directory_heads, "directory_heads", {
     audit_sequence: i64,
     audit_hash: String,
     earliest: i64,
+    schema_version: i64,
 });
 
 entity!(connections, "connections", {
@@ -54,6 +55,19 @@ entity!(connections, "connections", {
     name_key: String,
     version: i64,
     created_at: i64,
+    updated_at: i64,
+    // Exports from before connections had one.
+    #[serde(default = "crate::storage::tenants::default_flavor")]
+    flavor: String,
+});
+
+entity!(extension_schemas, "extension_schemas", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    urn_key: String,
+    resource_type: i64,
+    definition: String,
     updated_at: i64,
 });
 
@@ -73,6 +87,7 @@ entity!(credentials, "credentials", {
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
     scopes: Option<String>,
+    user_id: Option<String>,
 });
 
 entity!(users, "users", {

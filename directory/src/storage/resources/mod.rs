@@ -25,7 +25,11 @@ use crate::{
     error::{Error, Result},
 };
 
+mod reindex;
+mod unique;
 mod write;
+
+pub use reindex::reindex;
 
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};

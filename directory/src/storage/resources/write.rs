@@ -1,11 +1,16 @@
 //! Writes of users and groups.
 
-use muster_proto::value::{Object, Value};
+use std::collections::HashMap;
+
+use muster_proto::{
+    schema::Registry,
+    value::{Object, Value},
+};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
 };
 
-use super::{CHUNK, EXTERNAL_ID, table, type_number};
+use super::{CHUNK, EXTERNAL_ID, table, type_number, unique};
 use crate::{
     domain::{
         Resource,
@@ -24,8 +29,10 @@ use crate::{
 /// Brings a deleted resource back, with the names it had.
 ///
 /// # Errors
-/// [`Error::Taken`](crate::error::Error::Taken) when one of its names was given away meanwhile.
-pub async fn restore(tx: &Tx, resource: &Resource) -> Result<()> {
+/// [`Error::Taken`](crate::error::Error::Taken) when one of its names was given away meanwhile,
+/// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
+pub async fn restore(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()> {
+    unique::check(tx, scope, None, resource).await?;
     let mark = Sql::new(format!(
         "UPDATE {} SET deleted_at = NULL, updated_at = ?, version = ? WHERE id = ?",
         table(resource.kind)
@@ -73,9 +80,11 @@ async fn execute(tx: &Tx, statements: [Sql; 2]) -> Result<()> {
 /// Puts a new resource in.
 ///
 /// # Errors
-/// [`Error::Taken`](crate::error::Error::Taken).
+/// [`Error::Taken`](crate::error::Error::Taken),
+/// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
 pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()> {
-    let columns = Columns::of(resource);
+    unique::check(tx, scope, None, resource).await?;
+    let columns = Columns::of(scope, resource);
     match resource.kind {
         ResourceKind::User => {
             let row = columns.user(scope, resource);
@@ -90,7 +99,7 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
                 .await?;
         }
     }
-    insert_values(tx, scope, &resource.id, indexed(resource)).await?;
+    insert_values(tx, scope, &resource.id, indexed(scope, resource)).await?;
     set_external_id(tx, scope, None, resource).await
 }
 
@@ -99,19 +108,27 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
 ///
 /// # Errors
 /// [`Error::Taken`](crate::error::Error::Taken).
-pub(crate) async fn insert_all(tx: &Tx, resources: &[(String, Resource)]) -> Result<()> {
+pub(crate) async fn insert_all(
+    tx: &Tx,
+    registries: &HashMap<String, &'static Registry>,
+    resources: &[(String, Resource)],
+) -> Result<()> {
     let (mut users, mut groups, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for (tenant_id, resource) in resources {
         let scope = Scope {
             tenant_id,
             connection_id: "",
+            registry: registries
+                .get(tenant_id)
+                .copied()
+                .unwrap_or_else(Registry::builtin),
         };
-        let columns = Columns::of(resource);
+        let columns = Columns::of(scope, resource);
         match resource.kind {
             ResourceKind::User => users.push(columns.user(scope, resource)),
             ResourceKind::Group => groups.push(columns.group(scope, resource)),
         }
-        values.extend(value_rows(scope, &resource.id, indexed(resource)));
+        values.extend(value_rows(scope, &resource.id, indexed(scope, resource)));
     }
     let connection = &tx.connection();
     if !users.is_empty() {
@@ -135,9 +152,11 @@ pub(crate) async fn insert_all(tx: &Tx, resources: &[(String, Resource)]) -> Res
 /// Writes what differs between two versions of a resource.
 ///
 /// # Errors
-/// [`Error::Taken`](crate::error::Error::Taken).
+/// [`Error::Taken`](crate::error::Error::Taken),
+/// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
 pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resource) -> Result<()> {
-    let columns = Columns::of(after);
+    unique::check(tx, scope, Some(before), after).await?;
+    let columns = Columns::of(scope, after);
     match after.kind {
         ResourceKind::User => {
             let row = columns.user(scope, after);
@@ -148,7 +167,7 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
             groups::Entity::update(row).exec(&tx.connection()).await?;
         }
     }
-    let (old, new) = (indexed(before), indexed(after));
+    let (old, new) = (indexed(scope, before), indexed(scope, after));
     if old != new {
         user_values::Entity::delete_many()
             .filter(user_values::Column::UserId.eq(&after.id))
@@ -178,6 +197,19 @@ pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
     execute(tx, [mark, free]).await
 }
 
+/// The columns `document` and `search` of a resource with these attributes.
+pub(super) fn search_columns(
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    attributes: &Object,
+) -> (String, serde_json::Value) {
+    let search = search_document(kind.within(scope.registry), attributes);
+    (
+        object_to_json(attributes).to_string(),
+        object_to_json(&search),
+    )
+}
+
 /// A resource's attributes as its columns hold them.
 struct Columns {
     document: String,
@@ -186,13 +218,13 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(resource: &Resource) -> Self {
+    fn of(scope: Scope<'_>, resource: &Resource) -> Self {
         let mut shared: Object = resource.attributes.clone();
         shared.remove(EXTERNAL_ID);
-        let search = search_document(resource.kind.schema(), &shared);
+        let (document, search) = search_columns(scope, resource.kind, &shared);
         Self {
-            document: object_to_json(&shared).to_string(),
-            search: object_to_json(&search),
+            document,
+            search,
             display_name: resource.text("displayName").map(ToOwned::to_owned),
         }
     }
@@ -233,8 +265,23 @@ impl Columns {
     }
 }
 
-fn indexed(resource: &Resource) -> Vec<(String, String)> {
-    indexed_values(resource.kind.schema(), &resource.attributes)
+fn indexed(scope: Scope<'_>, resource: &Resource) -> Vec<(String, String)> {
+    indexed_values(resource.kind.within(scope.registry), &resource.attributes)
+}
+
+/// Makes the indexed values of a user those of these attributes.
+pub(super) async fn replace_values(
+    tx: &Tx,
+    scope: Scope<'_>,
+    user_id: &str,
+    attributes: &Object,
+) -> Result<()> {
+    let values = indexed_values(scope.registry.user, attributes);
+    user_values::Entity::delete_many()
+        .filter(user_values::Column::UserId.eq(user_id))
+        .exec(&tx.connection())
+        .await?;
+    insert_values(tx, scope, user_id, values).await
 }
 
 async fn insert_values(

@@ -1,0 +1,269 @@
+//! Extension schemas of a tenant: list, get, put, delete.
+
+use std::sync::Arc;
+
+use muster_proto::schema::{Definition, Extends};
+
+use super::Directory;
+use crate::{
+    auth::Caller,
+    domain::{
+        Kind,
+        history::{Actor, AuditEntry, Change, ChangeKind, Position, ResourceType},
+        resource::ResourceKind,
+    },
+    error::{Error, Result, Violation},
+    storage::{
+        Scope, Tx, history,
+        resources::reindex,
+        schemas::{self, TenantSchema},
+    },
+};
+
+/// Most schemas of a tenant.
+const SCHEMA_LIMIT: usize = 50;
+
+/// Who changes a schema, and where.
+#[derive(Debug, Clone)]
+pub struct SchemaEditor {
+    tenant_id: String,
+    actor: Actor,
+    request_id: String,
+}
+
+/// What a change of a schema ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaWritten {
+    /// The schema afterwards; `None` when it is gone.
+    pub schema: Option<TenantSchema>,
+    /// The tenant's position; `None` when nothing differed.
+    pub position: Option<Position>,
+}
+
+impl SchemaEditor {
+    /// A caller, in his tenant.
+    pub fn caller(caller: &Caller) -> Self {
+        Self {
+            tenant_id: caller.tenant_id.clone(),
+            actor: caller.actor(),
+            request_id: caller.request_id.clone(),
+        }
+    }
+
+    /// Whoever may run commands on the database, in this tenant.
+    pub fn operator(tenant_id: &str) -> Self {
+        Self {
+            tenant_id: tenant_id.to_owned(),
+            actor: Actor::Operator,
+            request_id: String::new(),
+        }
+    }
+}
+
+impl Directory {
+    /// The tenant's schemas, in the order of their URNs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_schemas(&self, tenant_id: &str) -> Result<Vec<TenantSchema>> {
+        schemas::list(&self.store.single(), tenant_id).await
+    }
+
+    /// The tenant's schema with this URN.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn find_schema(&self, tenant_id: &str, urn: &str) -> Result<TenantSchema> {
+        let all = self.list_schemas(tenant_id).await?;
+        let found = all.into_iter().find(|schema| is(schema, urn));
+        found.ok_or_else(|| not_found(urn))
+    }
+
+    /// Registers a schema, or replaces the one with its URN.
+    ///
+    /// # Errors
+    /// [`Error::SchemaInvalid`], [`Error::SchemaInUse`].
+    pub async fn put_schema(
+        &self,
+        editor: SchemaEditor,
+        extends: Extends,
+        definition: Definition,
+    ) -> Result<SchemaWritten> {
+        let broken = definition.broken_rules().into_iter();
+        let broken: Vec<_> = broken
+            .map(|(path, rule)| Violation::new(path, rule))
+            .collect();
+        if !broken.is_empty() {
+            return Err(Error::SchemaInvalid(broken));
+        }
+        let new = TenantSchema {
+            extends,
+            definition,
+            updated_at: self.source.now_ms(),
+        };
+        let tenant = editor.tenant_id.clone();
+        let work = Arc::new((editor, new));
+        self.store
+            .write(&tenant, "PutSchema", move |tx| {
+                let work = Arc::clone(&work);
+                async move { put(&tx, &work.0, &work.1).await }
+            })
+            .await
+    }
+
+    /// Forgets a schema; what resources have under its URN stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], unless a missing one is success.
+    pub async fn delete_schema(
+        &self,
+        editor: SchemaEditor,
+        urn: &str,
+        allow_missing: bool,
+    ) -> Result<SchemaWritten> {
+        let now = self.source.now_ms();
+        let tenant = editor.tenant_id.clone();
+        let work = Arc::new((editor, urn.to_owned()));
+        self.store
+            .write(&tenant, "DeleteSchema", move |tx| {
+                let work = Arc::clone(&work);
+                async move { delete(&tx, &work.0, &work.1, allow_missing, now).await }
+            })
+            .await
+    }
+}
+
+fn is(schema: &TenantSchema, urn: &str) -> bool {
+    schema.definition.id.eq_ignore_ascii_case(urn)
+}
+
+fn not_found(urn: &str) -> Error {
+    Error::NotFound {
+        kind: Kind::Schema,
+        id: urn.to_owned(),
+    }
+}
+
+async fn put(tx: &Tx, editor: &SchemaEditor, new: &TenantSchema) -> Result<SchemaWritten> {
+    let urn = &new.definition.id;
+    let all = schemas::list(tx, &editor.tenant_id).await?;
+    let old = all.iter().find(|schema| is(schema, urn));
+    if let Some(old) = old {
+        if old.extends != new.extends {
+            let rule = "is the URN of a schema of another resource type";
+            return Err(Error::SchemaInvalid(vec![Violation::new("id", rule)]));
+        }
+        if old.definition == new.definition {
+            return Ok(SchemaWritten {
+                schema: Some(old.clone()),
+                position: None,
+            });
+        }
+    } else if all.len() >= SCHEMA_LIMIT {
+        return Err(Error::TooMany {
+            what: "schemas of a tenant",
+            limit: SCHEMA_LIMIT,
+        });
+    }
+    schemas::put(tx, &editor.tenant_id, new).await?;
+    let kind = match old {
+        Some(_) => ChangeKind::Updated,
+        None => ChangeKind::Created,
+    };
+    let former = old.map(|old| old.definition.id.clone());
+    let written = Edit {
+        editor,
+        method: "PutSchema",
+        kind,
+        urns: former.into_iter().chain([urn.clone()]).collect(),
+        extends: new.extends,
+        now_ms: new.updated_at,
+    };
+    Ok(SchemaWritten {
+        schema: Some(new.clone()),
+        position: Some(written.finish(tx).await?),
+    })
+}
+
+async fn delete(
+    tx: &Tx,
+    editor: &SchemaEditor,
+    urn: &str,
+    allow_missing: bool,
+    now_ms: i64,
+) -> Result<SchemaWritten> {
+    let all = schemas::list(tx, &editor.tenant_id).await?;
+    let Some(old) = all.into_iter().find(|schema| is(schema, urn)) else {
+        return match allow_missing {
+            true => Ok(SchemaWritten {
+                schema: None,
+                position: None,
+            }),
+            false => Err(not_found(urn)),
+        };
+    };
+    schemas::delete(tx, &editor.tenant_id, urn).await?;
+    let written = Edit {
+        editor,
+        method: "DeleteSchema",
+        kind: ChangeKind::Deleted,
+        urns: vec![old.definition.id],
+        extends: old.extends,
+        now_ms,
+    };
+    Ok(SchemaWritten {
+        schema: None,
+        position: Some(written.finish(tx).await?),
+    })
+}
+
+/// A change of a tenant's schemas, once their rows are written.
+struct Edit<'a> {
+    editor: &'a SchemaEditor,
+    method: &'static str,
+    kind: ChangeKind,
+    /// Spellings of the URN, the newest last.
+    urns: Vec<String>,
+    extends: Extends,
+    now_ms: i64,
+}
+
+impl Edit<'_> {
+    /// Brings the resources into line and records what was done.
+    async fn finish(self, tx: &Tx) -> Result<Position> {
+        let tenant_id = &self.editor.tenant_id;
+        let version = history::advance_schemas(tx, tenant_id)?;
+        let scope = Scope {
+            tenant_id,
+            connection_id: "",
+            registry: schemas::registry(tx, tenant_id).await?,
+        };
+        let kind = match self.extends {
+            Extends::User => ResourceKind::User,
+            Extends::Group => ResourceKind::Group,
+        };
+        reindex(tx, scope, kind, &self.urns).await?;
+        let urn = self.urns.last().cloned().unwrap_or_default();
+        let change = Change {
+            kind: self.kind,
+            resource_type: ResourceType::Schema,
+            resource_id: urn.clone(),
+            version,
+            changed_attributes: Vec::new(),
+            member_id: None,
+            active: None,
+            owner: None,
+            member_is_group: false,
+        };
+        let entry = AuditEntry {
+            actor: self.editor.actor.clone(),
+            method: self.method.into(),
+            resource_type: ResourceType::Schema,
+            resource_id: urn,
+            changed_attributes: Vec::new(),
+            request_id: self.editor.request_id.clone(),
+            refusal: None,
+        };
+        history::record(tx, tenant_id, &entry, &[change], self.now_ms).await
+    }
+}

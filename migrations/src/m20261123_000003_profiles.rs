@@ -1,0 +1,61 @@
+//! What a facade goes by: a connection's flavor, a tenant's own schemas, and the
+//! user to whom a credential is bound.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+
+/// Flavors, schemas and bound credentials.
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let text = match manager.get_database_backend() {
+            DbBackend::Sqlite => "TEXT",
+            _ => "TEXT COLLATE \"C\"",
+        };
+        for statement in UP {
+            let statement = statement.replace("TEXT", text);
+            manager
+                .get_connection()
+                .execute_unprepared(&statement)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for statement in DOWN {
+            manager
+                .get_connection()
+                .execute_unprepared(statement)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+const UP: [&str; 4] = [
+    // entra, okta or strict.
+    "ALTER TABLE connections ADD COLUMN flavor TEXT NOT NULL DEFAULT 'entra'",
+    // Grows with every change of the tenant's own schemas; 0 while it has none.
+    "ALTER TABLE directory_heads ADD COLUMN schema_version BIGINT NOT NULL DEFAULT 0",
+    // The user in whose name the credential speaks; NULL for the connection.
+    "ALTER TABLE credentials ADD COLUMN user_id TEXT",
+    // definition: JSON of RFC 7643 section 7. urn_key: the URN without case.
+    // resource_type: 1 user, 2 group, as in the contract.
+    "CREATE TABLE extension_schemas (
+        tenant_id TEXT NOT NULL REFERENCES tenants (id),
+        urn_key TEXT NOT NULL,
+        resource_type BIGINT NOT NULL,
+        definition TEXT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        PRIMARY KEY (tenant_id, urn_key))",
+];
+
+const DOWN: [&str; 4] = [
+    "DROP TABLE extension_schemas",
+    "ALTER TABLE credentials DROP COLUMN user_id",
+    "ALTER TABLE directory_heads DROP COLUMN schema_version",
+    "ALTER TABLE connections DROP COLUMN flavor",
+];

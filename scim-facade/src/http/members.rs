@@ -1,0 +1,118 @@
+//! Members of groups, read page by page and rendered at once: a group may have
+//! very many.
+
+use muster_proto::v1;
+
+use super::exchange::{Exchange, Fault};
+use crate::{
+    scim::{
+        error::ScimError, group::MemberView, json::Json, projection::Projection, resource::Resource,
+    },
+    translate::group::member,
+};
+
+/// The directory's largest page.
+const MEMBERS_PER_CALL: i32 = 1000;
+
+/// Most members in one list of groups. A client that wants more reads the
+/// groups one by one.
+const MEMBERS_PER_LIST: usize = 10_000;
+
+/// Members of a group, rendered.
+struct Found {
+    shown: Vec<Json>,
+    /// How many there are, also those of whom nothing is shown.
+    count: usize,
+}
+
+/// All members; `None` when nothing of them is shown, though there are some.
+pub(super) async fn all(
+    exchange: &Exchange,
+    group_id: &str,
+    view: MemberView,
+) -> Result<Option<Vec<Json>>, Fault> {
+    let found = read(exchange, group_id, view, usize::MAX).await?;
+    Ok(found.into_shown())
+}
+
+/// The groups of a list with their members, where they are wanted. Groups that
+/// were deleted since the list was made are left out.
+pub(super) async fn complete(
+    exchange: &Exchange,
+    groups: Vec<Resource>,
+    projection: &Projection,
+) -> Result<Vec<Resource>, Fault> {
+    let Some(view) = MemberView::new(projection) else {
+        return Ok(groups);
+    };
+    let mut complete = Vec::with_capacity(groups.len());
+    let mut room = MEMBERS_PER_LIST;
+    for mut group in groups {
+        let Some(found) = if_any(read(exchange, &group.id, view, room).await)? else {
+            continue;
+        };
+        room = room.checked_sub(found.count).ok_or_else(too_many)?;
+        group.members = found.into_shown();
+        complete.push(group);
+    }
+    Ok(complete)
+}
+
+fn too_many() -> ScimError {
+    let detail = format!(
+        "The groups have more than {MEMBERS_PER_LIST} members together; \
+         ask with excludedAttributes=members or a smaller count."
+    );
+    ScimError::too_many(detail)
+}
+
+/// `None` when there is no such group any more.
+fn if_any(read: Result<Found, Fault>) -> Result<Option<Found>, Fault> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Fault::Directory(error)) if error.status() == 404 => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+impl Found {
+    fn into_shown(self) -> Option<Vec<Json>> {
+        (!self.shown.is_empty() || self.count == 0).then_some(self.shown)
+    }
+}
+
+/// The members, page by page; no more pages when there are more than `enough`.
+async fn read(
+    exchange: &Exchange,
+    group_id: &str,
+    view: MemberView,
+    enough: usize,
+) -> Result<Found, Fault> {
+    let mut members = Found {
+        shown: Vec::new(),
+        count: 0,
+    };
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListGroupMembersRequest {
+            group_id: group_id.to_owned(),
+            page: Some(v1::PageRequest {
+                page_size: MEMBERS_PER_CALL,
+                page_token,
+                ..v1::PageRequest::default()
+            }),
+            ..v1::ListGroupMembersRequest::default()
+        };
+        let directory = exchange.directory();
+        let found = directory.list_group_members(&exchange.caller, request);
+        let found = found.await?;
+        for member in found.members.into_iter().filter_map(member) {
+            members.count += 1;
+            members.shown.extend(view.render(member, &exchange.links));
+        }
+        page_token = found.page.unwrap_or_default().next_page_token;
+        if page_token.is_empty() || members.count > enough {
+            return Ok(members);
+        }
+    }
+}
