@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "identity/directory/v1/group_service.proto",
     "identity/directory/v1/provisioning_service.proto",
     "identity/directory/v1/schema_service.proto",
+    "identity/directory/v1/search_service.proto",
     "identity/directory/v1/user_service.proto",
 ];
 

@@ -12,7 +12,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    domain::history::{Position, hex},
+    domain::{
+        history::{Position, hex},
+        page::Place,
+    },
     error::{Error, Result},
 };
 
@@ -21,6 +24,9 @@ pub const KEY_BYTES: usize = 32;
 
 /// Bytes of the MAC that are kept; 128 bits.
 const MAC_BYTES: usize = 16;
+
+/// How long a page token is good, in milliseconds: an hour.
+pub const PAGE_TOKEN_LIFE_MS: i64 = 60 * 60 * 1_000;
 
 /// Makes leaked access tokens findable, as the prefixes of secrets do.
 pub const ACCESS_PREFIX: &str = "musa_";
@@ -99,25 +105,39 @@ impl Cursors {
     }
 
     /// Where a list goes on: behind `last`, for a list told apart from others
-    /// by `list`.
-    pub fn page(&self, list: &[u8], last: &str) -> String {
-        self.seal("page", &format!("{}/{last}", fingerprint(list)))
+    /// by `list`, to whoever asked at `now_ms` (milliseconds since the Unix
+    /// epoch).
+    pub fn page(&self, list: &[u8], last: &Place, now_ms: i64) -> String {
+        let place = last.text();
+        self.seal("page", &format!("{}/{now_ms}/{place}", fingerprint(list)))
     }
 
-    /// The id behind which the list goes on; `None` for the first page.
+    /// The place behind which the list goes on; `None` for the first page.
     ///
     /// # Errors
     /// [`Error::PageTokenInvalid`] when the token was made for another list,
-    /// or not here.
-    pub fn open_page(&self, list: &[u8], token: &str) -> Result<Option<String>> {
+    /// or not here; [`Error::PageTokenExpired`].
+    pub fn open_page(&self, list: &[u8], token: &str, now_ms: i64) -> Result<Option<Place>> {
         if token.is_empty() {
             return Ok(None);
         }
         let payload = self.open("page", token).ok_or(Error::PageTokenInvalid)?;
-        match payload.split_once('/') {
-            Some((made_for, last)) if made_for == fingerprint(list) => Ok(Some(last.to_owned())),
-            _ => Err(Error::PageTokenInvalid),
+        let mut parts = payload.splitn(3, '/');
+        let (Some(made_for), Some(made_at), Some(place)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Error::PageTokenInvalid);
+        };
+        let (Ok(made_at), Some(place)) = (made_at.parse::<i64>(), Place::read(place)) else {
+            return Err(Error::PageTokenInvalid);
+        };
+        if made_for != fingerprint(list) {
+            return Err(Error::PageTokenInvalid);
         }
+        if now_ms.saturating_sub(made_at) > PAGE_TOKEN_LIFE_MS {
+            return Err(Error::PageTokenExpired);
+        }
+        Ok(Some(place))
     }
 
     /// An access token for this credential, good until `expires_ms`
@@ -175,6 +195,12 @@ mod tests {
         Cursors::new(&[key; KEY_BYTES]).unwrap()
     }
 
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn page(list: &[u8], id: &str) -> String {
+        cursors(1).page(list, &Place::of(id), NOW)
+    }
+
     fn position(revision: i64) -> Position {
         Position {
             epoch: "epoch".to_owned(),
@@ -191,7 +217,7 @@ mod tests {
             (1, "u", &token),
             (1, "t", &token[1..]),
             (1, "t", ""),
-            (1, "t", &cursors(1).page(b"t", "epoch/t/7")),
+            (1, "t", &page(b"t", "epoch/t/7")),
             (1, "t", &cursors(1).snapshot(b"t", "7")),
         ] {
             let opened = cursors(key).open_revision(tenant, token);
@@ -201,12 +227,23 @@ mod tests {
 
     #[test]
     fn a_page_token_goes_on_with_its_own_list() {
-        let token = cursors(1).page(b"users", "id-7");
-        assert_eq!(
-            cursors(1).open_page(b"users", &token).unwrap().as_deref(),
-            Some("id-7")
-        );
-        assert_eq!(cursors(1).open_page(b"users", "").unwrap(), None);
+        let token = page(b"users", "id-7");
+        let open = |token: &str, now_ms| cursors(1).open_page(b"users", token, now_ms);
+        assert_eq!(open(&token, NOW).unwrap(), Some(Place::of("id-7")));
+        assert_eq!(open("", NOW).unwrap(), None);
+        let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        assert!(token.chars().all(unreserved), "{token}");
+    }
+
+    #[test]
+    fn a_page_token_lives_for_an_hour() {
+        let token = page(b"users", "id-7");
+        let open = |now_ms| cursors(1).open_page(b"users", &token, now_ms);
+        assert!(open(NOW + PAGE_TOKEN_LIFE_MS).is_ok());
+        let late = open(NOW + PAGE_TOKEN_LIFE_MS + 1);
+        assert!(matches!(late, Err(Error::PageTokenExpired)));
+        let foreign = cursors(1).open_page(b"groups", &token, i64::MAX);
+        assert!(matches!(foreign, Err(Error::PageTokenInvalid)));
     }
 
     #[test]
@@ -224,7 +261,7 @@ mod tests {
             ACCESS_PREFIX,
             sealed,
             &format!("{ACCESS_PREFIX}{later}"),
-            &format!("{ACCESS_PREFIX}{}", cursors(1).page(b"users", "id-7/9")),
+            &format!("{ACCESS_PREFIX}{}", page(b"users", "id-7/9")),
             &format!(
                 "{ACCESS_PREFIX}{}",
                 cursors(1).revision("id-7", &position(9))
@@ -233,12 +270,12 @@ mod tests {
         ] {
             assert_eq!(cursors(1).open_access(wrong), None, "{wrong}");
         }
-        assert!(cursors(1).open_page(b"users", sealed).is_err());
+        assert!(cursors(1).open_page(b"users", sealed, NOW).is_err());
     }
 
     #[test]
     fn a_token_of_another_list_key_or_kind_is_refused() {
-        let token = cursors(1).page(b"users", "id-7");
+        let token = page(b"users", "id-7");
         let revision = cursors(1).revision("t", &position(7));
         for (key, list, token) in [
             (1, &b"groups"[..], token.as_str()),
@@ -248,7 +285,7 @@ mod tests {
             (1, b"users", "%"),
             (1, b"users", "AA"),
         ] {
-            assert!(cursors(key).open_page(list, token).is_err());
+            assert!(cursors(key).open_page(list, token, NOW).is_err());
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What a facade goes by: a connection's flavor, a tenant's own schemas, and the
-//! user to whom a credential is bound.
+//! user to whom a credential is bound. And `active` among what filters read.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -14,6 +14,16 @@ impl MigrationTrait for Migration {
             DbBackend::Sqlite => "TEXT",
             _ => "TEXT COLLATE \"C\"",
         };
+        // Filters tell a user whose "active" was removed from one who is not
+        // active.
+        let active = match manager.get_database_backend() {
+            DbBackend::Sqlite => {
+                "UPDATE users SET search = json_set(search, '$.active', \
+                 json(CASE WHEN active THEN 'true' ELSE 'false' END))"
+            }
+            _ => "UPDATE users SET search = jsonb_set(search, '{active}', to_jsonb(active))",
+        };
+        manager.get_connection().execute_unprepared(active).await?;
         for statement in UP {
             let statement = statement.replace("TEXT", text);
             manager

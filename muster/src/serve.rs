@@ -116,6 +116,7 @@ async fn bind_http(
 ) -> anyhow::Result<HttpServer> {
     let config = Config {
         public_url: settings.public_url.clone(),
+        trust_forwarded: settings.trust_forwarded,
         base_paths: settings.base_paths.clone(),
         body_limit: settings.body_limit,
     };

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) directory_url: String,
     /// Origin under which clients reach the SCIM endpoint.
     pub(crate) public_url: Option<String>,
+    /// Whether a proxy's word is believed on the origin, without a public URL.
+    pub(crate) trust_forwarded: bool,
     /// Paths under which the SCIM endpoint answers; the first is the one that
     /// is told to clients.
     pub(crate) base_paths: Vec<String>,
@@ -66,6 +68,7 @@ impl Default for Settings {
             change_retention_days: 7,
             directory_url: "http://127.0.0.1:50051".to_owned(),
             public_url: None,
+            trust_forwarded: false,
             base_paths: vec!["/scim/v2".to_owned()],
             body_limit: 1024 * 1024,
             shutdown_grace_seconds: 20,
@@ -87,7 +90,7 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 14] = [
+const IN_ENVIRONMENT: [&str; 15] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
@@ -97,6 +100,7 @@ const IN_ENVIRONMENT: [&str; 14] = [
     "http_listen",
     "directory_url",
     "public_url",
+    "trust_forwarded",
     "base_paths",
     "body_limit",
     "shutdown_grace_seconds",
@@ -115,6 +119,7 @@ impl fmt::Debug for Settings {
             .field("http_listen", &self.http_listen)
             .field("directory_url", &self.directory_url)
             .field("public_url", &self.public_url)
+            .field("trust_forwarded", &self.trust_forwarded)
             .field("base_paths", &self.base_paths)
             .field("deleted_retention_days", &self.deleted_retention_days)
             .field("change_retention_days", &self.change_retention_days)

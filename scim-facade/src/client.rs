@@ -8,13 +8,14 @@
 use std::{error::Error, fmt, time::Duration};
 
 use muster_proto::{
-    CONNECTION_METADATA,
+    CONNECTION_METADATA, PROFILE_METADATA,
     v1::{
         self, group_service_client::GroupServiceClient,
         provisioning_service_client::ProvisioningServiceClient,
-        user_service_client::UserServiceClient,
+        search_service_client::SearchServiceClient, user_service_client::UserServiceClient,
     },
 };
+use sha2::{Digest as _, Sha256};
 use tonic::{
     Code, Request, Response, Status,
     body::Body,
@@ -27,7 +28,10 @@ use tower::util::BoxCloneSyncService;
 
 use crate::{
     scim::error::ScimError,
-    translate::status::{reason, scim_error},
+    translate::{
+        profile::{self, Profile},
+        status::{is_stale, reason, scim_error},
+    },
 };
 
 /// How long one call may take. The directory cuts it to the method's maximum.
@@ -72,12 +76,20 @@ pub(crate) struct Caller {
     authorization: AsciiMetadataValue,
     /// The connection that the request's path names.
     connection: Option<AsciiMetadataValue>,
+    /// The profile that his calls go by, once it is known.
+    profile: Option<AsciiMetadataValue>,
     request_id: String,
 }
 
-/// The directory's refusal, as the client is told of it.
+/// The directory's refusal.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) ScimError);
+pub(crate) enum Refusal {
+    /// As the client is told of it.
+    Told(ScimError),
+    /// The call went by a profile that is no longer the connection's: nothing
+    /// happened, and the same request may be understood otherwise now.
+    Stale,
+}
 
 impl DirectoryClient {
     /// Calls go to this service: a `tonic` channel, or its routes in process.
@@ -98,10 +110,11 @@ impl DirectoryClient {
         }
     }
 
-    /// Whether the credential is good for anything.
-    pub(crate) async fn check_credential(&self, caller: &Caller) -> Result<(), Refusal> {
-        let request = v1::GetConnectionRequest::default();
-        self.get_connection(caller, request).await.map(drop)
+    /// What the caller's connection goes by; also whether his credential is
+    /// good for anything.
+    pub(crate) async fn profile(&self, caller: &Caller) -> Result<Profile, Refusal> {
+        let answer = self.get_profile(caller, v1::GetProfileRequest::default());
+        answer.await.map(profile::raise)
     }
 
     /// An access token for a client that brings its own proof.
@@ -131,6 +144,10 @@ impl DirectoryClient {
 
     fn groups(&self) -> GroupServiceClient<Channel> {
         GroupServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn search(&self) -> SearchServiceClient<Channel> {
+        SearchServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     fn provisioning(&self) -> ProvisioningServiceClient<Channel> {
@@ -169,7 +186,8 @@ calls! {
     groups.modify_group(ModifyGroupRequest) -> ModifyGroupResponse;
     groups.list_group_members(ListGroupMembersRequest) -> ListGroupMembersResponse;
     groups.delete_group(DeleteGroupRequest) -> DeleteGroupResponse;
-    provisioning.get_connection(GetConnectionRequest) -> GetConnectionResponse;
+    search.search_resources(SearchResourcesRequest) -> SearchResourcesResponse;
+    provisioning.get_profile(GetProfileRequest) -> GetProfileResponse;
 }
 
 impl Caller {
@@ -185,8 +203,30 @@ impl Caller {
         Some(Self {
             authorization,
             connection,
+            profile: None,
             request_id,
         })
+    }
+
+    /// The same, whose calls are made only while this is his connection's
+    /// profile.
+    pub(crate) fn under(&self, profile: &Profile) -> Self {
+        Self {
+            profile: profile.tag.parse().ok(),
+            ..self.clone()
+        }
+    }
+
+    /// Tells one credential, as used for one connection, from others.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.authorization.as_encoded_bytes());
+        // No credential has a NUL.
+        digest.update([0]);
+        if let Some(connection) = &self.connection {
+            digest.update(connection.as_encoded_bytes());
+        }
+        digest.finalize().into()
     }
 
     /// What names the request in logs.
@@ -200,6 +240,9 @@ impl Caller {
         metadata.insert("authorization", self.authorization.clone());
         if let Some(connection) = &self.connection {
             metadata.insert(CONNECTION_METADATA, connection.clone());
+        }
+        if let Some(profile) = &self.profile {
+            metadata.insert(PROFILE_METADATA, profile.clone());
         }
         request
     }
@@ -226,9 +269,12 @@ async fn answer<T>(
         Ok(Err(status)) => status,
         Err(_) => Status::deadline_exceeded("no answer in time"),
     };
+    if is_stale(&status) {
+        return Err(Refusal::Stale);
+    }
     let error = scim_error(&status);
     log(rpc, request_id, &status, &error);
-    Err(Refusal(error))
+    Err(Refusal::Told(error))
 }
 
 /// A fault with a reason was logged by the directory, with its cause and under

@@ -40,6 +40,7 @@ impl Server {
             config,
             directory,
             metrics,
+            profiles: facade::Profiles::default(),
         });
         Ok(Self {
             listener,

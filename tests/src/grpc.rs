@@ -6,7 +6,9 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use muster_proto::v1::{
     audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient,
-    provisioning_service_client::ProvisioningServiceClient, user_service_client::UserServiceClient,
+    provisioning_service_client::ProvisioningServiceClient,
+    schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
+    user_service_client::UserServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -91,6 +93,11 @@ impl Grpc {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
+    /// Users and groups together.
+    pub fn search(&self) -> SearchServiceClient<Authorized> {
+        SearchServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
     /// Changes and snapshots.
     pub fn changes(&self) -> ChangeServiceClient<Authorized> {
         ChangeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
@@ -105,6 +112,11 @@ impl Grpc {
     /// Connections.
     pub fn provisioning(&self) -> ProvisioningServiceClient<Authorized> {
         ProvisioningServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Extension schemas.
+    pub fn schemas(&self) -> SchemaServiceClient<Authorized> {
+        SchemaServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// The audit.

@@ -52,6 +52,16 @@ fn client() -> &'static Client<HttpConnector, Full<Bytes>> {
     })
 }
 
+/// For those who speak HTTP/2 without asking first.
+fn client_of_http2() -> &'static Client<HttpConnector, Full<Bytes>> {
+    static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _inside = runtime::runtime().enter();
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.http2_only(true).build_http()
+    })
+}
+
 /// A provisioning client.
 #[derive(Debug, Clone)]
 pub struct Scim {
@@ -232,7 +242,17 @@ impl Draft {
     #[track_caller]
     pub fn send(self) -> Reply {
         let what = format!("{} {}", self.method, self.url);
-        match runtime::wait(self.exchange()) {
+        match runtime::wait(self.exchange(client())) {
+            Ok(reply) => reply,
+            Err(e) => panic!("{what}: {e}"),
+        }
+    }
+
+    /// Sends it over HTTP/2.
+    #[track_caller]
+    pub fn send_http2(self) -> Reply {
+        let what = format!("{} {}", self.method, self.url);
+        match runtime::wait(self.exchange(client_of_http2())) {
             Ok(reply) => reply,
             Err(e) => panic!("{what}: {e}"),
         }
@@ -243,10 +263,13 @@ impl Draft {
     /// # Errors
     /// In words, when there is no whole answer.
     pub fn attempt(self) -> Result<Reply, String> {
-        runtime::wait(self.exchange()).map_err(|e| e.to_string())
+        runtime::wait(self.exchange(client())).map_err(|e| e.to_string())
     }
 
-    async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    async fn exchange(
+        self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let what = format!("{} {}", self.method, self.url);
         let mut request = Request::builder()
             .method(Method::from_bytes(self.method.as_bytes())?)
@@ -255,7 +278,7 @@ impl Draft {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(self.body)))?;
-        let response = client().request(request).await?;
+        let response = client.request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes().to_vec();
         Ok(Reply {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{engine::Engine, grpc::Grpc, scim::Scim, server::Server};
 
 /// Everything that a credential can be allowed.
-pub const ALL_SCOPES: &str = "users.read.basic,users.read.pii,users.list,users.write,users.purge,\
+pub const ALL_SCOPES: &str = "schemas.read,schemas.write,users.read.basic,users.read.pii,users.list,users.write,users.purge,\
      groups.read,groups.write,groups.purge,changes.read,audit.read,provisioning.read,\
      provisioning.self";
 

@@ -1,5 +1,7 @@
 //! What a tenant sees of another: nothing.
 
+mod schemas;
+
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use muster_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -57,7 +59,7 @@ enum Expected {
 /// Every RPC of the contract: an RPC without a line here fails the test.
 fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
     use Expected::{NotFound, Nothing, Refused};
-    let calls: [(&'static str, Expected, Call); 14] = [
+    let calls: [(&'static str, Expected, Call); 15] = [
         ("UserService/CreateUser", Nothing, |g, _| {
             Box::pin(async move {
                 let user = v1::User {
@@ -162,6 +164,28 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     .await?;
                 let groups = answer.into_inner().groups;
                 Ok(groups.iter().all(|u| u.id != ids.group).into())
+            })
+        }),
+        ("SearchService/SearchResources", Nothing, |g, ids| {
+            Box::pin(async move {
+                let kinds = [v1::ResourceType::User, v1::ResourceType::Group];
+                let target = |kind: v1::ResourceType| v1::Target {
+                    r#type: kind.into(),
+                    ..Default::default()
+                };
+                let request = v1::SearchResourcesRequest {
+                    targets: kinds.map(target).into(),
+                    ..Default::default()
+                };
+                let answer = g.search().search_resources(request).await?;
+                let mut found = answer.into_inner().resources.into_iter();
+                Ok(found
+                    .all(|found| match found.resource {
+                        Some(v1::resource::Resource::User(user)) => user.id != ids.user,
+                        Some(v1::resource::Resource::Group(group)) => group.id != ids.group,
+                        None => false,
+                    })
+                    .into())
             })
         }),
         ("GroupService/ModifyGroup", NotFound, |g, ids| {
@@ -452,9 +476,13 @@ fn every_rpc_treats_another_tenants_ids_as_nobodys() {
         connection: theirs.connection_id.clone(),
         own_group: ours.scim().group("Ours", &[]),
     };
+    let schema = Some(schemas::schema(schemas::THEIRS));
+    let mut client = theirs.grpc_full(super::server()).schemas();
+    wait(client.put_schema(v1::PutSchemaRequest { schema })).expect("they have a schema");
     let full = ours.grpc_full(super::server());
     let mut calls = calls();
     calls.extend(calls_of_the_feed());
+    calls.extend(schemas::calls());
     for rpc in rpcs() {
         let Some((expected, call)) = calls.get(rpc.as_str()) else {
             panic!("{rpc} has no line in this test");
@@ -489,6 +517,7 @@ fn every_rpc_without_a_credential_is_unauthenticated() {
         own_group: "o".to_owned(),
     };
     let calls = calls().into_iter().chain(calls_of_the_feed());
+    let calls = calls.chain(schemas::calls());
     for (rpc, (_, call)) in calls {
         // Its second call is the one that counts; the first asserts of its own.
         if rpc == "GroupService/ModifyGroup" {

@@ -11,10 +11,12 @@ pub mod filter;
 pub mod flavor;
 pub mod fold;
 pub mod history;
+pub mod number;
 pub mod page;
 pub mod patch;
 pub mod resource;
 pub mod search;
+pub mod sort;
 pub mod version;
 
 pub use resource::{Kind, Resource};

@@ -199,9 +199,6 @@ impl Resource {
                 return Err(Error::invalid(name, rule));
             }
         }
-        if self.kind == ResourceKind::User && !self.attributes.contains_key("active") {
-            return Err(Error::invalid("active", "must be true or false"));
-        }
         if size(&self.attributes) > SIZE_LIMIT {
             let rule = format!("has more than {SIZE_LIMIT} bytes of attributes");
             return Err(Error::invalid(self.kind.kind().noun(), rule));
@@ -214,7 +211,8 @@ impl Resource {
         self.attributes.get(name).and_then(Value::as_str)
     }
 
-    /// Whether a user is active; `false` for what has no such attribute.
+    /// Whether a user may act. Whose `active` was removed may not, for want of
+    /// somebody who says so.
     pub fn active(&self) -> bool {
         self.attributes
             .get("active")

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    domain::history::hex,
+    domain::{history::hex, page::Place},
     error::{Error, Result},
     service::Directory,
 };
@@ -68,18 +68,19 @@ impl Audit {
         request: v1::ListAuditEntriesRequest,
     ) -> Result<v1::ListAuditEntriesResponse> {
         let list = wanted::audit_identity(&caller.tenant_id, &request);
-        let page = decode::page(self.0.cursors(), &list, request.page.clone())?;
+        let page = decode::page(&self.0, &list, request.page.clone())?;
         if page.skip > 0 || page.count || page.count_only {
             return Err(Error::invalid("page", "can only be a size and a token"));
         }
         let mut wanted = wanted::audit_query(request)?;
-        let below = page.after.map(|after| after.parse());
+        let below = page.after.map(|after| after.id.parse());
         wanted.below = below.transpose().map_err(|_| Error::PageTokenInvalid)?;
         let found = self.0.list_audit(caller, &wanted, page.size).await?;
         let epoch = self.0.epoch(caller).await?;
-        let next = found
-            .next
-            .map(|next| self.0.cursors().page(&list, &next.to_string()));
+        let next = found.next.map(|next| {
+            let place = Place::of(next.to_string());
+            self.0.cursors().page(&list, &place, self.0.now_ms())
+        });
         let entry = |entry| encode::audit_entry(&self.0, caller, &epoch, entry);
         Ok(v1::ListAuditEntriesResponse {
             entries: found.entries.into_iter().map(entry).collect(),

@@ -12,7 +12,6 @@ use muster_proto::{
 use prost::Message as _;
 
 use crate::{
-    cursor::Cursors,
     domain::{
         conform,
         filter::{DEPTH_LIMIT, Field, Filter, Operator},
@@ -22,7 +21,7 @@ use crate::{
         version::Precondition,
     },
     error::{Error, Result},
-    service::{ClientProof, MEMBER_LIMIT, Modification, Reference},
+    service::{ClientProof, Directory, MEMBER_LIMIT, Modification, Reference},
 };
 
 /// A user's attributes, without what the server gives.
@@ -78,12 +77,15 @@ pub(super) fn precondition(options: Option<&v1::WriteOptions>) -> Precondition {
 
 /// A page of a list that is told apart from others by its name and filter.
 pub(super) fn page(
-    cursors: &Cursors,
+    directory: &Directory,
     list: &[u8],
     request: Option<v1::PageRequest>,
 ) -> Result<PageRequest> {
     let request = request.unwrap_or_default();
-    let after = cursors.open_page(list, &request.page_token)?;
+    let now = directory.now_ms();
+    let after = directory
+        .cursors()
+        .open_page(list, &request.page_token, now)?;
     let mut page = PageRequest::new(request.page_size, request.skip, after)?;
     page.count = request.include_total_size || request.count_only;
     page.count_only = request.count_only;
@@ -95,6 +97,15 @@ pub(super) fn list_identity(tenant_id: &str, of: &str, filter: Option<&v1::Filte
     let mut identity = format!("{tenant_id}\n{of}\n").into_bytes();
     if let Some(filter) = filter {
         identity.extend(filter.encode_to_vec());
+    }
+    identity
+}
+
+/// The same of a list of several kinds.
+pub(super) fn search_identity(tenant_id: &str, targets: &[v1::Target]) -> Vec<u8> {
+    let mut identity = format!("{tenant_id}\nresources\n").into_bytes();
+    for target in targets {
+        identity.extend(target.encode_length_delimited_to_vec());
     }
     identity
 }

@@ -11,7 +11,6 @@ use prost_types::Timestamp;
 use super::mask::Mask;
 use crate::{
     auth::{Caller, Profile},
-    cursor::Cursors,
     domain::{
         Resource,
         flavor::Flavor,
@@ -132,8 +131,9 @@ pub(super) fn member(member: Member) -> v1::GroupMember {
 }
 
 /// Where a list goes on.
-pub(super) fn page<T>(cursors: &Cursors, list: &[u8], page: &Page<T>) -> v1::PageResponse {
-    let token = page.next.as_deref().map(|last| cursors.page(list, last));
+pub(super) fn page<T>(directory: &Directory, list: &[u8], page: &Page<T>) -> v1::PageResponse {
+    let (cursors, now) = (directory.cursors(), directory.now_ms());
+    let token = page.next.as_ref().map(|last| cursors.page(list, last, now));
     v1::PageResponse {
         next_page_token: token.unwrap_or_default(),
         total_size: page.total,

@@ -157,7 +157,7 @@ impl Groups {
             false => "groups",
         };
         let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
-        let page = decode::page(self.0.cursors(), &list, request.page)?;
+        let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
             .map(|f| decode::filter(KIND.schema(), &f))
@@ -170,7 +170,7 @@ impl Groups {
         };
         let listing = self.0.list(caller, KIND, &selection, &page, &consistency);
         let Reading { value: found, at } = listing.await?;
-        let page = encode::page(self.0.cursors(), &list, &found);
+        let page = encode::page(&self.0, &list, &found);
         let groups = found
             .items
             .into_iter()
@@ -213,13 +213,13 @@ impl Groups {
     ) -> Result<v1::ListGroupMembersResponse> {
         let of = format!("members/{}", request.group_id);
         let list = decode::list_identity(&caller.tenant_id, &of, None);
-        let page = decode::page(self.0.cursors(), &list, request.page)?;
+        let page = decode::page(&self.0, &list, request.page)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let listing = self
             .0
             .list_members(caller, &request.group_id, &page, &consistency);
         let Reading { value: found, at } = listing.await?;
-        let page = encode::page(self.0.cursors(), &list, &found);
+        let page = encode::page(&self.0, &list, &found);
         let members = found.items.into_iter().map(encode::member).collect();
         Ok(v1::ListGroupMembersResponse {
             members,

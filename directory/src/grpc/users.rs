@@ -161,7 +161,7 @@ impl Users {
             false => "users",
         };
         let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
-        let page = decode::page(self.0.cursors(), &list, request.page)?;
+        let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
             .map(|f| decode::filter(KIND.schema(), &f))
@@ -174,7 +174,7 @@ impl Users {
         };
         let listing = self.0.list(caller, KIND, &selection, &page, &consistency);
         let Reading { value: found, at } = listing.await?;
-        let page = encode::page(self.0.cursors(), &list, &found);
+        let page = encode::page(&self.0, &list, &found);
         let users = found
             .items
             .into_iter()

@@ -155,6 +155,29 @@ impl Directory {
         })
     }
 
+    /// Lists resources of several kinds together: users first, each kind in the
+    /// order of its ids.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        selections: &[(ResourceKind, Selection<'_>)],
+        page: &PageRequest,
+        consistency: &Consistency,
+    ) -> Result<Reading<Page<View>>> {
+        for (_, selection) in selections {
+            selection.filter.map_or(Ok(()), Filter::check_size)?;
+        }
+        let tx = self.one_moment(caller, consistency).await?;
+        let (found, at) = resources::search(&tx, caller.scope(), selections, page).await?;
+        Ok(Reading {
+            value: found.map(Into::into),
+            at,
+        })
+    }
+
     /// Applies PATCH operations to a user, all or none.
     ///
     /// # Errors

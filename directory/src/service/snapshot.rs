@@ -7,7 +7,7 @@ use crate::{
     domain::{
         Resource,
         history::{Edge, Position, ResourceType},
-        page::{MAX_SIZE, PageRequest},
+        page::{MAX_SIZE, PageRequest, Place},
         resource::ResourceKind,
     },
     error::{Error, Result},
@@ -231,7 +231,7 @@ impl Snapshot {
         }
         let page = PageRequest {
             size: self.size,
-            after: Some(after),
+            after: Some(Place::of(after)),
             skip: 0,
             count: false,
             count_only: false,
@@ -244,7 +244,7 @@ impl Snapshot {
         let tx = self.moment().await?;
         let (found, _) = resources::list(&tx, self.caller.scope(), kind, &all, &page).await?;
         let next = match found.next {
-            Some(last) => Stage::Resources(kind, last),
+            Some(last) => Stage::Resources(kind, last.id),
             None => behind,
         };
         let wanted = found.items.into_iter().map(|(resource, _)| resource);

@@ -232,7 +232,6 @@ impl Compiler<'_> {
             .bind(self.scope.connection_id),
             ("userName", _) => Sql::new("r.user_name_key"),
             ("displayName", _) if schema.is_none() => Sql::new("r.display_name_key"),
-            ("active", _) => Sql::new("r.active"),
             ("meta", Some("created")) => Sql::new("r.created_at"),
             ("meta", Some("lastModified")) => Sql::new("r.updated_at"),
             ("meta", Some("version")) => Sql::new("('\"' || r.version || '\"')"),
@@ -430,9 +429,7 @@ pub(super) const MEMBER_IS_LIVE: &str = "(mu.id IS NOT NULL AND mu.deleted_at IS
 fn member_part(sub: &'static Attribute) -> Sql {
     match sub.name {
         "type" => Sql::new("CASE m.member_type WHEN 1 THEN 'user' ELSE 'group' END"),
-        "display" => {
-            Sql::new("COALESCE(mu.display_name_key, mu.user_name_key, mg.display_name_key)")
-        }
+        "display" => Sql::new("COALESCE(mu.display_name_key, mg.display_name_key)"),
         _ => Sql::new("m.member_id"),
     }
 }

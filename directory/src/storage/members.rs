@@ -10,7 +10,6 @@ use sea_orm::{
 
 use super::{
     Scope, Tx,
-    dialect::JsonKind,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
     resources::CHUNK,
@@ -20,7 +19,7 @@ use crate::{
     domain::{
         filter::Filter,
         history::{Edge, ResourceType},
-        page::{Page, PageRequest},
+        page::{Page, PageRequest, Place},
         resource::ResourceKind,
     },
     error::Result,
@@ -33,7 +32,7 @@ pub struct Member {
     pub kind: ResourceKind,
     /// Its id.
     pub id: String,
-    /// Its display name; of a user without one, the user name.
+    /// Its display name, when it has one.
     pub display_name: String,
 }
 
@@ -74,21 +73,15 @@ impl Row {
 /// The database's.
 pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Member>> {
     let size = i64::try_from(page.size).unwrap_or(i64::MAX);
-    let sql = Sql::new(
+    let sql = Sql::new(format!(
         "SELECT m.member_id AS id, m.member_type = 2 AS is_group, \
-         COALESCE(mu.display_name, mg.display_name, ",
-    )
-    .then(
-        tx.dialect()
-            .json_value("mu.document", &["userName"], JsonKind::Text),
-    );
-    let from = Sql::new(format!(
-        ") AS display_name FROM memberships m{MEMBER_JOINS} \
+         COALESCE(mu.display_name, mg.display_name) AS display_name \
+         FROM memberships m{MEMBER_JOINS} \
          WHERE m.group_id = ? AND {MEMBER_IS_LIVE}"
     ));
-    let mut sql = sql.then(from.bind(group_id));
+    let mut sql = sql.bind(group_id);
     if let Some(after) = &page.after {
-        sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.as_str()));
+        sql = sql.then(Sql::new(" AND m.member_id > ?").bind(after.id.as_str()));
     }
     let limit = Sql::new(" ORDER BY m.member_id LIMIT ? OFFSET ?");
     let sql = sql.then(limit.bind(size.saturating_add(1)).bind(page.skip));
@@ -102,7 +95,8 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
     } else {
         0
     };
-    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    let next = rows.last().filter(|_| more);
+    let next = next.map(|row| Place::of(row.id.as_str()));
     let items = rows.into_iter().map(Row::into_member).collect();
     Ok(Page { items, next, total })
 }

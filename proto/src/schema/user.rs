@@ -33,7 +33,7 @@ pub(super) static CORE: Schema = Schema {
         ),
         Attribute::string("locale", "Locale for numbers and dates."),
         Attribute::string("timezone", "Time zone, as in the IANA database."),
-        Attribute::boolean("active", "Whether the user may use the service.").reach(Reach::Column),
+        Attribute::boolean("active", "Whether the user may use the service."),
         Attribute::complex("emails", "E-mail addresses.", EMAILS).many(),
         Attribute::complex("phoneNumbers", "Phone numbers, kept as sent.", PHONES).many(),
         Attribute::complex("ims", "Instant messaging addresses.", IMS).many(),

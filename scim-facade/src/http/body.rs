@@ -27,7 +27,7 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<Bytes, ScimError> {
     if !is_json(headers) {
-        let detail = "The body must be application/scim+json or application/json.";
+        let detail = "The body must be application/scim+json or application/json, in UTF-8.";
         return Err(ScimError::new(415, detail));
     }
     read_bounded(headers, body, limit).await
@@ -72,8 +72,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     encodings.filter(|value| !identity(value)).count() > 0
 }
 
-/// Parameters of the media type, such as a charset, are not looked at: JSON is
-/// UTF-8. A client that does not name the type means SCIM.
+/// JSON in UTF-8. A client that does not name the type means SCIM.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
@@ -81,8 +80,19 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Ok(value) = value.to_str() else {
         return false;
     };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    ["application/scim+json", "application/json"]
-        .iter()
-        .any(|json| json.eq_ignore_ascii_case(essence))
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let known = ["application/scim+json", "application/json"];
+    let is_json = known.iter().any(|json| json.eq_ignore_ascii_case(essence));
+    let mut charsets = parts
+        .filter_map(|part| part.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, charset)| charset.trim().trim_matches('"'));
+    // US-ASCII is a part of UTF-8.
+    let is_utf8 = |charset: &str| {
+        ["utf-8", "utf8", "us-ascii"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(charset))
+    };
+    is_json && charsets.all(is_utf8)
 }

@@ -3,28 +3,32 @@
 //! [`Endpoint`] runs every operation, so three rules stand in one place.
 //!
 //! * Without a bearer token nothing is looked at.
-//! * A body is read only when the directory accepts the credential: a stranger
-//!   must not make this server hold and parse what he sends.
+//! * A body is read only for a credential that the directory has accepted once:
+//!   a stranger must not make this server hold and parse what he sends.
 //! * A fault that the facade finds itself is told only to callers whose
-//!   credential the directory accepts. Otherwise parsing errors would tell
-//!   strangers what this server understands. Requests without a body have
-//!   little to parse, so there the directory is asked after the fault, and not
-//!   at all when there is none: the call itself tells.
+//!   credential the directory accepts now. Otherwise parsing errors would tell
+//!   strangers what this server understands. Where there is no fault, the call
+//!   itself tells whether the credential is good.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts as _, RawPathParams, Request},
     handler::Handler,
-    http::{Method, StatusCode, header::HOST, request::Parts, uri::Authority},
+    http::{Method, StatusCode, request::Parts},
     response::Response,
 };
 
+use muster_proto::schema::Registry;
+
 use super::{
     App, auth, body,
+    content::Media,
     observe::RequestId,
+    origin::origin,
     precondition::{Conditions, Verdict},
+    profile::Profile,
     query::Query,
     reply::{self, Outcome},
     routes::{self, Operation},
@@ -47,6 +51,7 @@ pub(super) struct BasePath(pub(super) String);
 pub(super) struct Exchange {
     pub(super) app: App,
     pub(super) caller: Caller,
+    pub(super) profile: Arc<Profile>,
     /// The last part of the path, decoded; empty for collections.
     pub(super) id: String,
     pub(super) links: Links,
@@ -63,6 +68,8 @@ pub(super) enum Fault {
     Own(ScimError),
     /// The directory said so, after it had checked the credential.
     Directory(ScimError),
+    /// The connection has another profile now: the request is to be read anew.
+    Stale,
 }
 
 impl From<ScimError> for Fault {
@@ -72,14 +79,22 @@ impl From<ScimError> for Fault {
 }
 
 impl From<Refusal> for Fault {
-    fn from(Refusal(error): Refusal) -> Self {
-        Self::Directory(error)
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Told(error) => Self::Directory(error),
+            Refusal::Stale => Self::Stale,
+        }
     }
 }
 
 impl Exchange {
     pub(super) fn directory(&self) -> &DirectoryClient {
         &self.app.directory
+    }
+
+    /// What users and groups consist of.
+    pub(super) fn registry(&self) -> &'static Registry {
+        Registry::builtin()
     }
 
     pub(super) fn query(&self) -> Result<Query, ScimError> {
@@ -126,11 +141,21 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
         Some(opened) => opened,
         None => return reply::error(&ScimError::unauthorized()),
     };
+    let media = Media::accepted(&parts.headers);
+    let label = media.as_ref().copied().unwrap_or(Media::Scim);
     let answer = match place {
-        Ok(place) => answer(operation, &app, &caller, (parts, body), place).await,
+        Ok(place) => {
+            let request = Arrived {
+                parts,
+                body,
+                media,
+                place,
+            };
+            answer(operation, &app, &caller, request).await
+        }
         Err(error) => Err(admitted(&app, &caller, error).await),
     };
-    match answer {
+    let response = match answer {
         Ok(outcome) => outcome.respond(),
         Err(error) => {
             tracing::debug!(
@@ -141,7 +166,16 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
             );
             reply::error(&error)
         }
-    }
+    };
+    label.label(response)
+}
+
+/// A request whose caller may be somebody.
+struct Arrived {
+    parts: Parts,
+    body: Body,
+    media: Result<Media, ScimError>,
+    place: Place,
 }
 
 /// What the path names.
@@ -180,40 +214,66 @@ async fn answer(
     operation: Operation,
     app: &App,
     caller: &Caller,
-    (parts, body): (Parts, Body),
-    place: Place,
+    request: Arrived,
 ) -> Result<Outcome, ScimError> {
+    let profile = match app.profiles.known(caller) {
+        Some(profile) => profile,
+        None => admit(app, caller).await?,
+    };
+    let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     let body = if has_body {
-        admit(app, caller).await?;
-        body::read(&parts.headers, body, app.config.body_limit).await?
+        let limit = operation.body_limit(app);
+        let reading = async {
+            request.media?;
+            body::read(&parts.headers, request.body, limit).await
+        };
+        match reading.await {
+            Ok(body) => body,
+            Err(error) => return Err(admitted(app, caller, error).await),
+        }
     } else {
+        // A deletion has nothing to show that somebody would have to take.
+        if parts.method != Method::DELETE
+            && let Err(error) = request.media
+        {
+            return Err(admitted(app, caller, error).await);
+        }
         Bytes::new()
     };
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         links: links(&parts, app, place.connection.as_deref()),
         id: place.id,
         query: parts.uri.query().map(str::to_owned),
         conditions: Conditions::of(&parts.headers),
         body,
         app: app.clone(),
-        caller: caller.clone(),
+        caller: caller.under(&profile),
+        profile,
     };
-    match routes::run(operation, &exchange).await {
+    let mut answer = routes::run(operation, &exchange).await;
+    if matches!(answer, Err(Fault::Stale)) {
+        exchange.profile = admit(app, caller).await?;
+        exchange.caller = caller.under(&exchange.profile);
+        answer = routes::run(operation, &exchange).await;
+    }
+    match answer {
         Ok(outcome) => Ok(outcome),
         Err(Fault::Directory(error)) => Err(error),
-        Err(Fault::Own(error)) if has_body => Err(error),
         Err(Fault::Own(error)) => Err(admitted(app, caller, error).await),
+        // It changes faster than requests are read.
+        Err(Fault::Stale) => Err(ScimError::unavailable()),
     }
 }
 
-/// Whether the directory accepts the credential.
-async fn admit(app: &App, caller: &Caller) -> Result<(), ScimError> {
-    match app.directory.check_credential(caller).await {
-        Ok(()) => Ok(()),
-        // A credential without the right to ask about itself is good.
-        Err(Refusal(refusal)) if refusal.status() == 403 => Ok(()),
-        Err(Refusal(refusal)) => Err(refusal),
+/// The profile of the caller's connection, if the directory accepts his
+/// credential.
+async fn admit(app: &App, caller: &Caller) -> Result<Arc<Profile>, ScimError> {
+    match app.profiles.ask(&app.directory, caller).await {
+        Ok(profile) => Ok(profile),
+        Err(Refusal::Told(error)) => Err(error),
+        // No profile was named.
+        Err(Refusal::Stale) => Err(ScimError::unavailable()),
     }
 }
 
@@ -222,13 +282,9 @@ async fn admitted(app: &App, caller: &Caller, fault: ScimError) -> ScimError {
     admit(app, caller).await.err().unwrap_or(fault)
 }
 
-/// URLs as the client sees them: below the configured public URL, else below
-/// the host that the request names.
+/// URLs as the client sees them.
 pub(super) fn links(parts: &Parts, app: &App, connection: Option<&str>) -> Links {
-    let origin = match &app.config.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{}", host(parts)),
-    };
+    let origin = origin(parts, &app.config);
     let base = parts.extensions.get::<BasePath>();
     let base = base.map(|BasePath(path)| path.as_str()).unwrap_or_default();
     let links = Links::new(&origin, base);
@@ -236,13 +292,4 @@ pub(super) fn links(parts: &Parts, app: &App, connection: Option<&str>) -> Links
         Some(id) => links.of_connection(id),
         None => links,
     }
-}
-
-fn host(parts: &Parts) -> String {
-    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let named = parts.uri.authority().map(Authority::as_str).or(header);
-    // A user name in front of the host would end up in links.
-    let is_host = |host: &&str| !host.contains('@') && host.parse::<Authority>().is_ok();
-    let valid = named.filter(is_host);
-    valid.unwrap_or("localhost").to_owned()
 }

@@ -1,7 +1,7 @@
 //! `/Groups`. Members have their own call, made only when they are wanted.
 
 use axum::http::StatusCode;
-use muster_proto::{schema::GROUP, v1};
+use muster_proto::v1;
 
 use super::{
     exchange::{Answer, Exchange, Fault},
@@ -12,40 +12,18 @@ use crate::{
     scim::{
         document,
         group::{MEMBERS, MemberView},
-        list as scim_list, patch as scim_patch,
+        patch as scim_patch,
         projection::Projection,
         resource::{Resource, Shown},
     },
     translate::{
         group::{lower, member_refs, replacement, resource},
-        list::page_request,
         patch::modifications,
     },
 };
 
-pub(super) async fn list(exchange: &Exchange) -> Answer {
-    let query = exchange.query()?;
-    let page = query.page()?;
-    let projection = query.projection(&GROUP)?;
-    let request = v1::ListGroupsRequest {
-        filter: query.filter(&GROUP)?,
-        page: Some(page_request(page)),
-        read_mask: None,
-        ..v1::ListGroupsRequest::default()
-    };
-    let directory = exchange.directory();
-    let found = directory.list_groups(&exchange.caller, request).await?;
-    let total = found.page.unwrap_or_default().total_size;
-    let groups = found.groups.into_iter().map(resource).collect();
-    let groups = members::complete(exchange, groups, &projection).await?;
-    let groups = groups.into_iter();
-    let groups = groups.map(|group| group.render(&exchange.links, &projection).body);
-    let body = scim_list::render(total, page.start_index, groups.collect());
-    Ok(Outcome::Document(body))
-}
-
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
+    let projection = exchange.query()?.projection(exchange.registry().group)?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         read_mask: None,
@@ -61,8 +39,8 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
-    let document = document::read(exchange.object()?, &GROUP)?;
+    let projection = exchange.query()?.projection(exchange.registry().group)?;
+    let document = document::read(exchange.object()?, exchange.registry().group)?;
     let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
@@ -81,8 +59,8 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&GROUP)?;
-    let document = document::read(exchange.object()?, &GROUP)?;
+    let projection = exchange.query()?.projection(exchange.registry().group)?;
+    let document = document::read(exchange.object()?, exchange.registry().group)?;
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(exchange, modifications).await?;
     let shown = written(exchange, group, &projection).await;
@@ -93,7 +71,7 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
 /// attributes gets the group.
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
-    let projection = query.projection(&GROUP)?;
+    let projection = query.projection(exchange.registry().group)?;
     let edits = scim_patch::group_edits(exchange.object()?)?;
     let group = modify(exchange, modifications(edits)?).await?;
     if query.has_projection() {

@@ -5,17 +5,14 @@ use muster_proto::v1;
 
 use super::exchange::{Exchange, Fault};
 use crate::{
-    scim::{
-        error::ScimError, group::MemberView, json::Json, projection::Projection, resource::Resource,
-    },
+    scim::{group::MemberView, json::Json, projection::Projection, resource::Resource},
     translate::group::member,
 };
 
 /// The directory's largest page.
 const MEMBERS_PER_CALL: i32 = 1000;
 
-/// Most members in one list of groups. A client that wants more reads the
-/// groups one by one.
+/// Most members in one page of a list, but for a single group that has more.
 const MEMBERS_PER_LIST: usize = 10_000;
 
 /// Members of a group, rendered.
@@ -35,35 +32,50 @@ pub(super) async fn all(
     Ok(found.into_shown())
 }
 
-/// The groups of a list with their members, where they are wanted. Groups that
-/// were deleted since the list was made are left out.
-pub(super) async fn complete(
-    exchange: &Exchange,
-    groups: Vec<Resource>,
-    projection: &Projection,
-) -> Result<Vec<Resource>, Fault> {
-    let Some(view) = MemberView::new(projection) else {
-        return Ok(groups);
-    };
-    let mut complete = Vec::with_capacity(groups.len());
-    let mut room = MEMBERS_PER_LIST;
-    for mut group in groups {
-        let Some(found) = if_any(read(exchange, &group.id, view, room).await)? else {
-            continue;
-        };
-        room = room.checked_sub(found.count).ok_or_else(too_many)?;
-        group.members = found.into_shown();
-        complete.push(group);
-    }
-    Ok(complete)
+/// Resources of a list, groups among them with their members.
+pub(super) struct Completed {
+    pub(super) resources: Vec<Resource>,
+    /// How many of the list they stand for: all, unless there were too many
+    /// members.
+    pub(super) taken: usize,
 }
 
-fn too_many() -> ScimError {
-    let detail = format!(
-        "The groups have more than {MEMBERS_PER_LIST} members together; \
-         ask with excludedAttributes=members or a smaller count."
-    );
-    ScimError::too_many(detail)
+/// Reads the members of the groups in a list, where they are wanted. Groups
+/// that were deleted since the list was made are left out. The list ends in
+/// front of a group for which there is no room.
+pub(super) async fn complete(
+    exchange: &Exchange,
+    resources: Vec<Resource>,
+    projection: &Projection,
+) -> Result<Completed, Fault> {
+    let mut completed = Completed {
+        taken: resources.len(),
+        resources: Vec::with_capacity(resources.len()),
+    };
+    let Some(view) = MemberView::new(projection) else {
+        completed.resources = resources;
+        return Ok(completed);
+    };
+    let groups = exchange.registry().group;
+    // The first of all is shown however large it is, or nobody would get on.
+    let mut room = usize::MAX;
+    for (index, mut resource) in resources.into_iter().enumerate() {
+        if std::ptr::eq(resource.kind, groups) {
+            let read = read(exchange, &resource.id, view, room).await;
+            let Some(found) = if_any(read)? else {
+                continue;
+            };
+            if found.count > room {
+                completed.taken = index;
+                return Ok(completed);
+            }
+            room = room.min(MEMBERS_PER_LIST).saturating_sub(found.count);
+            resource.members = found.into_shown();
+        }
+        room = room.min(MEMBERS_PER_LIST);
+        completed.resources.push(resource);
+    }
+    Ok(completed)
 }
 
 /// `None` when there is no such group any more.

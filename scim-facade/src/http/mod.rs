@@ -4,13 +4,17 @@
 
 mod auth;
 mod body;
+mod content;
 mod discovery;
 mod exchange;
 mod groups;
+mod list;
 mod members;
 mod observe;
 mod operations;
+mod origin;
 mod precondition;
+mod profile;
 mod query;
 mod reply;
 mod routes;
@@ -22,13 +26,18 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     extract::Request,
-    http::{StatusCode, Uri},
+    http::{HeaderValue, Method, StatusCode, Uri, header::ALLOW},
     middleware,
     response::Response,
     routing::{MethodFilter, MethodRouter, any, get, post},
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, predicate::SizeAbove},
+};
 
+pub(crate) use self::profile::Profiles;
 pub use self::token::TOKEN_PATH;
 use self::{
     exchange::{BasePath, Endpoint},
@@ -39,11 +48,15 @@ use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
 /// Renders metrics in the text format of Prometheus.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Shorter answers, in bytes, gain nothing from being compressed.
+const COMPRESS_ABOVE: u64 = 1024;
+
 /// What every handler shares.
 pub(crate) struct Facade {
     pub(crate) config: Config,
     pub(crate) directory: DirectoryClient,
     pub(crate) metrics: Option<Metrics>,
+    pub(crate) profiles: Profiles,
 }
 
 type App = Arc<Facade>;
@@ -52,10 +65,10 @@ type App = Arc<Facade>;
 pub(crate) fn router(facade: Facade) -> Router {
     let app: App = Arc::new(facade);
     let mut router = Router::new()
-        .route("/healthz", get(operations::health))
-        .route("/readyz", get(operations::ready))
-        .route("/metrics", get(operations::metrics))
-        .route(TOKEN_PATH, post(token::issue));
+        .route("/healthz", read_only(get(operations::health)))
+        .route("/readyz", read_only(get(operations::ready)))
+        .route("/metrics", read_only(get(operations::metrics)))
+        .route(TOKEN_PATH, only(post(token::issue), &[Method::POST]));
     let mut seen = Vec::new();
     for path in &app.config.base_paths {
         let base = path.trim_end_matches('/').to_owned();
@@ -66,9 +79,13 @@ pub(crate) fn router(facade: Facade) -> Router {
     }
     router
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
         // Inside the observer, so that a panic is counted as the 500 it is.
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(SizeAbove::new(COMPRESS_ABOVE)),
+        )
         // Outermost: it also sees requests that no route takes.
         .layer(middleware::from_fn(observe::observe))
         .with_state(app)
@@ -82,7 +99,7 @@ fn scim_routes(base: &str) -> Router<App> {
         base.to_owned(),
         format!("{base}/connections/{{connection}}"),
     ] {
-        let config = get(discovery::service_provider_config);
+        let config = read_only(get(discovery::service_provider_config));
         router = router.route(&format!("{prefix}/ServiceProviderConfig"), config);
         for path in ABSENT {
             let absent = any(Endpoint(Operation::NotImplemented));
@@ -90,30 +107,31 @@ fn scim_routes(base: &str) -> Router<App> {
         }
         for route in ROUTES {
             let path = format!("{prefix}{}", route.path);
-            router = router.route(&path, methods(route));
+            let path = if path.is_empty() { "/" } else { &path };
+            router = router.route(path, methods(route));
         }
     }
     router
 }
 
 /// What RFC 7644 has and this service has not.
-const ABSENT: [&str; 5] = [
-    "/Bulk",
-    "/Me",
-    "/.search",
-    "/Users/.search",
-    "/Groups/.search",
-];
+const ABSENT: [&str; 2] = ["/Bulk", "/Me"];
 
 fn methods(route: &Route) -> MethodRouter<App> {
-    let methods = route.methods.iter();
-    methods.fold(MethodRouter::new(), |router, (method, operation)| {
+    let mut router = MethodRouter::new();
+    let mut allowed = Vec::new();
+    for (method, operation) in route.methods {
         // The table has methods of HTTP's own only.
-        match MethodFilter::try_from(method.clone()) {
-            Ok(filter) => router.on(filter, Endpoint(*operation)),
-            Err(_) => router,
+        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+            router = router.on(filter, Endpoint(*operation));
+            allowed.push(method.clone());
         }
-    })
+    }
+    only(router, &allowed)
+}
+
+fn read_only(methods: MethodRouter<App>) -> MethodRouter<App> {
+    only(methods, &[Method::GET])
 }
 
 /// Takes doubled and trailing slashes out of the path: a Tenant URL with a
@@ -142,12 +160,33 @@ async fn no_route() -> Response {
     reply::error(&ScimError::new(404, "There is no such endpoint."))
 }
 
-async fn no_method() -> Response {
+/// The methods of an endpoint, and an answer to all others that names them.
+fn only(methods: MethodRouter<App>, allowed: &[Method]) -> MethodRouter<App> {
+    let mut names = Vec::new();
+    for method in allowed {
+        names.push(method.as_str());
+        if method == Method::GET {
+            names.push(Method::HEAD.as_str());
+        }
+    }
+    names.push(Method::OPTIONS.as_str());
+    let names = HeaderValue::from_str(&names.join(",")).ok();
+    methods.fallback(move |method: Method| {
+        let mut response = wrong_method(&method);
+        if let Some(names) = &names {
+            response.headers_mut().insert(ALLOW, names.clone());
+        }
+        std::future::ready(response)
+    })
+}
+
+fn wrong_method(method: &Method) -> Response {
+    if method == Method::OPTIONS {
+        return reply::Outcome::Done(None).respond();
+    }
     let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
-    reply::error(&ScimError::new(
-        status,
-        "The endpoint does not have this method.",
-    ))
+    let detail = "The endpoint does not have this method.";
+    reply::error(&ScimError::new(status, detail))
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

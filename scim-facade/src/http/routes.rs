@@ -4,9 +4,12 @@
 use axum::http::Method;
 
 use super::{
-    discovery,
+    App, discovery,
     exchange::{Answer, Exchange},
-    groups, users,
+    groups,
+    list::{self, Of},
+    query::Query,
+    users,
 };
 use crate::scim::error::ScimError;
 
@@ -15,6 +18,8 @@ use crate::scim::error::ScimError;
 pub(super) enum Operation {
     Users(Verb),
     Groups(Verb),
+    List(Of),
+    Search(Of),
     ResourceTypes,
     ResourceType,
     Schemas,
@@ -25,7 +30,6 @@ pub(super) enum Operation {
 /// What is done with resources of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
-    List,
     Create,
     Get,
     Replace,
@@ -46,9 +50,25 @@ use Verb as V;
 /// Every endpoint that wants a token.
 pub(super) static ROUTES: &[Route] = &[
     Route {
+        path: "",
+        methods: &[(Method::GET, O::List(Of::Both))],
+    },
+    Route {
+        path: "/.search",
+        methods: &[(Method::POST, O::Search(Of::Both))],
+    },
+    Route {
+        path: "/Users/.search",
+        methods: &[(Method::POST, O::Search(Of::Users))],
+    },
+    Route {
+        path: "/Groups/.search",
+        methods: &[(Method::POST, O::Search(Of::Groups))],
+    },
+    Route {
         path: "/Users",
         methods: &[
-            (Method::GET, O::Users(V::List)),
+            (Method::GET, O::List(Of::Users)),
             (Method::POST, O::Users(V::Create)),
         ],
     },
@@ -64,7 +84,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/Groups",
         methods: &[
-            (Method::GET, O::Groups(V::List)),
+            (Method::GET, O::List(Of::Groups)),
             (Method::POST, O::Groups(V::Create)),
         ],
     },
@@ -95,16 +115,33 @@ pub(super) static ROUTES: &[Route] = &[
     },
 ];
 
+/// Longest body, in bytes, of requests that may speak of very many resources.
+pub(super) const LARGE_BODY: usize = 16 * 1024 * 1024;
+
+impl Operation {
+    /// Longest body of a request, in bytes.
+    pub(super) fn body_limit(self, app: &App) -> usize {
+        let limit = app.config.body_limit;
+        match self {
+            O::Groups(V::Create | V::Replace | V::Patch) => limit.max(LARGE_BODY),
+            _ => limit,
+        }
+    }
+}
+
 /// Does it.
 pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
     match operation {
-        O::Users(V::List) => users::list(exchange).await,
+        O::List(of) => list::answer(exchange, of, exchange.query()?).await,
+        O::Search(of) => {
+            let query = Query::read(exchange.object()?)?;
+            list::answer(exchange, of, query).await
+        }
         O::Users(V::Create) => users::create(exchange).await,
         O::Users(V::Get) => users::get(exchange).await,
         O::Users(V::Replace) => users::replace(exchange).await,
         O::Users(V::Patch) => users::patch(exchange).await,
         O::Users(V::Delete) => users::delete(exchange).await,
-        O::Groups(V::List) => groups::list(exchange).await,
         O::Groups(V::Create) => groups::create(exchange).await,
         O::Groups(V::Get) => groups::get(exchange).await,
         O::Groups(V::Replace) => groups::replace(exchange).await,

@@ -244,6 +244,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
         config,
         directory,
         metrics: None,
+        profiles: Profiles::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
     let response = service.oneshot(request).await.expect("infallible");
@@ -311,6 +312,35 @@ fn faults_of_requests() {
     let path = format!("/scim/v2/Users?attributes={}", many.join(","));
     check("GET", &path, "", 400, "invalidValue");
     check("GET", "/scim/v2/Groups?count=x", "", 400, "invalidValue");
+    check(
+        "GET",
+        "/scim/v2/Users?cursor=&count=0",
+        "",
+        400,
+        "invalidCount",
+    );
+    check(
+        "GET",
+        "/scim/v2?cursor=&startIndex=1",
+        "",
+        400,
+        "invalidValue",
+    );
+    check("GET", "/scim/v2?sortBy=shoeSize", "", 400, "invalidPath");
+    check(
+        "POST",
+        "/scim/v2/.search",
+        "{\"filter\":\"x pr\"}",
+        400,
+        "invalidFilter",
+    );
+    check(
+        "POST",
+        "/scim/v2/Users/.search",
+        "{\"count\":{}}",
+        400,
+        "invalidValue",
+    );
     check("PATCH", "/scim/v2/Groups/1", "{}", 400, "invalidSyntax");
     check("GET", "/scim/v2/Schemas?filter=x", "", 403, "");
 }
@@ -331,13 +361,15 @@ async fn a_directory_without_health_is_not_ready() {
 #[test]
 fn wrong_methods_are_told_the_right_ones() {
     let reply = check("DELETE", "/scim/v2/Users", "", 405, "");
-    assert_eq!(reply.headers["allow"], "GET,HEAD,POST");
+    assert_eq!(reply.headers["allow"], "GET,HEAD,POST,OPTIONS");
+    let reply = check("OPTIONS", "/scim/v2/Users/1", "", 204, "");
+    assert_eq!(reply.headers["allow"], "GET,HEAD,PUT,PATCH,DELETE,OPTIONS");
     check("POST", "/scim/v2/Users/1", "", 405, "");
 }
 
 #[test]
 fn endpoints_that_are_not_there_yet() {
-    for path in ["/scim/v2/Bulk", "/scim/Me", "/scim/v2/.search"] {
+    for path in ["/scim/v2/Bulk", "/scim/Me"] {
         check("POST", path, "", 501, "");
     }
 }
@@ -441,12 +473,20 @@ async fn a_group_that_is_deleted_meanwhile_is_left_out_of_a_list() {
 #[tokio::test]
 async fn the_members_in_a_list_are_bounded() {
     let list = |query: &str| request("GET", &format!("/scim/v2/Groups{query}"), "good", "");
-    assert_eq!(send_to(Groups(&["full"]), list("")).await.status, 200);
-    let reply = send_to(Groups(&["full", "a"]), list("")).await;
-    assert_eq!(reply.status, 400);
-    assert!(reply.body.contains("\"tooMany\""), "{}", reply.body);
-    let bare = list("?excludedAttributes=members");
-    assert_eq!(send_to(Groups(&["full", "a"]), bare).await.status, 200);
+    for (query, groups, shown) in [
+        ("", &["full"][..], 1),
+        ("", &["full", "a"], 1),
+        ("", &["a", "full", "b"], 1),
+        ("", &["a", "b", "deleted", "c"], 3),
+        ("?excludedAttributes=members", &["full", "a"], 2),
+        ("?cursor=", &["full"], 1),
+    ] {
+        let reply = send_to(Groups(groups), list(query)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let items = format!("\"itemsPerPage\":{shown},");
+        assert!(reply.body.contains(&items), "{groups:?}");
+        assert_eq!(reply.body.contains("startIndex"), query != "?cursor=");
+    }
 }
 
 #[tokio::test]
@@ -551,6 +591,9 @@ async fn media_types() {
     for (media_type, status) in [
         ("application/scim+json; charset=utf-8", 400),
         ("Application/JSON", 400),
+        ("application/scim+json; charset=US-ASCII", 400),
+        ("application/json; charset=iso-8859-1", 415),
+        ("application/json; v=1; Charset=\"utf-16\"", 415),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
     ] {

@@ -56,7 +56,12 @@ impl From<Error> for Failure {
 }
 
 impl From<Refusal> for Failure {
-    fn from(Refusal(error): Refusal) -> Self {
+    fn from(refusal: Refusal) -> Self {
+        let error = match refusal {
+            Refusal::Told(error) => error,
+            // The call names no profile.
+            Refusal::Stale => ScimError::unavailable(),
+        };
         let error = match error.status() {
             401 => Error::InvalidClient,
             503 => Error::TemporarilyUnavailable,

@@ -1,43 +1,23 @@
 //! `/Users`: one call of the directory for each request.
 
 use axum::http::StatusCode;
-use muster_proto::{schema::USER, v1};
+use muster_proto::v1;
 
 use super::{
     exchange::{Answer, Exchange},
     reply::Outcome,
 };
 use crate::{
-    scim::{document, list as scim_list, patch as scim_patch},
+    scim::{document, patch as scim_patch},
     translate::{
-        list::{page_request, user_mask},
+        list::user_mask,
         patch::operations,
         user::{lower, resource},
     },
 };
 
-pub(super) async fn list(exchange: &Exchange) -> Answer {
-    let query = exchange.query()?;
-    let page = query.page()?;
-    let projection = query.projection(&USER)?;
-    let request = v1::ListUsersRequest {
-        filter: query.filter(&USER)?,
-        page: Some(page_request(page)),
-        read_mask: user_mask(&projection),
-        ..v1::ListUsersRequest::default()
-    };
-    let directory = exchange.directory();
-    let found = directory.list_users(&exchange.caller, request).await?;
-    let total = found.page.unwrap_or_default().total_size;
-    let links = &exchange.links;
-    let users = found.users.into_iter();
-    let users = users.map(|user| resource(user, links).render(links, &projection).body);
-    let body = scim_list::render(total, page.start_index, users.collect());
-    Ok(Outcome::Document(body))
-}
-
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
+    let projection = exchange.query()?.projection(exchange.registry().user)?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
@@ -50,8 +30,8 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
-    let document = document::read(exchange.object()?, &USER)?;
+    let projection = exchange.query()?.projection(exchange.registry().user)?;
+    let document = document::read(exchange.object()?, exchange.registry().user)?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
     };
@@ -63,8 +43,8 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
-    let document = document::read(exchange.object()?, &USER)?;
+    let projection = exchange.query()?.projection(exchange.registry().user)?;
+    let document = document::read(exchange.object()?, exchange.registry().user)?;
     let user = v1::User {
         id: exchange.id.clone(),
         ..lower(document.attributes)?
@@ -81,7 +61,7 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
-    let projection = exchange.query()?.projection(&USER)?;
+    let projection = exchange.query()?.projection(exchange.registry().user)?;
     let edits = scim_patch::user_edits(exchange.object()?)?;
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),

@@ -1,13 +1,12 @@
 //! What the service can do: RFC 7643 sections 5 to 7, all from the registry.
 
 use muster_proto::schema::{
-    Attribute, Kind, Mutability, RESOURCE_TYPES, ResourceType, Returned, SCHEMAS, Schema,
-    Uniqueness,
+    Attribute, Kind, Mutability, Registry, ResourceType, Returned, Schema, Uniqueness,
 };
 
 use super::{
     json::{Json, Members},
-    list,
+    list::{self, Place},
     meta::Links,
     urn,
 };
@@ -74,33 +73,32 @@ fn authentication_schemes() -> Json {
 }
 
 /// Answer of `/ResourceTypes`.
-pub fn resource_types(links: &Links) -> Json {
-    let all = RESOURCE_TYPES.iter().map(|kind| resource_type(kind, links));
-    whole_list(all.collect())
+pub fn resource_types(registry: &Registry, links: &Links) -> Json {
+    let all = registry.resource_types().into_iter();
+    whole_list(all.map(|kind| resource_type(kind, links)).collect())
 }
 
 /// The resource type with this name, compared without case.
-pub fn find_resource_type(name: &str, links: &Links) -> Option<Json> {
-    let found = RESOURCE_TYPES
-        .iter()
-        .find(|kind| kind.name.eq_ignore_ascii_case(name))?;
+pub fn find_resource_type(name: &str, registry: &Registry, links: &Links) -> Option<Json> {
+    let mut all = registry.resource_types().into_iter();
+    let found = all.find(|kind| kind.name.eq_ignore_ascii_case(name))?;
     Some(resource_type(found, links))
 }
 
 /// Answer of `/Schemas`.
-pub fn schemas(links: &Links) -> Json {
-    whole_list(SCHEMAS.iter().map(|s| schema(s, links)).collect())
+pub fn schemas(registry: &Registry, links: &Links) -> Json {
+    whole_list(registry.schemas().map(|s| schema(s, links)).collect())
 }
 
 /// The schema with this URN, compared without case.
-pub fn find_schema(urn: &str, links: &Links) -> Option<Json> {
-    let found = SCHEMAS.iter().find(|schema| schema.is(urn))?;
+pub fn find_schema(urn: &str, registry: &Registry, links: &Links) -> Option<Json> {
+    let found = registry.schemas().find(|schema| schema.is(urn))?;
     Some(schema(found, links))
 }
 
 fn whole_list(resources: Vec<Json>) -> Json {
     let total = i64::try_from(resources.len()).unwrap_or(i64::MAX);
-    list::render(total, 1, resources)
+    list::render(total, Place::Index(1), resources)
 }
 
 fn resource_type(kind: &ResourceType, links: &Links) -> Json {
@@ -219,7 +217,7 @@ mod tests {
     #[test]
     fn schemas_have_no_nulls_and_list_external_id() {
         let links = Links::new("http://h", "/scim/v2");
-        let text = schemas(&links).to_string();
+        let text = schemas(Registry::builtin(), &links).to_string();
         assert!(!text.contains("null"));
         assert!(text.contains("\"totalResults\":3"));
         assert_eq!(text.matches("{\"name\":\"externalId\"").count(), 2);
@@ -230,10 +228,11 @@ mod tests {
 
     #[test]
     fn names_are_found_without_case() {
-        let links = Links::new("http://h", "");
-        assert!(find_schema("URN:ietf:params:scim:schemas:core:2.0:group", &links).is_some());
-        assert!(find_schema("urn:x", &links).is_none());
-        assert!(find_resource_type("user", &links).is_some());
-        assert!(find_resource_type("Device", &links).is_none());
+        let (registry, links) = (Registry::builtin(), Links::new("http://h", ""));
+        let group = "URN:ietf:params:scim:schemas:core:2.0:group";
+        assert!(find_schema(group, registry, &links).is_some());
+        assert!(find_schema("urn:x", registry, &links).is_none());
+        assert!(find_resource_type("user", registry, &links).is_some());
+        assert!(find_resource_type("Device", registry, &links).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! List answers and pages: RFC 7644 section 3.4.2.
 
 use super::{
+    error::{ScimError, ScimType},
     json::{Json, Members},
     urn,
 };
@@ -32,13 +33,69 @@ impl Page {
     }
 }
 
+/// How a client goes through a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paging {
+    /// By index: RFC 7644 section 3.4.2.4.
+    Index(Page),
+    /// By cursor: RFC 9865.
+    Cursor {
+        /// From the page before; empty for the first.
+        cursor: String,
+        /// Most elements of the page.
+        count: i32,
+    },
+}
+
+impl Paging {
+    /// By cursor when there is one, else by index.
+    ///
+    /// # Errors
+    /// `invalidValue` for both, `invalidCount` for a page that a cursor cannot
+    /// have.
+    pub fn new(
+        cursor: Option<String>,
+        start_index: Option<i64>,
+        count: Option<i64>,
+    ) -> Result<Self, ScimError> {
+        let Some(cursor) = cursor else {
+            return Ok(Self::Index(Page::new(start_index, count)));
+        };
+        if start_index.is_some() {
+            let detail = "A page is asked for by startIndex or by cursor, not by both.";
+            return Err(ScimError::invalid_value(detail));
+        }
+        let count = count.unwrap_or(DEFAULT_COUNT.into());
+        match i32::try_from(count) {
+            Ok(count) if (1..=MAX_COUNT).contains(&count) => Ok(Self::Cursor { cursor, count }),
+            _ => {
+                let detail = format!("With a cursor, count must be from 1 to {MAX_COUNT}.");
+                Err(ScimError::typed(ScimType::InvalidCount, detail))
+            }
+        }
+    }
+}
+
+/// Where a page stands in its list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It starts at this index.
+    Index(i64),
+    /// It goes on at this cursor; `None`: it is the last.
+    Cursor(Option<String>),
+}
+
 /// A list answer. `Resources` is there also when it is empty.
-pub fn render(total: i64, start_index: i64, resources: Vec<Json>) -> Json {
+pub fn render(total: i64, place: Place, resources: Vec<Json>) -> Json {
     let count = i64::try_from(resources.len()).unwrap_or(i64::MAX);
     let mut members = Members::default();
     members.push("schemas", vec![Json::from(urn::LIST_RESPONSE)]);
     members.push("totalResults", total);
-    members.push("startIndex", start_index);
+    match place {
+        Place::Index(start_index) => members.push("startIndex", start_index),
+        Place::Cursor(Some(next)) => members.push("nextCursor", next),
+        Place::Cursor(None) => {}
+    }
     members.push("itemsPerPage", count);
     members.push("Resources", resources);
     Json::Object(members)
@@ -58,5 +115,25 @@ mod tests {
         assert_eq!(page(Some(0), Some(-1)), (1, 0));
         assert_eq!(page(Some(i64::MAX), Some(i64::MAX)), (i64::MAX, 1000));
         assert_eq!(page(Some(6), Some(5)), (6, 5));
+    }
+
+    #[test]
+    fn a_cursor_takes_no_index_and_no_odd_count() {
+        let paging = |start, count| {
+            let paging = Paging::new(Some("c".to_owned()), start, count);
+            paging.map_err(|error| error.scim_type().map(ScimType::as_str))
+        };
+        let page = |count| {
+            let cursor = "c".to_owned();
+            Ok(Paging::Cursor { cursor, count })
+        };
+        assert_eq!(paging(None, None), page(100));
+        assert_eq!(paging(None, Some(1000)), page(1000));
+        for count in [0, -1, 1001, i64::MAX] {
+            assert_eq!(paging(None, Some(count)), Err(Some("invalidCount")));
+        }
+        assert_eq!(paging(Some(1), None), Err(Some("invalidValue")));
+        let index = Paging::new(None, Some(3), Some(0));
+        assert_eq!(index, Ok(Paging::Index(Page::new(Some(3), Some(0)))));
     }
 }

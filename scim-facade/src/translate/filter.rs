@@ -20,7 +20,21 @@ use crate::scim::{
 /// `invalidFilter` for an unknown attribute, or an operator or value that does
 /// not fit its type.
 pub fn lower(filter: &Filter, resource: &'static ResourceType) -> Result<v1::Filter, ScimError> {
-    Scope::Resource(resource).lower(filter)
+    Scope::Resource(resource, &[]).lower(filter)
+}
+
+/// Lowers a filter on resources of several types for one of them. An attribute
+/// that only another of the types has is one without a value here (RFC 7644
+/// section 3.4.2.1).
+///
+/// # Errors
+/// As [`lower`]; for an unknown attribute only when none of the types has it.
+pub fn lower_among(
+    filter: &Filter,
+    resource: &'static ResourceType,
+    types: &[&'static ResourceType],
+) -> Result<v1::Filter, ScimError> {
+    Scope::Resource(resource, types).lower(filter)
 }
 
 /// Lowers a filter on the elements of a multi-valued attribute: its paths are
@@ -37,9 +51,9 @@ pub fn lower_elements(
 
 /// What the paths of a filter mean.
 #[derive(Clone)]
-enum Scope {
-    /// Attributes of a resource.
-    Resource(&'static ResourceType),
+enum Scope<'a> {
+    /// Attributes of a resource, among these types.
+    Resource(&'static ResourceType, &'a [&'static ResourceType]),
     /// Sub-attributes, within one element of a list.
     Elements(&'static Attribute),
     /// Sub-attributes of a complex value; it has no elements to choose from,
@@ -54,8 +68,11 @@ struct Operand {
     kind: Option<Kind>,
 }
 
-impl Scope {
+impl Scope<'_> {
     fn lower(&self, filter: &Filter) -> Result<v1::Filter, ScimError> {
+        if let Some(holds) = self.of_another_type(filter) {
+            return Ok(constant(holds));
+        }
         let node = match filter {
             Filter::And(filters) => Node::And(self.list(filters)?),
             Filter::Or(filters) => Node::Or(self.list(filters)?),
@@ -70,6 +87,24 @@ impl Scope {
         Ok(v1::Filter { node: Some(node) })
     }
 
+    /// Whether a condition on an attribute of another type holds: here it has
+    /// no value. `None` for any other condition.
+    fn of_another_type(&self, filter: &Filter) -> Option<bool> {
+        let Self::Resource(resource, types) = self else {
+            return None;
+        };
+        let (path, holds) = match filter {
+            Filter::Compare(path, Operator::Equal, literal) => (path, *literal == Literal::Null),
+            Filter::Compare(path, Operator::NotEqual, literal) => (path, *literal != Literal::Null),
+            Filter::Compare(path, ..) | Filter::Present(path) | Filter::Element(path, _) => {
+                (path, false)
+            }
+            Filter::And(_) | Filter::Or(_) | Filter::Not(_) => return None,
+        };
+        let is_known = |kind: &&'static ResourceType| path.resolve(kind).is_some();
+        (!is_known(resource) && types.iter().any(is_known)).then_some(holds)
+    }
+
     fn list(&self, filters: &[Filter]) -> Result<v1::FilterList, ScimError> {
         let filters: Result<_, _> = filters.iter().map(|filter| self.lower(filter)).collect();
         Ok(v1::FilterList { filters: filters? })
@@ -78,7 +113,7 @@ impl Scope {
     fn element(&self, path: &Path, filter: &Filter) -> Result<v1::Filter, ScimError> {
         let found = self.find(path)?;
         let attribute = match (self, found.definition) {
-            (Self::Resource(_), Definition::Attribute(attribute))
+            (Self::Resource(..), Definition::Attribute(attribute))
                 if attribute.kind == Kind::Complex =>
             {
                 attribute
@@ -101,7 +136,7 @@ impl Scope {
             plain.then_some(path.attribute.as_str())
         };
         let found = match self {
-            Self::Resource(resource) => path.resolve(resource),
+            Self::Resource(resource, _) => path.resolve(resource),
             // Inside brackets a sub-attribute is all the path there is.
             Self::Elements(attribute) => sub_name()
                 .and_then(|name| AttrPath::registered("", attribute.sub_attribute(name)?, None)),
@@ -129,6 +164,23 @@ impl Scope {
             path: wire_path(&found),
             kind,
         })
+    }
+}
+
+/// A condition that every resource satisfies, or none: all have an id.
+fn constant(holds: bool) -> v1::Filter {
+    let id = v1::AttributePath {
+        attribute: "id".to_owned(),
+        ..v1::AttributePath::default()
+    };
+    let always = v1::Filter {
+        node: Some(Node::Present(Box::new(id))),
+    };
+    match holds {
+        true => always,
+        false => v1::Filter {
+            node: Some(Node::Not(Box::new(always))),
+        },
     }
 }
 
@@ -362,5 +414,42 @@ mod tests {
         ] {
             check(&USER, text, None);
         }
+    }
+
+    #[test]
+    fn an_attribute_of_another_type_has_no_value() {
+        for (text, user, group) in [
+            (
+                "userName eq \"a\"",
+                "/userName. Equal StringValue(\"a\")",
+                "!/id.?",
+            ),
+            ("members pr", "!/id.?", "/members.?"),
+            ("title eq null", "/title. Equal Unassigned(true)", "/id.?"),
+            (
+                "title ne null",
+                "/title. NotEqual Unassigned(true)",
+                "!/id.?",
+            ),
+            (
+                "title ne \"x\"",
+                "/title. NotEqual StringValue(\"x\")",
+                "/id.?",
+            ),
+            (
+                "not (title co \"x\")",
+                "!/title. Contains StringValue(\"x\")",
+                "!!/id.?",
+            ),
+            ("emails[type pr]", "/emails.[/type.?]", "!/id.?"),
+        ] {
+            let tree = filter::parse(text).expect(text);
+            for (kind, expected) in [(&USER, user), (&GROUP, group)] {
+                let lowered = lower_among(&tree, kind, &[&USER, &GROUP]).expect(text);
+                assert_eq!(show(&lowered), expected, "{text}");
+            }
+        }
+        let unknown = filter::parse("jobTitle pr").expect("a filter");
+        assert!(lower_among(&unknown, &USER, &[&USER, &GROUP]).is_err());
     }
 }

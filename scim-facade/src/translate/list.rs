@@ -1,19 +1,56 @@
 //! Pages and projections as the directory's messages.
 
-use muster_proto::v1;
+use muster_proto::{schema::Kind, v1};
 use prost_types::FieldMask;
 
-use crate::scim::{list::Page, projection::Projection};
+use super::filter::wire_path;
+use crate::scim::{
+    error::ScimError,
+    list::{Page, Paging},
+    path::{AttrPath, Definition},
+    projection::Projection,
+};
 
-/// A page by index, with the total.
-pub fn page_request(page: Page) -> v1::PageRequest {
-    v1::PageRequest {
-        page_size: page.count,
-        page_token: String::new(),
-        skip: page.start_index - 1,
+/// A page, with the total.
+pub fn page_request(paging: &Paging) -> v1::PageRequest {
+    let page = v1::PageRequest {
         include_total_size: true,
-        count_only: page.count == 0,
+        ..v1::PageRequest::default()
+    };
+    match paging {
+        Paging::Index(Page { start_index, count }) => v1::PageRequest {
+            page_size: *count,
+            skip: start_index - 1,
+            count_only: *count == 0,
+            ..page
+        },
+        Paging::Cursor { cursor, count } => v1::PageRequest {
+            page_size: *count,
+            page_token: cursor.clone(),
+            ..page
+        },
     }
+}
+
+/// The order of a list by this attribute. A complex one is sorted by its
+/// `value` (RFC 7644 section 3.4.2.3).
+///
+/// # Errors
+/// `invalidPath` for an attribute that has no value of its own.
+pub fn sort_order(path: AttrPath, descending: bool) -> Result<v1::SortOrder, ScimError> {
+    let path = match path.definition {
+        Definition::Attribute(attribute) if attribute.kind == Kind::Complex => {
+            path.with_sub("value")
+        }
+        Definition::Extension(_) => None,
+        Definition::Unregistered if path.attribute.is_empty() => None,
+        _ => Some(path),
+    };
+    let path = path.ok_or_else(|| ScimError::invalid_path("sortBy names no single value."))?;
+    Ok(v1::SortOrder {
+        path: Some(wire_path(&path)),
+        descending,
+    })
 }
 
 /// The fields of a user that the client wants. `None`, all of them, unless
@@ -88,7 +125,7 @@ mod tests {
 
     #[test]
     fn counting_asks_for_no_resources() {
-        let request = page_request(Page::new(Some(6), Some(0)));
+        let request = page_request(&Paging::Index(Page::new(Some(6), Some(0))));
         assert!(request.count_only && request.include_total_size);
         assert_eq!(request.skip, 5);
     }

@@ -5,6 +5,7 @@ pub mod filter;
 pub mod group;
 pub mod list;
 pub mod patch;
+pub(crate) mod profile;
 pub mod status;
 pub mod token;
 pub mod user;

@@ -26,6 +26,11 @@ pub fn reason(status: &Status) -> Option<String> {
     info.map(|info| info.reason)
 }
 
+/// Whether the call went by a profile that is no longer the connection's.
+pub(crate) fn is_stale(status: &Status) -> bool {
+    reason(status).is_some_and(|reason| reason == reason::name(ProfileStale))
+}
+
 fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
     let typed = |scim_type| ScimError::typed(scim_type, status.message());
     match reason {

@@ -8,29 +8,28 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{
     Scope, Tx,
-    filter::condition,
-    history,
     relations::{self, Relations, Wants},
     sql::Sql,
 };
 use crate::{
     domain::{
         Resource,
-        filter::Filter,
         history::{Position, ResourceType},
-        page::{Page, PageRequest},
         resource::ResourceKind,
         search::object_from_json,
     },
     error::{Error, Result},
 };
 
+mod list;
 mod reindex;
 mod unique;
 mod write;
 
+#[cfg(test)]
+pub(crate) use list::plan;
+pub use list::{Selection, list, search};
 pub use reindex::reindex;
-
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
 
@@ -176,84 +175,6 @@ pub async fn load_many(
     Ok(found)
 }
 
-/// Resources that satisfy the filter, in the order of their ids, and when this
-/// was so.
-///
-/// # Errors
-/// The database's.
-pub async fn list(
-    tx: &Tx,
-    scope: Scope<'_>,
-    kind: ResourceKind,
-    selection: &Selection<'_>,
-    page: &PageRequest,
-) -> Result<(Page<Found>, Position)> {
-    let Selection {
-        filter,
-        reach,
-        wants,
-    } = *selection;
-    let reader = Reader {
-        tx,
-        scope,
-        kind,
-        reach,
-        wants,
-    };
-    let wanted = match filter {
-        Some(filter) => Sql::new(" AND ").then(condition(tx.dialect(), filter, kind, reach, scope)),
-        None => Sql::default(),
-    };
-    if page.count_only {
-        let total = reader.count(wanted).await?;
-        let page = Page {
-            items: Vec::new(),
-            next: None,
-            total,
-        };
-        return Ok((page, reader.position().await?));
-    }
-    let (rows, more) = reader.page(&wanted, page).await?;
-    let total = match (page.count, more, rows.len()) {
-        (false, ..) => 0,
-        // The page ends the list, so its place tells the length.
-        (true, false, found) if page.after.is_none() && (found > 0 || page.skip == 0) => page
-            .skip
-            .saturating_add(i64::try_from(found).unwrap_or(i64::MAX)),
-        (true, ..) => reader.count(wanted).await?,
-    };
-    let position = match rows.first() {
-        Some(row) => row.position(),
-        None => reader.position().await?,
-    };
-    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
-    let items = rows.into_iter().map(|row| row.into_found(kind));
-    let page = Page {
-        items: items.collect::<Result<_>>()?,
-        next,
-        total,
-    };
-    Ok((page, position))
-}
-
-/// What is wanted of a list.
-#[derive(Debug, Clone, Copy)]
-pub struct Selection<'a> {
-    /// Only what satisfies it.
-    pub filter: Option<&'a Filter>,
-    /// Whether deleted ones count.
-    pub reach: Reach,
-    /// What the representation says about others.
-    pub wants: Wants,
-}
-
-/// Rows read by one statement.
-const BATCH: usize = 100;
-
-/// Where a page of large documents ends before it is full, in bytes: an answer
-/// must fit a message and memory.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
-
 /// Reads rows of one kind.
 struct Reader<'a> {
     tx: &'a Tx,
@@ -264,47 +185,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The rows of a page, and whether there are more behind it.
-    async fn page(&self, wanted: &Sql, page: &PageRequest) -> Result<(Vec<Row>, bool)> {
-        let mut rows: Vec<Row> = Vec::new();
-        let (mut after, mut skip, mut bytes) = (page.after.clone(), page.skip, 0);
-        loop {
-            // One more than is missing tells whether the list goes on.
-            let limit = (page.size - rows.len()).min(BATCH) + 1;
-            let batch = self
-                .batch(wanted.clone(), after.as_deref(), skip, limit)
-                .await?;
-            let full = batch.len() == limit;
-            for row in batch.into_iter().take(limit - 1) {
-                bytes += row.document.len() + row.groups.as_ref().map_or(0, String::len);
-                if bytes > PAGE_BYTES && !rows.is_empty() {
-                    return Ok((rows, true));
-                }
-                rows.push(row);
-            }
-            if !full || rows.len() == page.size {
-                return Ok((rows, full));
-            }
-            (after, skip) = (rows.last().map(|row| row.id.clone()), 0);
-        }
-    }
-
-    async fn batch(
-        &self,
-        mut wanted: Sql,
-        after: Option<&str>,
-        skip: i64,
-        limit: usize,
-    ) -> Result<Vec<Row>> {
-        if let Some(after) = after {
-            wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
-        }
-        let end = Sql::new(" ORDER BY r.id LIMIT ? OFFSET ?")
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(skip);
-        self.select(wanted.then(end)).await
-    }
-
     async fn select(&self, rest: Sql) -> Result<Vec<Row>> {
         let connection = &self.tx.connection();
         let statement = self.selection(rest);
@@ -336,26 +216,6 @@ impl Reader<'_> {
             }
         }
     }
-
-    async fn count(&self, wanted: Sql) -> Result<i64> {
-        let sql = Sql::new("SELECT COUNT(*) AS total ")
-            .then(self.rows())
-            .then(wanted);
-        let connection = &self.tx.connection();
-        let statement = sql.statement(connection.get_database_backend());
-        let row = Count::find_by_statement(statement).one(connection).await?;
-        Ok(row.map_or(0, |count| count.total))
-    }
-
-    async fn position(&self) -> Result<Position> {
-        let position = history::position(self.tx, self.scope.tenant_id).await?;
-        position.ok_or_else(|| Error::internal("the tenant has no head"))
-    }
-}
-
-#[derive(Debug, FromQueryResult)]
-struct Count {
-    total: i64,
 }
 
 fn live(scope: Scope<'_>, kind: ResourceKind) -> Sql {
@@ -449,33 +309,3 @@ pub async fn resolve(
 
 /// Values bound by one statement; databases have limits.
 pub(super) const CHUNK: usize = 1_000;
-
-/// How the database finds what a filter asks for, for tests.
-#[cfg(test)]
-pub(crate) async fn plan(
-    tx: &Tx,
-    scope: Scope<'_>,
-    kind: ResourceKind,
-    filter: &Filter,
-) -> Result<Vec<String>> {
-    #[derive(FromQueryResult)]
-    struct Step {
-        detail: String,
-    }
-    let condition = condition(tx.dialect(), filter, kind, Reach::Live, scope);
-    let rest = Sql::new(" AND ")
-        .then(condition)
-        .text(" ORDER BY r.id LIMIT 101");
-    let reader = Reader {
-        tx,
-        scope,
-        kind,
-        reach: Reach::Live,
-        wants: Wants::ALL,
-    };
-    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(reader.selection(rest));
-    let connection = &tx.connection();
-    let statement = sql.statement(connection.get_database_backend());
-    let steps = Step::find_by_statement(statement).all(connection).await?;
-    Ok(steps.into_iter().map(|step| step.detail).collect())
-}

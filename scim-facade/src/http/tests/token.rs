@@ -104,6 +104,6 @@ async fn only_post_is_answered() {
         let request = request.body(Body::empty()).expect("a request");
         let reply = send(request).await;
         assert_eq!(reply.status, 405, "{method}");
-        assert_eq!(reply.headers["allow"], "POST");
+        assert_eq!(reply.headers["allow"], "POST,OPTIONS");
     }
 }

@@ -13,6 +13,7 @@
 //! * [`creates`]: creates beside those of [`raw`] SQL.
 //! * [`feed`]: how soon watchers know.
 //! * [`snapshot`]: how long a cache takes to fill.
+//! * [`queries`]: what a client asks of many users at once.
 //! * [`process`]: memory and start.
 //! * [`http`], [`table`]: sending and printing.
 
@@ -26,6 +27,7 @@ mod creates;
 mod feed;
 mod http;
 mod process;
+mod queries;
 mod raw;
 mod requests;
 mod snapshot;
@@ -42,7 +44,7 @@ use self::{http::Place, requests::Bench};
 
 const USAGE: &str = "\
 usage: load [--engines both|sqlite|postgres] [--database-url URL] [--seconds N] [--quick]
-            [--only requests,creates,feed,snapshot]
+            [--only requests,creates,feed,snapshot,queries]
 
 --engines       a new SQLite file, a private PostgreSQL, or one after the other (default: both)
 --database-url  an existing database instead, sqlite:// or postgres://; what is written stays there
@@ -54,7 +56,7 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const FEW_USERS: usize = 200;
 /// Into how many turns the time of a cell is cut.
 const TURNS: u32 = 3;
-const PARTS: [&str; 4] = ["requests", "creates", "feed", "snapshot"];
+const PARTS: [&str; 5] = ["requests", "creates", "feed", "snapshot", "queries"];
 /// What reads the feed with values.
 const SCOPES: &str = "changes.read,users.read.pii,users.write";
 
@@ -71,6 +73,7 @@ struct Plan {
     feed_rate: f64,
     feed_seconds: f64,
     snapshot_users: usize,
+    query_users: [usize; 2],
 }
 
 impl Plan {
@@ -86,6 +89,7 @@ impl Plan {
             feed_rate: 500.0,
             feed_seconds: 10.0,
             snapshot_users: 100_000,
+            query_users: [20_000, 200_000],
         }
     }
 
@@ -97,6 +101,7 @@ impl Plan {
             watchers: vec![1, 100],
             feed_seconds: 2.0,
             snapshot_users: 10_000,
+            query_users: [2_000, 4_000],
             ..self
         }
     }
@@ -182,6 +187,13 @@ fn measure(engine: Engine, plan: &Plan) {
     if plan.has("feed") {
         let (server, _, token) = watched(plan, engine);
         wait(feed::run(&server, plan, &token));
+    }
+    if plan.has("queries") {
+        for users in plan.query_users {
+            let server = plan.start(engine);
+            let place = Place::new(&server);
+            wait(queries::run(&server, plan, &place, users));
+        }
     }
     if plan.has("snapshot") {
         let (server, place, token) = watched(plan, engine);

@@ -107,7 +107,8 @@ impl Place {
         });
         Subject {
             rows: VERBS.map(|verb| member_row(verb, size)).to_vec(),
-            ..self.subject("", 204, make)
+            // Only a small group is shown after a change.
+            ..self.subject("", if size > 100 { 204 } else { 200 }, make)
         }
     }
 }

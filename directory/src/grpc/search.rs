@@ -1,0 +1,116 @@
+//! `SearchService`: decode, call the service, encode.
+
+use muster_proto::v1::{self, search_service_server::SearchService};
+use tonic::{Request, Response, Status};
+
+use super::{caller, decode, encode, mask::Mask, status::status, wanted};
+use crate::{
+    auth::Caller,
+    domain::{filter::Filter, resource::ResourceKind},
+    error::{Error, Result},
+    service::{Directory, Reach, Reading, Selection, View},
+};
+
+pub(super) struct Search(pub(super) Directory);
+
+#[tonic::async_trait]
+impl SearchService for Search {
+    async fn search_resources(
+        &self,
+        request: Request<v1::SearchResourcesRequest>,
+    ) -> Result<Response<v1::SearchResourcesResponse>, Status> {
+        let caller = caller(&request)?;
+        self.search(&caller, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status)
+    }
+}
+
+/// What is wanted of one kind.
+struct Target {
+    kind: ResourceKind,
+    filter: Option<Filter>,
+    mask: Mask,
+}
+
+impl Target {
+    fn selection(&self) -> (ResourceKind, Selection<'_>) {
+        let selection = Selection {
+            filter: self.filter.as_ref(),
+            reach: Reach::Live,
+            wants: self.mask.wants(),
+        };
+        (self.kind, selection)
+    }
+}
+
+impl Search {
+    async fn search(
+        &self,
+        caller: &Caller,
+        request: v1::SearchResourcesRequest,
+    ) -> Result<v1::SearchResourcesResponse> {
+        let list = decode::search_identity(&caller.tenant_id, &request.targets);
+        let page = decode::page(&self.0, &list, request.page)?;
+        let targets = targets(caller, request.targets)?;
+        let selections: Vec<_> = targets.iter().map(Target::selection).collect();
+        let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
+        let searching = self.0.search(caller, &selections, &page, &consistency);
+        let Reading { value: found, at } = searching.await?;
+        let page = encode::page(&self.0, &list, &found);
+        let shown = found.items.into_iter();
+        let shown = shown.map(|view| self.resource(view, &targets));
+        Ok(v1::SearchResourcesResponse {
+            resources: shown.collect::<Result<_>>()?,
+            page: Some(page),
+            read_at: Some(encode::revision(&self.0, caller, &at)),
+        })
+    }
+
+    fn resource(&self, view: View, targets: &[Target]) -> Result<v1::Resource> {
+        use v1::resource::Resource;
+        let kind = view.resource.kind;
+        let target = targets.iter().find(|target| target.kind == kind);
+        let mask = &target.ok_or_else(|| Error::internal("of no target"))?.mask;
+        let shown = match kind {
+            ResourceKind::User => Resource::User(encode::user(&self.0, view, mask)?),
+            ResourceKind::Group => Resource::Group(encode::group(&self.0, view, mask)?),
+        };
+        Ok(v1::Resource {
+            resource: Some(shown),
+        })
+    }
+}
+
+/// What is wanted of each kind, users first, as far as the caller may ask.
+fn targets(caller: &Caller, targets: Vec<v1::Target>) -> Result<Vec<Target>> {
+    let mut read: Vec<Target> = Vec::with_capacity(targets.len());
+    for target in targets {
+        let (kind, scope) = match target.r#type() {
+            v1::ResourceType::User => (ResourceKind::User, "users.list"),
+            v1::ResourceType::Group => (ResourceKind::Group, "groups.read"),
+            _ => return Err(invalid("must be of users or groups")),
+        };
+        caller.require(scope)?;
+        if read.iter().any(|other| other.kind == kind) {
+            return Err(invalid("has two of the same type"));
+        }
+        let filter = target.filter.as_ref();
+        read.push(Target {
+            kind,
+            filter: filter
+                .map(|f| decode::filter(kind.schema(), f))
+                .transpose()?,
+            mask: Mask::read(kind.schema(), target.read_mask)?,
+        });
+    }
+    if read.is_empty() {
+        return Err(invalid("has none"));
+    }
+    Ok(read)
+}
+
+fn invalid(rule: &str) -> Error {
+    Error::invalid("targets", rule)
+}

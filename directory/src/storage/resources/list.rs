@@ -1,0 +1,348 @@
+//! Lists of users and groups: filtered, counted, in pages.
+//!
+//! A list in the order of ids is read row by row. Any other list, and one that
+//! leaves results out, first finds the ids of its page among narrow rows, and
+//! then reads only what is shown.
+
+use std::collections::HashMap;
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::{Found, Reach, Reader, Row, type_number};
+use crate::{
+    domain::{
+        filter::Filter,
+        history::Position,
+        page::{Page, PageRequest, Place},
+        resource::ResourceKind,
+    },
+    error::{Error, Result},
+    storage::{Scope, Tx, filter::condition, history, relations::Wants, sql::Sql},
+};
+
+/// What is wanted of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// Only what satisfies it.
+    pub filter: Option<&'a Filter>,
+    /// Whether deleted ones count.
+    pub reach: Reach,
+    /// What the representation says about others.
+    pub wants: Wants,
+}
+
+/// Rows read by one statement.
+const BATCH: usize = 100;
+
+/// Where a page of large documents ends before it is full, in bytes: an answer
+/// must fit a message and memory.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Resources of one kind, and when this was so.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    selection: &Selection<'_>,
+    page: &PageRequest,
+) -> Result<(Page<Found>, Position)> {
+    let listing = Listing::new(tx, scope, &[(kind, *selection)]);
+    listing.read(page).await
+}
+
+/// Resources of several kinds in one list, and when this was so.
+///
+/// # Errors
+/// The database's.
+pub async fn search(
+    tx: &Tx,
+    scope: Scope<'_>,
+    selections: &[(ResourceKind, Selection<'_>)],
+    page: &PageRequest,
+) -> Result<(Page<Found>, Position)> {
+    Listing::new(tx, scope, selections).read(page).await
+}
+
+/// A list that is wanted.
+struct Listing<'a> {
+    tx: &'a Tx,
+    scope: Scope<'a>,
+    /// One for each kind of resource.
+    parts: Vec<Part<'a>>,
+}
+
+/// What a list has of one kind.
+struct Part<'a> {
+    reader: Reader<'a>,
+    /// Follows the condition that finds the tenant's rows.
+    wanted: Sql,
+}
+
+/// A result, by what places it in the list.
+#[derive(Debug, FromQueryResult)]
+struct Entry {
+    kind: i64,
+    id: String,
+}
+
+impl<'a> Listing<'a> {
+    fn new(tx: &'a Tx, scope: Scope<'a>, selections: &[(ResourceKind, Selection<'_>)]) -> Self {
+        let part = |(kind, selection): &(ResourceKind, Selection<'_>)| {
+            let (kind, reach) = (*kind, selection.reach);
+            let condition = |filter| condition(tx.dialect(), filter, kind, reach, scope);
+            Part {
+                reader: Reader {
+                    tx,
+                    scope,
+                    kind,
+                    reach,
+                    wants: selection.wants,
+                },
+                wanted: selection.filter.map_or_else(Sql::default, |filter| {
+                    Sql::new(" AND ").then(condition(filter))
+                }),
+            }
+        };
+        Self {
+            tx,
+            scope,
+            parts: selections.iter().map(part).collect(),
+        }
+    }
+
+    async fn read(&self, page: &PageRequest) -> Result<(Page<Found>, Position)> {
+        if page.count_only {
+            let page = Page {
+                items: Vec::new(),
+                next: None,
+                total: self.count().await?,
+            };
+            return Ok((page, self.position().await?));
+        }
+        let (items, next) = match self.parts.as_slice() {
+            [part] if page.skip == 0 => part.in_order(page).await?,
+            _ => self.found(page).await?,
+        };
+        let total = match (page.count, &next, items.len()) {
+            (false, ..) => 0,
+            // The page ends the list, so its place tells the length.
+            (true, None, found) if page.after.is_none() && (found > 0 || page.skip == 0) => page
+                .skip
+                .saturating_add(i64::try_from(found).unwrap_or(i64::MAX)),
+            (true, ..) => self.count().await?,
+        };
+        let position = match items.first() {
+            Some((_, position)) => position.clone(),
+            None => self.position().await?,
+        };
+        let items = items.into_iter().map(|(found, _)| found).collect();
+        Ok((Page { items, next, total }, position))
+    }
+
+    async fn count(&self) -> Result<i64> {
+        let mut total = 0;
+        for part in &self.parts {
+            total += part.count().await?;
+        }
+        Ok(total)
+    }
+
+    async fn position(&self) -> Result<Position> {
+        let position = history::position(self.tx, self.scope.tenant_id).await?;
+        position.ok_or_else(|| Error::internal("the tenant has no head"))
+    }
+
+    /// The results of a page, and where the list goes on.
+    async fn found(&self, page: &PageRequest) -> Result<(Vec<Dated>, Option<Place>)> {
+        let mut entries = self.entries(page).await?;
+        let mut more = entries.len() > page.size;
+        entries.truncate(page.size);
+        let (mut found, mut bytes, mut last) = (Vec::with_capacity(entries.len()), 0, None);
+        'page: for entries in entries.chunks(BATCH) {
+            let mut rows = self.rows(entries).await?;
+            for entry in entries {
+                let Some((kind, row)) = rows.remove(&entry.id) else {
+                    continue;
+                };
+                bytes += row.size();
+                if bytes > PAGE_BYTES && !found.is_empty() {
+                    more = true;
+                    break 'page;
+                }
+                found.push(row.dated(kind)?);
+                last = Some(entry.place());
+            }
+        }
+        Ok((found, last.filter(|_| more)))
+    }
+
+    /// The entries of a page, and one more where the list goes on.
+    async fn entries(&self, page: &PageRequest) -> Result<Vec<Entry>> {
+        let size = i64::try_from(page.size).unwrap_or(i64::MAX - 1) + 1;
+        let reached = page.skip.saturating_add(size);
+        let parts = self.parts.iter().map(|part| {
+            Sql::new("SELECT * FROM (")
+                .then(part.entries(page.after.as_ref()))
+                .text(" ORDER BY id LIMIT ?) AS part")
+                .bind(reached)
+        });
+        let sql = Sql::new("SELECT kind, id FROM (")
+            .then(Sql::join(parts, " UNION ALL ", ""))
+            .text(") AS entry ORDER BY kind, id LIMIT ? OFFSET ?")
+            .bind(size)
+            .bind(page.skip);
+        let connection = &self.tx.connection();
+        let statement = sql.statement(connection.get_database_backend());
+        Ok(Entry::find_by_statement(statement).all(connection).await?)
+    }
+
+    /// The rows of these entries, by id.
+    async fn rows(&self, entries: &[Entry]) -> Result<HashMap<String, (ResourceKind, Row)>> {
+        let mut rows = HashMap::with_capacity(entries.len());
+        for part in &self.parts {
+            let kind = part.reader.kind;
+            let own = entries.iter().filter(|e| e.kind == type_number(kind));
+            let ids: Vec<_> = own.map(|entry| entry.id.as_str()).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let among = Sql::new(" AND r.id IN (").then(Sql::list(ids)).text(")");
+            let found = part.reader.select(among).await?;
+            rows.extend(found.into_iter().map(|row| (row.id.clone(), (kind, row))));
+        }
+        Ok(rows)
+    }
+}
+
+impl Entry {
+    fn place(&self) -> Place {
+        let kinds = [ResourceKind::User, ResourceKind::Group];
+        Place {
+            key: None,
+            kind: kinds
+                .into_iter()
+                .find(|kind| type_number(*kind) == self.kind),
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// A result, and when it was so.
+type Dated = (Found, Position);
+
+impl Row {
+    fn size(&self) -> usize {
+        self.document.len() + self.groups.as_ref().map_or(0, String::len)
+    }
+
+    fn dated(self, kind: ResourceKind) -> Result<Dated> {
+        let position = self.position();
+        Ok((self.into_found(kind)?, position))
+    }
+}
+
+impl Part<'_> {
+    /// A page in the order of ids, and where the list goes on.
+    async fn in_order(&self, page: &PageRequest) -> Result<(Vec<Dated>, Option<Place>)> {
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut last = page.after.as_ref().map(|place| place.id.clone());
+        loop {
+            // One more than is missing tells whether the list goes on.
+            let limit = (page.size - found.len()).min(BATCH) + 1;
+            let batch = self.batch(last.as_deref(), limit).await?;
+            let more = batch.len() == limit;
+            for row in batch.into_iter().take(limit - 1) {
+                bytes += row.size();
+                if bytes > PAGE_BYTES && !found.is_empty() {
+                    return Ok((found, last.map(Place::of)));
+                }
+                last = Some(row.id.clone());
+                found.push(row.dated(self.reader.kind)?);
+            }
+            if !more || found.len() == page.size {
+                return Ok((found, last.filter(|_| more).map(Place::of)));
+            }
+        }
+    }
+
+    async fn batch(&self, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let mut wanted = self.wanted.clone();
+        if let Some(after) = after {
+            wanted = wanted.then(Sql::new(" AND r.id > ?").bind(after));
+        }
+        let end = Sql::new(" ORDER BY r.id LIMIT ?").bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        self.reader.select(wanted.then(end)).await
+    }
+
+    /// Kind and id of what the list has behind a place.
+    fn entries(&self, after: Option<&Place>) -> Sql {
+        let kind = self.reader.kind;
+        let entries = Sql::new(format!(
+            "SELECT CAST({} AS BIGINT) AS kind, r.id AS id ",
+            type_number(kind)
+        ))
+        .then(self.reader.rows())
+        .then(self.wanted.clone());
+        let Some(place) = after else {
+            return entries;
+        };
+        match place
+            .kind
+            .map(|other| type_number(kind).cmp(&type_number(other)))
+        {
+            None | Some(std::cmp::Ordering::Equal) => {
+                entries.then(Sql::new(" AND r.id > ?").bind(place.id.as_str()))
+            }
+            Some(std::cmp::Ordering::Less) => entries.text(" AND FALSE"),
+            Some(std::cmp::Ordering::Greater) => entries,
+        }
+    }
+
+    async fn count(&self) -> Result<i64> {
+        let sql = Sql::new("SELECT COUNT(*) AS total ")
+            .then(self.reader.rows())
+            .then(self.wanted.clone());
+        let connection = &self.reader.tx.connection();
+        let statement = sql.statement(connection.get_database_backend());
+        let row = Count::find_by_statement(statement).one(connection).await?;
+        Ok(row.map_or(0, |count| count.total))
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Count {
+    total: i64,
+}
+
+/// How the database finds what a filter asks for, for tests.
+#[cfg(test)]
+pub(crate) async fn plan(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    filter: &Filter,
+) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Step {
+        detail: String,
+    }
+    let condition = condition(tx.dialect(), filter, kind, Reach::Live, scope);
+    let rest = Sql::new(" AND ")
+        .then(condition)
+        .text(" ORDER BY r.id LIMIT 101");
+    let reader = Reader {
+        tx,
+        scope,
+        kind,
+        reach: Reach::Live,
+        wants: Wants::ALL,
+    };
+    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(reader.selection(rest));
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let steps = Step::find_by_statement(statement).all(connection).await?;
+    Ok(steps.into_iter().map(|step| step.detail).collect())
+}

@@ -1,0 +1,207 @@
+//! Lists of users, of groups and of both: RFC 7644 sections 3.4.2 and 3.4.3.
+
+use std::ptr;
+
+use muster_proto::{
+    schema::ResourceType,
+    v1::{self, resource::Resource as Wire},
+};
+
+use super::{
+    exchange::{Answer, Exchange, Fault},
+    members,
+    query::Query,
+    reply::Outcome,
+};
+use crate::{
+    scim::{
+        error::ScimError,
+        json::Json,
+        list::{self, Paging, Place},
+        projection::Projection,
+        resource::Resource,
+    },
+    translate::{
+        filter::lower_among,
+        group,
+        list::{page_request, user_mask},
+        user,
+    },
+};
+
+/// Whose list it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Users,
+    Groups,
+    Both,
+}
+
+/// What is wanted of resources of one type.
+struct Target {
+    kind: &'static ResourceType,
+    filter: Option<v1::Filter>,
+    sort: Option<v1::SortOrder>,
+    projection: Projection,
+}
+
+struct List<'a> {
+    exchange: &'a Exchange,
+    of: Of,
+    targets: Vec<Target>,
+    paging: Paging,
+}
+
+/// Answers a list. Groups with many members may end the page early (RFC 7644
+/// section 3.4.2.4 allows it); the next page goes on behind them.
+pub(super) async fn answer(exchange: &Exchange, of: Of, query: Query) -> Answer {
+    let list = List::new(exchange, of, &query)?;
+    let (mut resources, page) = list.fetch(page_request(&list.paging)).await?;
+    let ids: Vec<_> = resources.iter().map(|found| found.id.clone()).collect();
+    let mut next = page.next_page_token;
+    if let Some(groups) = list.target(exchange.registry().group) {
+        let completed = members::complete(exchange, resources, &groups.projection).await?;
+        resources = completed.resources;
+        if completed.taken < ids.len() {
+            next = list.token_behind(&ids[..completed.taken]).await?;
+        }
+    }
+    Ok(list.render(page.total_size, next, resources))
+}
+
+impl<'a> List<'a> {
+    fn new(exchange: &'a Exchange, of: Of, query: &Query) -> Result<Self, ScimError> {
+        let registry = exchange.registry();
+        let types = match of {
+            Of::Users => vec![registry.user],
+            Of::Groups => vec![registry.group],
+            Of::Both => vec![registry.user, registry.group],
+        };
+        let filter = query.filter()?;
+        let mut targets = Vec::with_capacity(types.len());
+        for (&kind, sort) in types.iter().zip(query.sort(&types)?) {
+            let lowered = filter.as_ref().map(|tree| lower_among(tree, kind, &types));
+            targets.push(Target {
+                kind,
+                filter: lowered.transpose()?,
+                sort,
+                projection: query.projection(kind)?,
+            });
+        }
+        Ok(Self {
+            exchange,
+            of,
+            targets,
+            paging: query.paging()?,
+        })
+    }
+
+    fn target(&self, kind: &'static ResourceType) -> Option<&Target> {
+        let mut targets = self.targets.iter();
+        targets.find(|target| ptr::eq(target.kind, kind))
+    }
+
+    async fn fetch(
+        &self,
+        page: v1::PageRequest,
+    ) -> Result<(Vec<Resource>, v1::PageResponse), Fault> {
+        let directory = self.exchange.directory();
+        let caller = &self.exchange.caller;
+        let links = &self.exchange.links;
+        let (found, page) = match (self.of, self.targets.first()) {
+            (Of::Users, Some(target)) => {
+                let request = v1::ListUsersRequest {
+                    filter: target.filter.clone(),
+                    sort: target.sort.clone(),
+                    page: Some(page),
+                    read_mask: user_mask(&target.projection),
+                    ..v1::ListUsersRequest::default()
+                };
+                let found = directory.list_users(caller, request).await?;
+                let users = found.users.into_iter();
+                let users = users.map(|user| user::resource(user, links)).collect();
+                (users, found.page)
+            }
+            (Of::Groups, Some(target)) => {
+                let request = v1::ListGroupsRequest {
+                    filter: target.filter.clone(),
+                    sort: target.sort.clone(),
+                    page: Some(page),
+                    ..v1::ListGroupsRequest::default()
+                };
+                let found = directory.list_groups(caller, request).await?;
+                let groups = found.groups.into_iter().map(group::resource).collect();
+                (groups, found.page)
+            }
+            _ => {
+                let request = v1::SearchResourcesRequest {
+                    targets: self.targets.iter().map(|t| self.wire(t)).collect(),
+                    page: Some(page),
+                    ..v1::SearchResourcesRequest::default()
+                };
+                let found = directory.search_resources(caller, request).await?;
+                let each = found.resources.into_iter().filter_map(|r| r.resource);
+                let each = each.map(|resource| match resource {
+                    Wire::User(user) => user::resource(user, links),
+                    Wire::Group(group) => group::resource(group),
+                });
+                (each.collect(), found.page)
+            }
+        };
+        Ok((found, page.unwrap_or_default()))
+    }
+
+    fn wire(&self, target: &Target) -> v1::Target {
+        let is_user = ptr::eq(target.kind, self.exchange.registry().user);
+        let kind = match is_user {
+            true => v1::ResourceType::User,
+            false => v1::ResourceType::Group,
+        };
+        v1::Target {
+            r#type: kind.into(),
+            filter: target.filter.clone(),
+            sort: target.sort.clone(),
+            read_mask: is_user.then(|| user_mask(&target.projection)).flatten(),
+        }
+    }
+
+    /// Where the list goes on behind these, which a page began with. The
+    /// directory's tokens stand at the ends of its pages, so a shorter page is
+    /// asked for. What was put between them meanwhile ends it before.
+    async fn token_behind(&self, shown: &[String]) -> Result<String, Fault> {
+        if !matches!(self.paging, Paging::Cursor { .. }) {
+            return Ok(String::new());
+        }
+        let mut size = shown.len();
+        loop {
+            let page = v1::PageRequest {
+                page_size: i32::try_from(size).unwrap_or(list::MAX_COUNT),
+                include_total_size: false,
+                ..page_request(&self.paging)
+            };
+            let (found, page) = self.fetch(page).await?;
+            let same = found.iter().take_while(|found| shown.contains(&found.id));
+            match same.count() {
+                same if same == found.len() => return Ok(page.next_page_token),
+                0 => return Err(ScimError::unavailable().into()),
+                same => size = same,
+            }
+        }
+    }
+
+    fn render(&self, total: i64, next: String, resources: Vec<Resource>) -> Outcome {
+        let place = match &self.paging {
+            Paging::Index(page) => Place::Index(page.start_index),
+            Paging::Cursor { .. } => Place::Cursor(Some(next).filter(|next| !next.is_empty())),
+        };
+        let each = resources.into_iter();
+        let each = each.filter_map(|resource| self.show(resource)).collect();
+        Outcome::Document(list::render(total, place, each))
+    }
+
+    fn show(&self, resource: Resource) -> Option<Json> {
+        let target = self.target(resource.kind)?;
+        let shown = resource.render(&self.exchange.links, &target.projection);
+        Some(shown.body)
+    }
+}
