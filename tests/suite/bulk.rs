@@ -136,3 +136,41 @@ fn many_are_made_at_once() {
     assert!(statuses.iter().all(|status| status == "201"));
     assert_eq!(scim.get("/Users?count=0").total(), 300);
 }
+
+#[test]
+fn a_list_of_very_large_groups_comes_in_more_pages() {
+    let scim = super::tenant().scim();
+    let mut ids = Vec::new();
+    for part in 0..6 {
+        let users: Vec<_> = (0..850)
+            .map(|n| user(&format!("u{part}-{n}"), json!({})))
+            .collect();
+        let (made, _) = results(send(&scim, &json!(users)));
+        let id = |r: &Value| {
+            let location = r["location"].as_str().expect("a location");
+            location.rsplit('/').next().expect("an id").to_owned()
+        };
+        ids.extend(made.iter().map(id));
+    }
+    let members: Vec<_> = ids.iter().map(String::as_str).collect();
+    let groups = json!([group("G", &members), group("H", &members)]);
+    let (made, statuses) = results(send(&scim, &groups));
+    assert_eq!(statuses, ["201", "201"]);
+    let location = made[0]["location"].as_str().expect("a location");
+    let whole = scim.get(location).status(200).json();
+    assert_eq!(whole["members"].as_array().map(Vec::len), Some(ids.len()));
+    let shown = |query: &str| {
+        let list = scim.get(&format!("/Groups?{query}")).status(200).json();
+        let names = list["Resources"].as_array().expect("a list").iter();
+        let names: Vec<_> = names.map(|g| g["displayName"].clone()).collect();
+        assert_eq!(list["totalResults"], 2);
+        (names, list["nextCursor"].as_str().map(str::to_owned))
+    };
+    assert_eq!(shown("").0, ["G"], "there is room for one");
+    assert_eq!(shown("startIndex=2").0, ["H"]);
+    let (first, next) = shown("cursor=");
+    let next = next.expect("there is more");
+    assert_eq!(first, ["G"]);
+    assert_eq!(shown(&format!("cursor={next}")), (vec![json!("H")], None));
+    assert_eq!(shown("excludedAttributes=members").0, ["G", "H"]);
+}

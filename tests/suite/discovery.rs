@@ -131,6 +131,18 @@ fn unknown_schemas_and_types_are_not_found() {
 }
 
 #[test]
+fn the_interface_is_described_for_anyone() {
+    let scim = super::tenant().scim();
+    let reply = scim.bare("GET", "/openapi.json").send().status(200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let described: Value = serde_json::from_slice(reply.bytes()).expect("JSON");
+    assert_eq!(described["servers"][0]["url"], scim.base());
+    for path in ["/", "/Users", "/Groups/{id}", "/Bulk", "/Schemas", "/Me"] {
+        assert!(described["paths"][path].is_object(), "{path}");
+    }
+}
+
+#[test]
 fn discovery_takes_no_filter() {
     let scim = super::tenant().scim();
     let one = format!("/Schemas/{USER}");

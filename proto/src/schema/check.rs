@@ -100,7 +100,7 @@ impl Report {
         let has_parts = !attribute.sub_attributes.is_empty();
         match attribute.kind {
             Kind::Complex if !is_top => {
-                self.note(path, "must not be complex in a complex attribute")
+                self.note(path, "must not be complex in a complex attribute");
             }
             Kind::Complex if !has_parts => self.note(path, "is complex and has no sub-attributes"),
             Kind::Complex => self.siblings(path, &attribute.sub_attributes),

@@ -8,7 +8,7 @@ use super::{
     exchange::{Answer, Exchange, Fault},
     precondition::Conditions,
     reply::Outcome,
-    routes::{self, Operation, Verb},
+    routes::{self, Verb},
 };
 use crate::scim::{
     bulk::{self, Done, Plan, Request, Step},
@@ -93,6 +93,13 @@ fn location_path(
     path.unwrap_or(&request.operations[index].path).to_owned()
 }
 
+/// What an operation does, and with what.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    User(Verb),
+    Group(Verb),
+}
+
 /// What became of an operation, and of which resource.
 struct Made {
     id: Option<String>,
@@ -126,7 +133,7 @@ async fn perform(
     conditions: Conditions,
     data: Members,
 ) -> Made {
-    let (operation, id) = match find(method, path) {
+    let (target, id) = match find(method, path) {
         Ok(found) => found,
         Err(error) => {
             return Made {
@@ -136,14 +143,15 @@ async fn perform(
         }
     };
     let location = (!id.is_empty()).then(|| {
-        let endpoint = match operation {
-            Operation::Groups(_) => "/Groups",
-            _ => "/Users",
+        let registry = exchange.registry();
+        let kind = match target {
+            Target::User(_) => registry.user,
+            Target::Group(_) => registry.group,
         };
-        exchange.links.resource(endpoint, &id)
+        exchange.links.resource(kind.endpoint, &id)
     });
     let part = exchange.part(id.clone(), conditions, data);
-    match once_or_twice(operation, part).await {
+    match once_or_twice(target, part).await {
         Ok(outcome) => made(outcome, id, location),
         Err(error) => Made {
             id: None,
@@ -153,15 +161,22 @@ async fn perform(
 }
 
 /// Does it, once more when the connection's profile changed meanwhile.
-async fn once_or_twice(operation: Operation, part: Exchange) -> Result<Outcome, ScimError> {
-    let answer = match routes::run_single(operation, &part).await {
-        Err(Fault::Stale) => routes::run_single(operation, &part.renewed().await?).await,
+async fn once_or_twice(target: Target, part: Exchange) -> Result<Outcome, ScimError> {
+    let answer = match once(target, &part).await {
+        Err(Fault::Stale) => once(target, &part.renewed().await?).await,
         answer => answer,
     };
     answer.map_err(|fault| match fault {
         Fault::Own(error) | Fault::Directory(error) => error,
         Fault::Stale => ScimError::unavailable(),
     })
+}
+
+async fn once(target: Target, part: &Exchange) -> Answer {
+    match target {
+        Target::User(verb) => routes::run_users(verb, part).await,
+        Target::Group(verb) => routes::run_groups(verb, part).await,
+    }
 }
 
 fn made(outcome: Outcome, id: String, location: Option<String>) -> Made {
@@ -190,13 +205,13 @@ fn made(outcome: Outcome, id: String, location: Option<String>) -> Made {
 }
 
 /// What a method does at a path, and with which id.
-fn find(method: &str, path: &str) -> Result<(Operation, String), ScimError> {
+fn find(method: &str, path: &str) -> Result<(Target, String), ScimError> {
     let segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let (kind, id): (fn(Verb) -> Operation, _) = match segments[..] {
-        ["Users"] => (Operation::Users, ""),
-        ["Users", id] => (Operation::Users, id),
-        ["Groups"] => (Operation::Groups, ""),
-        ["Groups", id] => (Operation::Groups, id),
+    let (kind, id): (fn(Verb) -> Target, _) = match segments[..] {
+        ["Users"] => (Target::User, ""),
+        ["Users", id] => (Target::User, id),
+        ["Groups"] => (Target::Group, ""),
+        ["Groups", id] => (Target::Group, id),
         _ => return Err(ScimError::new(404, "There is no such endpoint.")),
     };
     let verb = match (method, id.is_empty()) {

@@ -12,6 +12,7 @@ mod groups;
 mod list;
 mod members;
 mod observe;
+mod openapi;
 mod operations;
 mod origin;
 mod precondition;
@@ -102,6 +103,8 @@ fn scim_routes(base: &str) -> Router<App> {
     ] {
         let config = read_only(get(discovery::service_provider_config));
         router = router.route(&format!("{prefix}/ServiceProviderConfig"), config);
+        let description = read_only(get(openapi::describe));
+        router = router.route(&format!("{prefix}/openapi.json"), description);
         for route in ROUTES {
             let path = format!("{prefix}{}", route.path);
             let path = if path.is_empty() { "/" } else { &path };

@@ -100,6 +100,10 @@ pub(super) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        path: "/Bulk",
+        methods: &[(Method::POST, O::Bulk)],
+    },
+    Route {
         path: "/Me",
         methods: &[
             (Method::GET, O::Me(V::Get)),
@@ -108,10 +112,6 @@ pub(super) static ROUTES: &[Route] = &[
             (Method::PATCH, O::Me(V::Patch)),
             (Method::DELETE, O::Me(V::Delete)),
         ],
-    },
-    Route {
-        path: "/Bulk",
-        methods: &[(Method::POST, O::Bulk)],
     },
     Route {
         path: "/ResourceTypes",
@@ -145,35 +145,41 @@ impl Operation {
 /// Does it.
 pub(super) async fn run(operation: Operation, exchange: &Exchange) -> Answer {
     match operation {
-        O::Bulk => bulk::run(exchange).await,
-        single => run_single(single, exchange).await,
-    }
-}
-
-/// Does what an operation of a bulk can be, and everything else but a bulk.
-pub(super) async fn run_single(operation: Operation, exchange: &Exchange) -> Answer {
-    match operation {
+        O::Users(verb) => run_users(verb, exchange).await,
+        O::Groups(verb) => run_groups(verb, exchange).await,
+        O::Me(verb) => me(verb, exchange).await,
         O::List(of) => list::answer(exchange, of, exchange.query()?).await,
         O::Search(of) => {
             let query = Query::read(exchange.object()?, exchange.accents())?;
             list::answer(exchange, of, query).await
         }
-        O::Users(V::Create) => users::create(exchange).await,
-        O::Users(V::Get) => users::get(exchange).await,
-        O::Users(V::Replace) => users::replace(exchange).await,
-        O::Users(V::Patch) => users::patch(exchange).await,
-        O::Users(V::Delete) => users::delete(exchange).await,
-        O::Groups(V::Create) => groups::create(exchange).await,
-        O::Groups(V::Get) => groups::get(exchange).await,
-        O::Groups(V::Replace) => groups::replace(exchange).await,
-        O::Groups(V::Patch) => groups::patch(exchange).await,
-        O::Groups(V::Delete) => groups::delete(exchange).await,
-        O::Me(verb) => me(verb, exchange).await,
+        O::Bulk => bulk::run(exchange).await,
         O::ResourceTypes => discovery::resource_types(exchange).await,
         O::ResourceType => discovery::resource_type(exchange).await,
         O::Schemas => discovery::schemas(exchange).await,
         O::Schema => discovery::schema(exchange).await,
-        O::Bulk => Err(ScimError::new(501, "A bulk cannot be part of a bulk.").into()),
+    }
+}
+
+/// Does something with a user.
+pub(super) async fn run_users(verb: Verb, exchange: &Exchange) -> Answer {
+    match verb {
+        V::Create => users::create(exchange).await,
+        V::Get => users::get(exchange).await,
+        V::Replace => users::replace(exchange).await,
+        V::Patch => users::patch(exchange).await,
+        V::Delete => users::delete(exchange).await,
+    }
+}
+
+/// Does something with a group.
+pub(super) async fn run_groups(verb: Verb, exchange: &Exchange) -> Answer {
+    match verb {
+        V::Create => groups::create(exchange).await,
+        V::Get => groups::get(exchange).await,
+        V::Replace => groups::replace(exchange).await,
+        V::Patch => groups::patch(exchange).await,
+        V::Delete => groups::delete(exchange).await,
     }
 }
 
@@ -181,10 +187,7 @@ pub(super) async fn run_single(operation: Operation, exchange: &Exchange) -> Ans
 /// is there already, so none is created.
 async fn me(verb: Verb, exchange: &Exchange) -> Answer {
     match &exchange.profile.user_id {
-        Some(id) if verb != Verb::Create => {
-            let own = exchange.about(id);
-            Box::pin(run(Operation::Users(verb), &own)).await
-        }
+        Some(id) if verb != V::Create => run_users(verb, &exchange.about(id)).await,
         _ => {
             let detail = "The token speaks for a client, or for a user who exists.";
             Err(ScimError::new(501, detail).into())

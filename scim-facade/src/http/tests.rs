@@ -585,6 +585,34 @@ async fn the_provider_says_without_a_token_how_to_authenticate() {
 }
 
 #[tokio::test]
+async fn the_interface_is_described_without_a_token() {
+    let mut request = request("GET", "/scim/v2/openapi.json", "", "");
+    request.headers_mut().remove("authorization");
+    let reply = send(request).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.headers["content-type"], "application/json");
+    let described: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
+    assert_eq!(described["servers"][0]["url"], "http://h:1/scim/v2");
+    for route in routes::ROUTES {
+        let path = if route.path.is_empty() {
+            "/"
+        } else {
+            route.path
+        };
+        for (method, _) in route.methods {
+            let method = method.as_str().to_ascii_lowercase();
+            let operation = &described["paths"][path][&method];
+            assert!(operation["responses"]["401"].is_object(), "{method} {path}");
+        }
+    }
+    // Whatever is referred to is there.
+    for part in reply.body.split("\"$ref\":\"#").skip(1) {
+        let pointer = part.split('"').next().expect("a pointer");
+        assert!(described.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
 async fn media_types() {
     for (media_type, status) in [
         ("application/scim+json", 400),

@@ -16,6 +16,7 @@ pub mod json;
 mod key;
 pub mod list;
 pub mod meta;
+pub mod openapi;
 pub mod patch;
 pub mod path;
 pub mod projection;

@@ -28,7 +28,7 @@ impl Echo {
         }
         let hash = self.0.get_or_insert_default();
         // A hash takes whatever is written.
-        let _ = write!(Ear(hash), "{json}\n");
+        let _ = writeln!(Ear(hash), "{json}");
     }
 
     /// An attribute of an extension. Of those only a manager speaks of another:

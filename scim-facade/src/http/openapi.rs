@@ -1,0 +1,222 @@
+//! `/openapi.json`: the interface in the words of OpenAPI 3.1, made from the
+//! route table and the registry. Readable without a token, and the same for
+//! everybody: schemas of a tenant are in `/Schemas`.
+
+use axum::{
+    extract::{FromRequestParts as _, RawPathParams, Request, State},
+    http::{Method, StatusCode},
+    response::Response,
+};
+use muster_proto::schema::Registry;
+use serde_json::{Map, Value, json};
+
+use super::{
+    App, TOKEN_PATH,
+    exchange::links,
+    list::Of,
+    origin::origin,
+    query::PARAMETERS,
+    reply,
+    routes::{Operation as O, ROUTES, Verb as V},
+};
+use crate::scim::{error::ScimError, openapi};
+
+/// What every request with a token may meet.
+const COMMON: [u16; 9] = [400, 401, 403, 404, 406, 429, 500, 501, 503];
+
+/// What a request with a body may meet besides.
+const OF_BODIES: [u16; 3] = [408, 413, 415];
+
+/// Answers the description.
+pub(super) async fn describe(State(app): State<App>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Ok(params) = RawPathParams::from_request_parts(&mut parts, &()).await else {
+        return reply::error(&ScimError::not_found());
+    };
+    let connection = params.iter().find(|(name, _)| *name == "connection");
+    let links = links(&parts, &app, connection.map(|(_, id)| id));
+    let token_url = format!("{}{TOKEN_PATH}", origin(&parts, &app.config));
+    let description = description(&links.endpoint(""), &token_url);
+    reply::text(StatusCode::OK, "application/json", description.to_string())
+}
+
+fn description(base: &str, token_url: &str) -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "SCIM 2.0",
+            "description": "Users and groups by RFC 7643, RFC 7644 and RFC 9865.",
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "servers": [{"url": base}],
+        "security": [{"bearer": []}, {"oauth2": []}],
+        "paths": paths(),
+        "components": {
+            "schemas": openapi::components(Registry::builtin()),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "oauth2": {
+                    "type": "oauth2",
+                    "flows": {"clientCredentials": {"tokenUrl": token_url, "scopes": {}}},
+                },
+            },
+        },
+    })
+}
+
+fn paths() -> Map<String, Value> {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let mut methods = Map::new();
+        if route.path.contains("{id}") {
+            methods.insert("parameters".to_owned(), json!([id()]));
+        }
+        for (method, operation) in route.methods {
+            let name = method.as_str().to_ascii_lowercase();
+            methods.insert(name, self::operation(route.path, method, *operation));
+        }
+        let path = if route.path.is_empty() {
+            "/"
+        } else {
+            route.path
+        };
+        paths.insert(path.to_owned(), methods.into());
+    }
+    for (path, statuses) in [
+        ("/ServiceProviderConfig", &[400, 403, 404, 406, 500][..]),
+        ("/openapi.json", &[404, 500]),
+    ] {
+        let mut responses = errors(statuses.iter().copied());
+        let found = match path {
+            "/openapi.json" => json!({"application/json": {"schema": {"type": "object"}}}),
+            _ => content("Document"),
+        };
+        responses.insert(
+            "200".to_owned(),
+            json!({"description": "OK", "content": found}),
+        );
+        let open = json!({"get": {"security": [], "responses": responses}});
+        paths.insert(path.to_owned(), open);
+    }
+    paths
+}
+
+fn id() -> Value {
+    json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
+}
+
+fn operation(path: &str, method: &Method, operation: O) -> Value {
+    let body = body(operation);
+    let mut statuses = COMMON.to_vec();
+    if body.is_some() {
+        statuses.extend(OF_BODIES);
+    }
+    let mut parameters: Vec<_> = parameters(operation)
+        .iter()
+        .copied()
+        .map(parameter)
+        .collect();
+    if let O::Users(verb) | O::Groups(verb) | O::Me(verb) = operation {
+        if verb != V::Create {
+            statuses.push(412);
+            parameters.extend(["If-Match", "If-None-Match"].map(header));
+        }
+        if !matches!(verb, V::Get | V::Delete) {
+            statuses.push(409);
+        }
+    }
+    let mut responses = errors(statuses.into_iter());
+    for (status, schema) in answers(operation) {
+        let mut response = json!({"description": "Done."});
+        if let Some(schema) = schema {
+            response["content"] = content(schema);
+        }
+        responses.insert(status.to_string(), response);
+    }
+    let mut described = json!({
+        "operationId": format!("{method} {path}"),
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(schema) = body {
+        described["requestBody"] = json!({"required": true, "content": content(schema)});
+    }
+    described
+}
+
+/// The statuses of success, each with what is shown.
+fn answers(operation: O) -> Vec<(u16, Option<&'static str>)> {
+    let (verb, schema) = match operation {
+        O::Users(verb) | O::Me(verb) => (verb, "User"),
+        O::Groups(verb) => (verb, "Group"),
+        O::List(_) | O::Search(_) | O::ResourceTypes | O::Schemas => {
+            return vec![(200, Some("List"))];
+        }
+        O::Bulk => return vec![(200, Some("BulkResult"))],
+        O::ResourceType | O::Schema => return vec![(200, Some("Document"))],
+    };
+    match (verb, operation) {
+        (V::Create, _) => vec![(201, Some(schema))],
+        (V::Get, _) => vec![(200, Some(schema)), (304, None)],
+        (V::Patch, O::Groups(_)) => vec![(200, Some(schema)), (204, None)],
+        (V::Replace | V::Patch, _) => vec![(200, Some(schema))],
+        (V::Delete, _) => vec![(204, None)],
+    }
+}
+
+/// What the body is.
+fn body(operation: O) -> Option<&'static str> {
+    match operation {
+        O::Users(V::Create | V::Replace) | O::Me(V::Create | V::Replace) => Some("NewUser"),
+        O::Groups(V::Create | V::Replace) => Some("NewGroup"),
+        O::Users(V::Patch) | O::Groups(V::Patch) | O::Me(V::Patch) => Some("Patch"),
+        O::Search(Of::Users | Of::Groups | Of::Both) => Some("Search"),
+        O::Bulk => Some("Bulk"),
+        O::Users(V::Get | V::Delete)
+        | O::Groups(V::Get | V::Delete)
+        | O::Me(V::Get | V::Delete) => None,
+        O::List(_) | O::ResourceTypes | O::ResourceType | O::Schemas | O::Schema => None,
+    }
+}
+
+/// Names of the parameters in the URL.
+fn parameters(operation: O) -> &'static [&'static str] {
+    match operation {
+        O::List(_) => &PARAMETERS,
+        O::Users(V::Delete) | O::Groups(V::Delete) | O::Me(V::Delete) => &[],
+        O::Users(_) | O::Groups(_) | O::Me(_) => &["attributes", "excludedAttributes"],
+        O::Search(_) | O::Bulk => &[],
+        O::ResourceTypes | O::ResourceType | O::Schemas | O::Schema => &[],
+    }
+}
+
+fn parameter(name: &str) -> Value {
+    let schema = match name {
+        "startIndex" | "count" => json!({"type": "integer"}),
+        "sortOrder" => json!({"enum": ["ascending", "descending"]}),
+        _ => json!({"type": "string"}),
+    };
+    json!({"name": name, "in": "query", "schema": schema})
+}
+
+fn header(name: &str) -> Value {
+    json!({"name": name, "in": "header", "schema": {"type": "string"}})
+}
+
+fn errors(statuses: impl Iterator<Item = u16>) -> Map<String, Value> {
+    let error = |status: u16| {
+        let known = StatusCode::from_u16(status).ok();
+        let reason = known.and_then(|status| status.canonical_reason());
+        let response = json!({
+            "description": reason.unwrap_or("An error."),
+            "content": content("Error"),
+        });
+        (status.to_string(), response)
+    };
+    statuses.map(error).collect()
+}
+
+fn content(schema: &str) -> Value {
+    let media = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+    json!({"application/scim+json": media, "application/json": media})
+}
