@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{server, tenant};
 
 /// What a user may do with himself.
-const OWN: &str = "users.read.basic,users.read.pii,users.write,groups.read,provisioning.self";
+const OWN: &str = "users.read.basic,users.read.pii,users.write,provisioning.self";
 
 /// A tenant with a user and a client whose token is bound to him.
 fn bound() -> (Tenant, String, Scim) {
