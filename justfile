@@ -20,6 +20,11 @@ test-sqlite:
 suite filter="":
     cargo test -p muster-tests --test suite --locked -- {{ filter }}
 
+# Suites that others wrote, against the release: all, or `just judges scim-sanity/strict`.
+judges which="":
+    cargo build --release --locked -p muster
+    JUDGES="{{ which }}" .ci/judges
+
 # The documentation, warnings denied.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -4,7 +4,7 @@
 use std::{fmt, sync::OnceLock};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, Uri, body::Bytes, header::HeaderMap};
+use hyper::{Method, Request, Uri, Version, body::Bytes, header::HeaderMap};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -283,6 +283,7 @@ impl Draft {
         let body = body.collect().await?.to_bytes().to_vec();
         Ok(Reply {
             what,
+            version: head.version,
             status: head.status.as_u16(),
             headers: head.headers,
             body,
@@ -295,6 +296,7 @@ impl Draft {
 #[derive(Debug, Clone)]
 pub struct Reply {
     what: String,
+    version: Version,
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -310,6 +312,11 @@ impl Reply {
     /// The status, for those who want to branch on it.
     pub fn code(&self) -> u16 {
         self.status
+    }
+
+    /// The version of HTTP that it came in.
+    pub fn http_version(&self) -> Version {
+        self.version
     }
 
     /// Asserts the status.

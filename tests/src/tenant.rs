@@ -77,6 +77,25 @@ impl Tenant {
         (text(&connection, "id"), credential.0, credential.1)
     }
 
+    /// A SCIM client over one more connection, of this flavor.
+    #[track_caller]
+    pub fn flavored(&self, server: &Server, flavor: &str) -> Scim {
+        let name = format!("{flavor}-{}", uuid::Uuid::new_v4().simple());
+        let arguments = [
+            "connection",
+            "create",
+            "--tenant",
+            &self.id,
+            "--name",
+            &name,
+            "--flavor",
+            flavor,
+        ];
+        let _ = server.admin().json(&arguments);
+        let (_, token) = self.credential(server, &name, &[]);
+        self.scim_with(&token)
+    }
+
     /// One more credential of a connection: its id and the token.
     #[track_caller]
     pub fn credential(&self, server: &Server, connection: &str, more: &[&str]) -> (String, String) {

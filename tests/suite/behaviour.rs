@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod bulk;
 mod concurrency;
+mod conformance;
 mod consistency;
 mod content;
 mod discovery;

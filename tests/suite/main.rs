@@ -9,7 +9,8 @@
 //! tests share one server of each kind; each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
-//! [`tidy`] and [`supply`], about the sources; [`harness`], about the
+//! [`tidy`] and [`supply`], about the sources; [`conformance_document`], about
+//! what is said of the standard; [`harness`], about the
 //! PostgreSQL of the tests. What only one of them can do to muster is in
 //! [`outages`], while it runs, and in [`starts`]; what PostgreSQL brings along,
 //! in [`replicas`].
@@ -25,6 +26,7 @@
 )]
 
 mod binary;
+mod conformance_document;
 #[cfg(not(skip_postgres))]
 mod harness;
 mod outages;

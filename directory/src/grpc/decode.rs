@@ -240,13 +240,13 @@ fn operator(operator: ComparisonOperator) -> Result<Operator> {
 /// PATCH operations. One without a path stands for one per attribute of its
 /// value.
 pub(super) fn operations(
-    kind: ResourceKind,
+    resource: &'static ResourceType,
     operations: Vec<v1::PatchOperation>,
 ) -> Result<Vec<Operation>> {
     check_count("operations", operations.len(), OPERATION_LIMIT)?;
     let decoded = operations
         .into_iter()
-        .map(|operation| self::operation(kind, operation));
+        .map(|operation| self::operation(resource, operation));
     let decoded = decoded.collect::<Result<Vec<_>>>()?;
     // One without a path stands for many.
     let count = decoded.iter().map(Vec::len).sum();
@@ -254,7 +254,10 @@ pub(super) fn operations(
     Ok(decoded.into_iter().flatten().collect())
 }
 
-fn operation(kind: ResourceKind, operation: v1::PatchOperation) -> Result<Vec<Operation>> {
+fn operation(
+    resource: &'static ResourceType,
+    operation: v1::PatchOperation,
+) -> Result<Vec<Operation>> {
     let op = match operation.op() {
         WireOp::Unspecified => return Err(Error::invalid("operations.op", "is required")),
         WireOp::Add => Op::Add,
@@ -263,26 +266,26 @@ fn operation(kind: ResourceKind, operation: v1::PatchOperation) -> Result<Vec<Op
     };
     let value = operation.value.map_or(Value::Null, Into::into);
     let Some(path) = operation.path else {
-        return pathless(kind, op, value);
+        return pathless(resource, op, value);
     };
     Ok(vec![Operation {
         op,
-        path: self::path(kind, path)?,
+        path: self::path(resource, path)?,
         value,
         require_target: operation.require_target,
     }])
 }
 
-fn pathless(kind: ResourceKind, op: Op, value: Value) -> Result<Vec<Operation>> {
+fn pathless(resource: &'static ResourceType, op: Op, value: Value) -> Result<Vec<Operation>> {
     let (Value::Complex(attributes), Op::Add | Op::Replace) = (value, op) else {
         let rule = "without a path must name attributes";
         return Err(Error::invalid("operations.value", rule));
     };
     let operation = |(name, value): (String, Value)| {
         let path = if muster_proto::schema::is_urn(&name) {
-            Path::find(kind.schema(), &name, "", "")
+            Path::find(resource, &name, "", "")
         } else {
-            Path::find(kind.schema(), "", &name, "")
+            Path::find(resource, "", &name, "")
         };
         Ok(Operation {
             op,
@@ -294,13 +297,8 @@ fn pathless(kind: ResourceKind, op: Op, value: Value) -> Result<Vec<Operation>> 
     attributes.into_iter().map(operation).collect()
 }
 
-fn path(kind: ResourceKind, path: v1::AttributePath) -> Result<Path> {
-    let found = Path::find(
-        kind.schema(),
-        &path.schema,
-        &path.attribute,
-        &path.sub_attribute,
-    )?;
+fn path(resource: &'static ResourceType, path: v1::AttributePath) -> Result<Path> {
+    let found = Path::find(resource, &path.schema, &path.attribute, &path.sub_attribute)?;
     match (found, path.value_filter) {
         (found, None) => Ok(found),
         (
@@ -313,7 +311,7 @@ fn path(kind: ResourceKind, path: v1::AttributePath) -> Result<Path> {
             Some(filter),
         ) if attribute.multi_valued => {
             let decoder = Decoder {
-                resource: kind.schema(),
+                resource,
                 element: Some(attribute),
                 depth: 0,
             };
@@ -332,6 +330,7 @@ fn path(kind: ResourceKind, path: v1::AttributePath) -> Result<Path> {
 
 /// Steps of a change to a group.
 pub(super) fn modifications(
+    resource: &'static ResourceType,
     modifications: Vec<v1::GroupModification>,
 ) -> Result<Vec<Modification>> {
     check_count("modifications", modifications.len(), OPERATION_LIMIT)?;
@@ -340,7 +339,7 @@ pub(super) fn modifications(
     for modification in modifications {
         let step = modification.modification;
         let step = step.ok_or_else(|| Error::invalid("modifications", "has an empty one"))?;
-        for step in modification_steps(step)? {
+        for step in modification_steps(resource, step)? {
             if let Modification::Add(refs)
             | Modification::Remove(refs)
             | Modification::Replace(refs) = &step
@@ -355,11 +354,14 @@ pub(super) fn modifications(
     Ok(steps)
 }
 
-fn modification_steps(step: group_modification::Modification) -> Result<Vec<Modification>> {
+fn modification_steps(
+    resource: &'static ResourceType,
+    step: group_modification::Modification,
+) -> Result<Vec<Modification>> {
     use group_modification::Modification as Wire;
     let single = match step {
         Wire::Patch(operation) => {
-            let operations = self::operation(ResourceKind::Group, operation)?;
+            let operations = self::operation(resource, operation)?;
             if operations.iter().any(is_about_members) {
                 return Err(Error::PathInvalid("members".to_owned()));
             }
@@ -518,7 +520,8 @@ mod tests {
             value: Some(value.into()),
             ..Default::default()
         };
-        let decoded = operations(ResourceKind::User, vec![operation]).expect("both are known");
+        let decoded =
+            operations(ResourceKind::User.schema(), vec![operation]).expect("both are known");
         assert_eq!(decoded.len(), 2);
     }
 }

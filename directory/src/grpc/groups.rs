@@ -160,7 +160,7 @@ impl Groups {
         let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
-            .map(|f| decode::filter(KIND.schema(), &f))
+            .map(|f| decode::filter(caller.profile.registry.group, &f))
             .transpose()?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let selection = Selection {
@@ -188,7 +188,8 @@ impl Groups {
         request: v1::ModifyGroupRequest,
     ) -> Result<v1::ModifyGroupResponse> {
         let precondition = decode::precondition(request.options.as_ref());
-        let modifications = decode::modifications(request.modifications)?;
+        let modifications =
+            decode::modifications(caller.profile.registry.group, request.modifications)?;
         let modified = self
             .0
             .modify_group(caller, &request.id, modifications, &precondition)

@@ -100,7 +100,7 @@ fn targets(caller: &Caller, targets: Vec<v1::Target>) -> Result<Vec<Target>> {
         read.push(Target {
             kind,
             filter: filter
-                .map(|f| decode::filter(kind.schema(), f))
+                .map(|f| decode::filter(kind.within(caller.profile.registry), f))
                 .transpose()?,
             mask: Mask::read(kind.schema(), target.read_mask)?,
         });

@@ -164,7 +164,7 @@ impl Users {
         let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
-            .map(|f| decode::filter(KIND.schema(), &f))
+            .map(|f| decode::filter(caller.profile.registry.user, &f))
             .transpose()?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let selection = Selection {
@@ -193,7 +193,7 @@ impl Users {
     ) -> Result<v1::PatchUserResponse> {
         let mask = Mask::read(KIND.schema(), request.read_mask)?;
         let precondition = decode::precondition(request.options.as_ref());
-        let operations = decode::operations(KIND, request.operations)?;
+        let operations = decode::operations(caller.profile.registry.user, request.operations)?;
         let wants: Wants = mask.wants();
         let written = self
             .0

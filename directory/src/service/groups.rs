@@ -111,7 +111,7 @@ impl Directory {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut group = Resource::new(
             ResourceKind::Group,
-            ResourceKind::Group.schema(),
+            caller.profile.registry.group,
             id,
             attributes,
             now,
@@ -198,7 +198,7 @@ async fn modify(
     for modification in modifications {
         edit.apply(&mut after, modification).await?;
     }
-    patch::check(&before, &after, after.kind.schema())?;
+    patch::check(&before, &after, target.caller.profile.registry.group)?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
     if !renamed && edit.is_empty() {
@@ -250,7 +250,7 @@ impl<'a> MemberEdit<'a> {
                 patch::apply_one(&mut group.attributes, operation.clone())
             }
             Modification::ReplaceAttributes(attributes) => {
-                group.replace(attributes.clone(), group.kind.schema())
+                group.replace(attributes.clone(), self.caller.profile.registry.group)
             }
             Modification::Add(references) => self.add(references).await,
             Modification::Remove(references) => self.remove_named(references).await,

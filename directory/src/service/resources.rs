@@ -74,7 +74,7 @@ impl Directory {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut user = Resource::new(
             ResourceKind::User,
-            ResourceKind::User.schema(),
+            caller.profile.registry.user,
             id,
             attributes,
             now,
@@ -198,8 +198,9 @@ impl Directory {
         wants: Wants,
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
+        let schema = caller.profile.registry.user;
         self.edit_user(target, "PatchUser", wants, move |user| {
-            patch::apply(user, operations.clone(), user.kind.schema())
+            patch::apply(user, operations.clone(), schema)
         })
         .await
     }
@@ -217,8 +218,9 @@ impl Directory {
         precondition: &Precondition,
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
+        let schema = caller.profile.registry.user;
         self.edit_user(target, "ReplaceUser", Wants::ALL, move |user| {
-            user.replace(attributes.clone(), user.kind.schema())
+            user.replace(attributes.clone(), schema)
         })
         .await
     }

@@ -145,7 +145,7 @@ impl ResourceRow {
     ///
     /// # Errors
     /// Those of [`Resource::conformed`].
-    fn into_resource(self, kind: ResourceKind) -> Result<Resource> {
+    fn into_resource(self, kind: ResourceKind, registry: &Registry) -> Result<Resource> {
         let resource = Resource {
             kind,
             id: self.id,
@@ -156,7 +156,7 @@ impl ResourceRow {
             deleted_at: self.deleted_at,
             owner: self.connection_id,
         };
-        resource.conformed(kind.schema())
+        resource.conformed(kind.within(registry))
     }
 }
 
@@ -445,14 +445,14 @@ impl Many {
             }
             Record::User(row) => {
                 let tenant = row.tenant_id.clone();
-                self.learn(tx, &tenant).await?;
-                let user = row.into_resource(ResourceKind::User)?;
+                let registry = self.learn(tx, &tenant).await?;
+                let user = row.into_resource(ResourceKind::User, registry)?;
                 self.users.push((tenant, user));
             }
             Record::Group(row) => {
                 let tenant = row.tenant_id.clone();
-                self.learn(tx, &tenant).await?;
-                let group = row.into_resource(ResourceKind::Group)?;
+                let registry = self.learn(tx, &tenant).await?;
+                let group = row.into_resource(ResourceKind::Group, registry)?;
                 self.groups.push((tenant, group));
             }
             Record::ExternalId(ExternalIdRow(row)) => {
@@ -466,13 +466,14 @@ impl Many {
         Ok(())
     }
 
-    /// Looks up what resources of a tenant consist of; its schemas came before.
-    async fn learn(&mut self, tx: &Tx, tenant_id: &str) -> Result<()> {
-        if !self.registries.contains_key(tenant_id) {
-            let registry = schemas::registry(tx, tenant_id).await?;
-            self.registries.insert(tenant_id.to_owned(), registry);
+    /// What resources of a tenant consist of; its schemas came before.
+    async fn learn(&mut self, tx: &Tx, tenant_id: &str) -> Result<&'static Registry> {
+        if let Some(registry) = self.registries.get(tenant_id) {
+            return Ok(registry);
         }
-        Ok(())
+        let registry = schemas::registry(tx, tenant_id).await?;
+        self.registries.insert(tenant_id.to_owned(), registry);
+        Ok(registry)
     }
 
     async fn insert(self, tx: &Tx) -> Result<()> {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     scim::{
         document,
+        flavor::Accent,
         group::{MEMBERS, MemberView},
         patch as scim_patch,
         projection::Projection,
@@ -81,8 +82,8 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
-/// Answers 204, as Microsoft Entra wants it; a client that asks for certain
-/// attributes gets the group.
+/// Answers 204 where the client wants it so, unless it asks for certain
+/// attributes; other clients get the group.
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
     let projection = query.projection(exchange.registry().group, exchange.accents())?;
@@ -96,7 +97,8 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
         modifications(edits, exchange.context(exchange.registry().group))?,
     )
     .await?;
-    if query.has_projection() {
+    let is_silent = exchange.accents().has(Accent::GroupPatchNoContent);
+    if !is_silent || query.has_projection() {
         let shown = written(exchange, group, &projection).await;
         return Ok(Outcome::Shown(StatusCode::OK, shown));
     }

@@ -367,11 +367,20 @@ fn what_the_server_writes_is_read_only() {
 }
 
 #[test]
-fn a_user_is_active_or_not() {
-    for (op, with) in [(Op::Remove, json!(null)), (Op::Replace, json!(""))] {
-        let refused = patched(json!({"active": true}), op, "active", with);
-        assert!(matches!(refused, Err(Error::Invalid(_))));
+fn active_may_be_removed() {
+    for op in [Op::Remove, Op::Replace] {
+        let mut resource = user(json!({"active": true}));
+        let operation = Operation {
+            op,
+            path: path("active"),
+            value: Value::Null,
+            require_target: false,
+        };
+        apply(&mut resource, vec![operation], &USER).expect("applies");
+        assert!(!resource.attributes.contains_key("active"), "{op:?}");
     }
+    let refused = patched(json!({}), Op::Replace, "active", json!(""));
+    assert!(matches!(refused, Err(Error::Invalid(_))));
 }
 
 #[test]
