@@ -153,6 +153,7 @@ const MANAGER: &[Attribute] = &[
     Attribute::string("value", "Id of the manager.")
         .case_exact()
         .reach(Reach::Indexed),
-    Attribute::reference("$ref", "URI of the manager.", &["User"]).read_only(),
+    // Made of the id; a client may repeat it, or write it in place of the id.
+    Attribute::reference("$ref", "URI of the manager.", &["User"]).reach(Reach::Relation),
     Attribute::string("displayName", "Display name of the manager.").read_only(),
 ];
