@@ -39,7 +39,7 @@ pub(super) static CORE: Schema = Schema {
         Attribute::complex("ims", "Instant messaging addresses.", IMS).many(),
         Attribute::complex("photos", "URLs of photos.", PHOTOS).many(),
         Attribute::complex("addresses", "Postal addresses.", ADDRESSES).many(),
-        Attribute::complex("groups", "Groups the user is a direct member of.", GROUPS)
+        Attribute::complex("groups", "Groups the user is in.", GROUPS)
             .many()
             .read_only()
             .reach(Reach::Relation),
@@ -113,10 +113,13 @@ const GROUPS: &[Attribute] = &[
     Attribute::string("display", "Name of the group.")
         .read_only()
         .reach(Reach::Relation),
-    Attribute::string("type", "\"direct\".")
-        .canonical(&["direct"])
-        .read_only()
-        .reach(Reach::Relation),
+    Attribute::string(
+        "type",
+        "\"direct\", or \"indirect\": through other groups only.",
+    )
+    .canonical(&["direct", "indirect"])
+    .read_only()
+    .reach(Reach::Relation),
 ];
 
 const LABELED: &[Attribute] = &[
