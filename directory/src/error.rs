@@ -54,6 +54,9 @@ pub enum Error {
     /// A filter that cannot be evaluated.
     #[error("{0}")]
     FilterInvalid(String),
+    /// An order that a list cannot have.
+    #[error("{0}")]
+    SortInvalid(String),
     /// A page token that this server did not make for this list.
     #[error("the page token does not belong to this list")]
     PageTokenInvalid,

@@ -217,6 +217,14 @@ impl Caller {
         }
     }
 
+    /// The same, whatever his connection's profile is.
+    pub(crate) fn under_any(&self) -> Self {
+        Self {
+            profile: None,
+            ..self.clone()
+        }
+    }
+
     /// Tells one credential, as used for one connection, from others.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();

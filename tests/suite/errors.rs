@@ -333,13 +333,9 @@ fn unknown_routes_are_not_found_in_scim() {
     let scim = super::tenant().scim();
     for path in [
         "/Devices",
-        "/",
-        "",
         "/users",
         "/Users/a/b",
         "/Me",
-        "/Bulk",
-        "/.search",
         "/Groups/a/members",
     ] {
         let reply = scim.get(path);
@@ -359,7 +355,6 @@ fn wrong_methods_are_not_allowed_and_say_which_are() {
         ("DELETE", "/Users"),
         ("POST", user.as_str()),
         ("DELETE", "/Groups"),
-        ("OPTIONS", "/Users"),
         ("BREW", "/Users"),
     ] {
         let reply = scim.request(method, path).json(&json!({})).send();

@@ -128,7 +128,7 @@ struct Report(Vec<Violation>);
 
 impl Report {
     fn value(&mut self, attribute: &Attribute, path: String, value: Value) -> Option<Value> {
-        if attribute.mutability == Mutability::ReadOnly {
+        if attribute.mutability == Mutability::ReadOnly || attribute.is_made() {
             return None;
         }
         if !attribute.multi_valued {

@@ -7,14 +7,14 @@
 //! because names compare without case too.
 
 use muster_proto::{
-    schema::{Attribute, Kind, Reach, ResourceType, Schema, is_urn},
+    schema::{Attribute, ENTERPRISE_USER, Kind, Reach, ResourceType, Schema, is_urn},
     value::{Object, Value},
 };
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Map, Value as Json};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{fold::fold, history::hex};
+use super::{conform::instant_ms, fold::fold, history::hex, number::Number};
 
 /// What filters read of a resource.
 pub fn search_document(resource: &ResourceType, attributes: &Object) -> Object {
@@ -42,10 +42,10 @@ pub fn search_document(resource: &ResourceType, attributes: &Object) -> Object {
 /// name under which they are indexed: `emails.value`, `employeeNumber`.
 pub fn indexed_values(resource: &ResourceType, attributes: &Object) -> Vec<(String, String)> {
     let mut values = Vec::new();
-    collect(resource.core.attributes, attributes, &mut values);
+    collect(None, resource.core.attributes, attributes, &mut values);
     for schema in resource.extensions {
         if let Some(Value::Complex(extension)) = attributes.get(schema.urn) {
-            collect(schema.attributes, extension, &mut values);
+            collect(Some(schema), schema.attributes, extension, &mut values);
         }
     }
     values.sort();
@@ -66,45 +66,59 @@ pub fn index_key(folded: &str) -> String {
     format!("sha256:{}", hex(&Sha256::digest(folded)))
 }
 
-/// The name under which a value is indexed.
-pub fn index_name(attribute: &Attribute, sub: Option<&Attribute>) -> String {
-    match sub {
-        Some(sub) => format!("{}.{}", attribute.name, sub.name),
-        None => attribute.name.to_owned(),
+/// The name under which a value is indexed. Names are unique in a schema alone;
+/// those of the standard's extension go without its URN.
+pub fn index_name(
+    schema: Option<&Schema>,
+    attribute: &Attribute,
+    sub: Option<&Attribute>,
+) -> String {
+    let mut name = match schema {
+        Some(schema) if !schema.is(ENTERPRISE_USER) => format!("{}:", schema.urn),
+        _ => String::new(),
+    };
+    name.push_str(attribute.name);
+    if let Some(sub) = sub {
+        name.push('.');
+        name.push_str(sub.name);
     }
+    name
 }
 
-fn collect(known: &[Attribute], attributes: &Object, values: &mut Vec<(String, String)>) {
+fn collect(
+    schema: Option<&Schema>,
+    known: &[Attribute],
+    attributes: &Object,
+    values: &mut Vec<(String, String)>,
+) {
     for attribute in known {
         let Some(value) = attributes.get(attribute.name) else {
             continue;
         };
+        let elements = match value {
+            Value::List(elements) => elements.as_slice(),
+            single => std::slice::from_ref(single),
+        };
         if attribute.reach == Reach::Indexed {
-            push(attribute, None, value, values);
+            let name = index_name(schema, attribute, None);
+            let keys = elements.iter().filter_map(|e| key(attribute, e));
+            values.extend(keys.map(|key| (name.clone(), key)));
         }
-        for sub in attribute
-            .sub_attributes
-            .iter()
-            .filter(|s| s.reach == Reach::Indexed)
-        {
-            let elements = match value {
-                Value::List(elements) => elements.as_slice(),
-                single => std::slice::from_ref(single),
-            };
+        let subs = attribute.sub_attributes.iter();
+        for sub in subs.filter(|s| s.reach == Reach::Indexed) {
+            let name = index_name(schema, attribute, Some(sub));
             let parts = elements.iter().filter_map(|e| e.as_object()?.get(sub.name));
-            parts.for_each(|part| push(attribute, Some(sub), part, values));
+            let keys = parts.filter_map(|part| key(sub, part));
+            values.extend(keys.map(|key| (name.clone(), key)));
         }
     }
 }
 
-fn push(
-    attribute: &Attribute,
-    sub: Option<&Attribute>,
-    value: &Value,
-    values: &mut Vec<(String, String)>,
-) {
-    if let Value::String(key) = folded(sub.unwrap_or(attribute), value) {
-        values.push((index_name(attribute, sub), index_key(&key)));
+/// The key of a text; other values are not indexed.
+fn key(attribute: &Attribute, value: &Value) -> Option<String> {
+    match folded(attribute, value) {
+        Value::String(text) => Some(index_key(&text)),
+        _ => None,
     }
 }
 
@@ -123,8 +137,16 @@ fn folded(attribute: &Attribute, value: &Value) -> Value {
         Value::String(text) if attribute.kind == Kind::String && !attribute.case_exact => {
             fold(text).into()
         }
-        other => other.clone(),
+        Value::String(text) if attribute.kind == Kind::DateTime => {
+            instant_ms(text).map_or_else(|| value.clone(), Value::Integer)
+        }
+        other => exact(other),
     }
+}
+
+/// Numbers that are whole are integers, however they were written.
+fn exact(value: &Value) -> Value {
+    Number::of(value).map_or_else(|| value.clone(), Number::value)
 }
 
 fn folded_extension(schema: &'static Schema, object: &Object) -> Object {
@@ -143,7 +165,7 @@ fn folded_anything(value: &Value) -> Value {
             let part = |(name, value): (&String, &Value)| (fold(name), folded_anything(value));
             Value::Complex(object.iter().map(part).collect())
         }
-        other => other.clone(),
+        other => exact(other),
     }
 }
 
@@ -159,7 +181,9 @@ fn value_to_json(value: &Value) -> Json {
         Value::String(text) => Json::String(text.clone()),
         Value::Boolean(value) => Json::Bool(*value),
         Value::Integer(value) => Json::Number((*value).into()),
-        Value::Decimal(value) => Number::from_f64(*value).map_or(Json::Null, Json::Number),
+        Value::Decimal(value) => {
+            serde_json::Number::from_f64(*value).map_or(Json::Null, Json::Number)
+        }
         Value::Complex(object) => object_to_json(object),
         Value::List(elements) => Json::Array(elements.iter().map(value_to_json).collect()),
     }
@@ -234,6 +258,40 @@ mod tests {
                 pair("employeeNumber", "e7"),
                 pair("manager.value", "Id-M"),
             ]
+        );
+    }
+
+    #[test]
+    fn whole_numbers_are_integers_and_times_instants() {
+        let sent = object_from_json(json!({"urn:x:2.0:User": {"a": [2.0, 2.5], "b": {"c": -0.0}}}));
+        let expected = json!({"urn:x:2.0:user": {"a": [2, 2.5], "b": {"c": 0}}});
+        assert_eq!(object_to_json(&search_document(&USER, &sent)), expected);
+        let time = Attribute {
+            kind: Kind::DateTime,
+            ..super::super::filter::SCHEMAS
+        };
+        let value = folded(&time, &"1970-01-01T01:00:00.001+01:00".into());
+        assert_eq!(value, Value::Integer(1));
+    }
+
+    #[test]
+    fn names_are_indexed_by_schema() {
+        let number = USER.extensions[0]
+            .attribute("employeeNumber")
+            .expect("registered");
+        let own = Schema {
+            urn: "urn:x:2.0:User",
+            name: "",
+            description: "",
+            attributes: &[],
+        };
+        assert_eq!(
+            index_name(Some(USER.extensions[0]), number, None),
+            "employeeNumber"
+        );
+        assert_eq!(
+            index_name(Some(&own), number, None),
+            "urn:x:2.0:User:employeeNumber"
         );
     }
 }

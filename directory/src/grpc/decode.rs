@@ -18,6 +18,7 @@ use crate::{
         page::PageRequest,
         patch::{OPERATION_LIMIT, Op, Operation, Path},
         resource::ResourceKind,
+        sort::Sort,
         version::Precondition,
     },
     error::{Error, Result},
@@ -92,11 +93,21 @@ pub(super) fn page(
     Ok(page)
 }
 
-/// What tells one list from another: whose it is, of what, and its filter.
-pub(super) fn list_identity(tenant_id: &str, of: &str, filter: Option<&v1::Filter>) -> Vec<u8> {
+/// What tells one list from another: whose it is, of what, its filter and its
+/// order.
+pub(super) fn list_identity(
+    tenant_id: &str,
+    of: &str,
+    filter: Option<&v1::Filter>,
+    sort: Option<&v1::SortOrder>,
+) -> Vec<u8> {
     let mut identity = format!("{tenant_id}\n{of}\n").into_bytes();
     if let Some(filter) = filter {
-        identity.extend(filter.encode_to_vec());
+        identity.extend(filter.encode_length_delimited_to_vec());
+    }
+    if let Some(sort) = sort {
+        identity.extend(b"\nsort\n");
+        identity.extend(sort.encode_to_vec());
     }
     identity
 }
@@ -108,6 +119,22 @@ pub(super) fn search_identity(tenant_id: &str, targets: &[v1::Target]) -> Vec<u8
         identity.extend(target.encode_length_delimited_to_vec());
     }
     identity
+}
+
+/// An order of resources of a type.
+pub(super) fn sort(resource: &ResourceType, sort: &v1::SortOrder) -> Result<Sort> {
+    let path = sort.path.as_ref();
+    let path = path.ok_or_else(|| Error::SortInvalid("an order has no path".to_owned()))?;
+    if path.value_filter.is_some() {
+        let rule = "an order has no conditions on elements";
+        return Err(Error::SortInvalid(rule.to_owned()));
+    }
+    let names = (
+        path.schema.as_str(),
+        path.attribute.as_str(),
+        path.sub_attribute.as_str(),
+    );
+    Sort::find(resource, names, sort.descending)
 }
 
 /// A filter on resources of a type.

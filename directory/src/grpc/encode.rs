@@ -41,7 +41,7 @@ pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1:
         .map(|group| v1::GroupRef {
             id: group.id,
             display_name: group.display_name,
-            indirect: false,
+            indirect: group.indirect,
         })
         .collect();
     if let (Some(enterprise), Some(name)) = (&mut user.enterprise, relations.manager_name) {

@@ -156,7 +156,11 @@ impl Groups {
             true => "groups and deleted",
             false => "groups",
         };
-        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
+        let sort = request.sort.as_ref();
+        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref(), sort);
+        let sort = sort
+            .map(|s| decode::sort(caller.profile.registry.group, s))
+            .transpose()?;
         let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
@@ -165,6 +169,7 @@ impl Groups {
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let selection = Selection {
             filter: filter.as_ref(),
+            sort: sort.as_ref(),
             reach: wanted::reach(request.show_deleted),
             wants: mask.wants(),
         };
@@ -213,7 +218,7 @@ impl Groups {
         request: v1::ListGroupMembersRequest,
     ) -> Result<v1::ListGroupMembersResponse> {
         let of = format!("members/{}", request.group_id);
-        let list = decode::list_identity(&caller.tenant_id, &of, None);
+        let list = decode::list_identity(&caller.tenant_id, &of, None, None);
         let page = decode::page(&self.0, &list, request.page)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let listing = self

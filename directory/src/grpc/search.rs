@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::{caller, decode, encode, mask::Mask, status::status, wanted};
 use crate::{
     auth::Caller,
-    domain::{filter::Filter, resource::ResourceKind},
+    domain::{filter::Filter, resource::ResourceKind, sort::Sort},
     error::{Error, Result},
     service::{Directory, Reach, Reading, Selection, View},
 };
@@ -31,6 +31,7 @@ impl SearchService for Search {
 struct Target {
     kind: ResourceKind,
     filter: Option<Filter>,
+    sort: Option<Sort>,
     mask: Mask,
 }
 
@@ -38,6 +39,7 @@ impl Target {
     fn selection(&self) -> (ResourceKind, Selection<'_>) {
         let selection = Selection {
             filter: self.filter.as_ref(),
+            sort: self.sort.as_ref(),
             reach: Reach::Live,
             wants: self.mask.wants(),
         };
@@ -96,14 +98,23 @@ fn targets(caller: &Caller, targets: Vec<v1::Target>) -> Result<Vec<Target>> {
         if read.iter().any(|other| other.kind == kind) {
             return Err(invalid("has two of the same type"));
         }
-        let filter = target.filter.as_ref();
+        let (filter, sort) = (target.filter.as_ref(), target.sort.as_ref());
+        let filter = filter.map(|f| decode::filter(kind.within(caller.profile.registry), f));
+        let sort = sort.map(|s| decode::sort(kind.within(caller.profile.registry), s));
         read.push(Target {
             kind,
-            filter: filter
-                .map(|f| decode::filter(kind.within(caller.profile.registry), f))
-                .transpose()?,
+            filter: filter.transpose()?,
+            sort: sort.transpose()?,
             mask: Mask::read(kind.schema(), target.read_mask)?,
         });
+    }
+    let mut directions = read
+        .iter()
+        .filter_map(|t| Some(t.sort.as_ref()?.descending));
+    if let (Some(first), Some(second)) = (directions.next(), directions.next())
+        && first != second
+    {
+        return Err(invalid("must all ascend or all descend"));
     }
     if read.is_empty() {
         return Err(invalid("has none"));

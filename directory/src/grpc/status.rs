@@ -45,6 +45,9 @@ pub fn status(error: Error) -> Status {
         Error::FilterInvalid(what) => {
             details.add_bad_request_violation("filter", detail(what));
         }
+        Error::SortInvalid(what) => {
+            details.add_bad_request_violation("sort", detail(what));
+        }
         Error::SchemaInvalid(violations) => {
             for violation in violations.iter().take(VIOLATION_LIMIT) {
                 let (field, rule) = (detail(&violation.field), detail(&violation.rule));
@@ -137,7 +140,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ReadOnly(_) | Error::Immutable(_) | Error::Unremovable(_) => {
             (Code::InvalidArgument, Reason::Mutability)
         }
-        Error::PathInvalid(_) => (Code::InvalidArgument, Reason::PathInvalid),
+        Error::PathInvalid(_) | Error::SortInvalid(_) => {
+            (Code::InvalidArgument, Reason::PathInvalid)
+        }
         Error::NoTarget(_) => (Code::FailedPrecondition, Reason::NoTarget),
         Error::FilterInvalid(_) => (Code::InvalidArgument, Reason::FilterInvalid),
         Error::PageTokenInvalid => (Code::InvalidArgument, Reason::PageTokenInvalid),

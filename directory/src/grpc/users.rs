@@ -160,7 +160,11 @@ impl Users {
             true => "users and deleted",
             false => "users",
         };
-        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref());
+        let sort = request.sort.as_ref();
+        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref(), sort);
+        let sort = sort
+            .map(|s| decode::sort(caller.profile.registry.user, s))
+            .transpose()?;
         let page = decode::page(&self.0, &list, request.page)?;
         let filter = request
             .filter
@@ -169,6 +173,7 @@ impl Users {
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let selection = Selection {
             filter: filter.as_ref(),
+            sort: sort.as_ref(),
             reach: wanted::reach(request.show_deleted),
             wants: mask.wants(),
         };

@@ -238,6 +238,7 @@ impl Snapshot {
         };
         let all = Selection {
             filter: None,
+            sort: None,
             reach: Reach::Live,
             wants: Wants::NONE,
         };

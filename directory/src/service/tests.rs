@@ -112,6 +112,7 @@ impl Drop for World {
 
 const EVERYTHING: Selection<'static> = Selection {
     filter: None,
+    sort: None,
     reach: Reach::Live,
     wants: Wants::ALL,
 };

@@ -28,6 +28,7 @@ pub mod history;
 pub mod identity;
 mod lanes;
 pub mod members;
+mod order;
 pub mod relations;
 pub mod replicas;
 pub mod resources;

@@ -23,13 +23,15 @@ pub struct GroupRef {
     pub id: String,
     /// Its name.
     pub display_name: String,
+    /// Whether he is in it only through other groups.
+    pub indirect: bool,
 }
 
 /// What a resource's representation says about others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relations {
-    /// Of a user: the groups he is a direct member of, in the order of their
-    /// ids.
+    /// Of a user: the groups he is in, directly or through others, in the order
+    /// of their ids.
     pub groups: Vec<GroupRef>,
     /// Of a user: his manager's display name, when there is such a user.
     pub manager_name: Option<String>,
@@ -61,18 +63,28 @@ impl Wants {
 /// Where a user's document has the id of his manager.
 pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
 
+/// The live groups that a user `r` is in, each once: those he is a member of,
+/// and those that they are members of, through any number of live groups.
+///
+/// `UNION` ends even where the data has a cycle. `CROSS JOIN` fixes the order, as
+/// below.
+pub(super) const GROUPS_OF_USER: &str = "(WITH RECURSIVE above \
+     (id, display_name, display_name_key, indirect) AS (\
+     SELECT g.id, g.display_name, g.display_name_key, 0 \
+     FROM memberships m CROSS JOIN groups g \
+     WHERE m.member_id = r.id AND g.id = m.group_id AND g.deleted_at IS NULL \
+     UNION SELECT g.id, g.display_name, g.display_name_key, 1 \
+     FROM above a CROSS JOIN memberships m CROSS JOIN groups g \
+     WHERE m.member_id = a.id AND g.id = m.group_id AND g.deleted_at IS NULL) \
+     SELECT id, MIN(display_name) AS display_name, \
+     MIN(display_name_key) AS display_name_key, MIN(indirect) AS indirect \
+     FROM above GROUP BY id)";
+
 /// The columns `groups` and `manager_name` of a row `r`.
 pub(super) fn columns(dialect: Dialect, scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
     let is_user = kind == ResourceKind::User;
     let groups = if is_user && wants.groups {
-        // CROSS JOIN fixes the order: left to itself, SQLite walks all groups
-        // of the tenant because they are in the order asked for.
-        dialect.json_pairs(
-            "SELECT g.id AS first, g.display_name AS second \
-             FROM memberships m CROSS JOIN groups g \
-             WHERE m.member_id = r.id AND g.id = m.group_id \
-             AND g.tenant_id = r.tenant_id AND g.deleted_at IS NULL ORDER BY g.id",
-        )
+        groups_column(dialect)
     } else {
         Sql::new("NULL")
     };
@@ -93,15 +105,42 @@ pub(super) fn columns(dialect: Dialect, scope: Scope<'_>, kind: ResourceKind, wa
         .text(" AS manager_name")
 }
 
+/// The groups of a user `r`. Most users are in no group that is in another:
+/// telling so takes a look at an index for each of their groups, recursion
+/// several times that.
+fn groups_column(dialect: Dialect) -> Sql {
+    let all = format!(
+        "SELECT g.id AS first, g.display_name AS second, g.indirect AS third \
+         FROM {GROUPS_OF_USER} AS g ORDER BY g.id"
+    );
+    // CROSS JOIN fixes the order: left to itself, SQLite walks all groups of
+    // the tenant because they are in the order asked for.
+    let direct = "SELECT g.id AS first, g.display_name AS second, 0 AS third \
+         FROM memberships m CROSS JOIN groups g \
+         WHERE m.member_id = r.id AND g.id = m.group_id AND g.deleted_at IS NULL ORDER BY g.id";
+    Sql::new(
+        "CASE WHEN EXISTS (SELECT 1 FROM memberships m JOIN memberships n \
+         ON n.member_id = m.group_id WHERE m.member_id = r.id) THEN ",
+    )
+    .then(dialect.json_triples(&all))
+    .text(" ELSE ")
+    .then(dialect.json_triples(direct))
+    .text(" END")
+}
+
 /// Reads the column `groups`.
 pub(super) fn groups(column: Option<&str>) -> Result<Vec<GroupRef>> {
     let Some(json) = column else {
         return Ok(Vec::new());
     };
-    let pairs: Vec<(String, String)> =
+    let triples: Vec<(String, String, i64)> =
         serde_json::from_str(json).map_err(|e| Error::Internal(e.into()))?;
-    let group = |(id, display_name)| GroupRef { id, display_name };
-    Ok(pairs.into_iter().map(group).collect())
+    let group = |(id, display_name, indirect)| GroupRef {
+        id,
+        display_name,
+        indirect: indirect > 0,
+    };
+    Ok(triples.into_iter().map(group).collect())
 }
 
 #[derive(Debug, FromQueryResult)]

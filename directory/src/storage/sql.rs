@@ -45,6 +45,12 @@ impl Sql {
         self
     }
 
+    /// Whether it is the name of a column.
+    pub(super) fn is_column(&self) -> bool {
+        let part_of_name = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
+        self.text.chars().all(part_of_name)
+    }
+
     /// The pieces with text between them; `empty` when there are none.
     pub(super) fn join(pieces: impl IntoIterator<Item = Self>, between: &str, empty: &str) -> Self {
         let joined = pieces

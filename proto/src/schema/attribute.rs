@@ -206,6 +206,12 @@ impl Attribute {
             .find(|sub| sub.name.eq_ignore_ascii_case(name))
     }
 
+    /// Whether it is the URI of a resource, which is made of the id beside it and
+    /// kept nowhere. A client may write it, and means the id.
+    pub fn is_made(&self) -> bool {
+        self.name == "$ref" && self.reach == Reach::Relation
+    }
+
     /// The sub-attribute that stands for the whole element where a path names
     /// none (RFC 7643 section 2.4: "value").
     pub fn value_attribute(&self) -> Option<&'static Attribute> {

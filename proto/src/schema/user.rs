@@ -39,7 +39,7 @@ pub(super) static CORE: Schema = Schema {
         Attribute::complex("ims", "Instant messaging addresses.", IMS).many(),
         Attribute::complex("photos", "URLs of photos.", PHOTOS).many(),
         Attribute::complex("addresses", "Postal addresses.", ADDRESSES).many(),
-        Attribute::complex("groups", "Groups the user is a direct member of.", GROUPS)
+        Attribute::complex("groups", "Groups the user is in.", GROUPS)
             .many()
             .read_only()
             .reach(Reach::Relation),
@@ -113,10 +113,13 @@ const GROUPS: &[Attribute] = &[
     Attribute::string("display", "Name of the group.")
         .read_only()
         .reach(Reach::Relation),
-    Attribute::string("type", "\"direct\".")
-        .canonical(&["direct"])
-        .read_only()
-        .reach(Reach::Relation),
+    Attribute::string(
+        "type",
+        "\"direct\", or \"indirect\": through other groups only.",
+    )
+    .canonical(&["direct", "indirect"])
+    .read_only()
+    .reach(Reach::Relation),
 ];
 
 const LABELED: &[Attribute] = &[
@@ -153,6 +156,7 @@ const MANAGER: &[Attribute] = &[
     Attribute::string("value", "Id of the manager.")
         .case_exact()
         .reach(Reach::Indexed),
-    Attribute::reference("$ref", "URI of the manager.", &["User"]).read_only(),
+    // Made of the id; a client may repeat it, or write it in place of the id.
+    Attribute::reference("$ref", "URI of the manager.", &["User"]).reach(Reach::Relation),
     Attribute::string("displayName", "Display name of the manager.").read_only(),
 ];

@@ -20,7 +20,10 @@ use crate::scim::{
 const IN_FLIGHT: usize = 32;
 
 pub(super) async fn run(exchange: &Exchange) -> Answer {
-    exchange.admit().await?;
+    let profile = exchange.admit().await?;
+    if profile.tag != exchange.profile.tag {
+        return Err(Fault::Stale);
+    }
     let request = bulk::read(exchange.object()?, exchange.accents())?;
     let mut plan = Plan::new(&request);
     let mut results = vec![None; request.operations.len()];

@@ -174,10 +174,18 @@ impl Exchange {
     ///
     /// # Errors
     /// When the directory does not tell.
-    pub(super) async fn renewed(mut self) -> Result<Self, ScimError> {
-        self.profile = self.admit().await?;
-        self.caller = self.caller.under(&self.profile);
-        Ok(self)
+    pub(super) async fn renewed(self) -> Result<Self, ScimError> {
+        let profile = self.admit().await?;
+        Ok(self.under(profile))
+    }
+
+    /// The same request, read by this profile.
+    fn under(self, profile: Arc<Profile>) -> Self {
+        Self {
+            caller: self.caller.under(&profile),
+            profile,
+            ..self
+        }
     }
 
     /// The profile of the connection, if the directory accepts the credential.
@@ -330,16 +338,23 @@ async fn answer(
         caller: caller.under(&profile),
         profile,
     };
-    let mut answer = routes::run(operation, &exchange).await;
-    if matches!(answer, Err(Fault::Stale)) {
-        exchange.profile = admit(app, caller).await?;
-        exchange.caller = caller.under(&exchange.profile);
-        answer = routes::run(operation, &exchange).await;
+    let fault = match routes::run(operation, &exchange).await {
+        Ok(outcome) => return Ok(outcome),
+        Err(Fault::Directory(error)) => return Err(error),
+        Err(Fault::Own(error)) => Some(error),
+        Err(Fault::Stale) => None,
+    };
+    // A fault of the facade's own may come from a profile that is an old one.
+    let profile = admit(app, caller).await?;
+    if let Some(error) = fault
+        && profile.tag == exchange.profile.tag
+    {
+        return Err(error);
     }
-    match answer {
+    exchange = exchange.under(profile);
+    match routes::run(operation, &exchange).await {
         Ok(outcome) => Ok(outcome),
-        Err(Fault::Directory(error)) => Err(error),
-        Err(Fault::Own(error)) => Err(admitted(app, caller, error).await),
+        Err(Fault::Own(error) | Fault::Directory(error)) => Err(error),
         // It changes faster than requests are read.
         Err(Fault::Stale) => Err(ScimError::unavailable()),
     }

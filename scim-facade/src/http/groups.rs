@@ -11,7 +11,6 @@ use super::{
 use crate::{
     scim::{
         document,
-        flavor::Accent,
         group::{MEMBERS, MemberView},
         patch as scim_patch,
         projection::Projection,
@@ -82,8 +81,9 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
-/// Answers 204 where the client wants it so, unless it asks for certain
-/// attributes; other clients get the group.
+/// Answers with the group unless it has many members: RFC 7644 section 3.5.2
+/// allows 204, and the cost of a change must follow the change. A client that
+/// asks for certain attributes gets the group in any case.
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let query = exchange.query()?;
     let projection = query.projection(exchange.registry().group, exchange.accents())?;
@@ -97,13 +97,11 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
         modifications(edits, exchange.context(exchange.registry().group))?,
     )
     .await?;
-    let is_silent = exchange.accents().has(Accent::GroupPatchNoContent);
-    if !is_silent || query.has_projection() {
+    if query.has_projection() {
         let shown = written(exchange, group, &projection).await;
         return Ok(Outcome::Shown(StatusCode::OK, shown));
     }
-    let shown = group.render(&exchange.links, &projection);
-    Ok(Outcome::Done(Some(shown.version)))
+    changed(exchange, group, &projection).await
 }
 
 pub(super) async fn delete(exchange: &Exchange) -> Answer {
@@ -144,4 +142,24 @@ async fn written(exchange: &Exchange, mut group: Resource, projection: &Projecti
         group.members = members;
     }
     group.render(&exchange.links, projection)
+}
+
+/// A group that was changed.
+async fn changed(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Answer {
+    let members = match MemberView::new(projection) {
+        Some(view) if !exchange.is_part => members::few(exchange, &group.id, view).await,
+        _ => Ok(None),
+    };
+    // The write stands, so members that cannot be read are no error.
+    match members {
+        Ok(Some(members)) => {
+            group.members = Some(members);
+            let shown = group.render(&exchange.links, projection);
+            Ok(Outcome::Shown(StatusCode::OK, shown))
+        }
+        Ok(None) | Err(_) => {
+            let shown = group.render(&exchange.links, projection);
+            Ok(Outcome::Done(Some(shown.version)))
+        }
+    }
 }

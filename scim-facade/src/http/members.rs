@@ -15,6 +15,9 @@ const MEMBERS_PER_CALL: i32 = 1000;
 /// Most members in one page of a list, but for a single group that has more.
 const MEMBERS_PER_LIST: usize = 10_000;
 
+/// Most members that are read for an answer nobody asked for.
+const FEW: usize = 100;
+
 /// Members of a group, rendered.
 struct Found {
     shown: Vec<Json>,
@@ -30,6 +33,19 @@ pub(super) async fn all(
 ) -> Result<Option<Vec<Json>>, Fault> {
     let found = read(exchange, group_id, view, usize::MAX).await?;
     Ok(found.into_shown())
+}
+
+/// All members of a group that has few; `None` for one that has more.
+pub(super) async fn few(
+    exchange: &Exchange,
+    group_id: &str,
+    view: MemberView,
+) -> Result<Option<Vec<Json>>, Fault> {
+    let found = read(exchange, group_id, view, FEW).await?;
+    match found.count > FEW {
+        true => Ok(None),
+        false => Ok(found.into_shown()),
+    }
 }
 
 /// Resources of a list, groups among them with their members.
@@ -104,12 +120,15 @@ async fn read(
         shown: Vec::new(),
         count: 0,
     };
+    // One more than is enough tells that there are more.
+    let page_size = i32::try_from(enough.saturating_add(1)).unwrap_or(i32::MAX);
+    let page_size = page_size.min(MEMBERS_PER_CALL);
     let mut page_token = String::new();
     loop {
         let request = v1::ListGroupMembersRequest {
             group_id: group_id.to_owned(),
             page: Some(v1::PageRequest {
-                page_size: MEMBERS_PER_CALL,
+                page_size,
                 page_token,
                 ..v1::PageRequest::default()
             }),

@@ -44,7 +44,7 @@ impl Profiles {
         directory: &DirectoryClient,
         caller: &Caller,
     ) -> Result<Arc<Profile>, Refusal> {
-        let profile = Arc::new(directory.profile(caller).await?);
+        let profile = Arc::new(directory.profile(&caller.under_any()).await?);
         self.0.insert(caller.digest(), Arc::clone(&profile));
         Ok(profile)
     }

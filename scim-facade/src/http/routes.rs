@@ -186,10 +186,17 @@ pub(super) async fn run_groups(verb: Verb, exchange: &Exchange) -> Answer {
 /// The user's own resource, under its own location. A token is of a user who
 /// is there already, so none is created.
 async fn me(verb: Verb, exchange: &Exchange) -> Answer {
-    match &exchange.profile.user_id {
-        Some(id) if verb != V::Create => run_users(verb, &exchange.about(id)).await,
-        _ => {
-            let detail = "The token speaks for a client, or for a user who exists.";
+    match (&exchange.profile.user_id, verb) {
+        (Some(_), Verb::Create) => {
+            let detail = "The user of the token is there already.";
+            Err(ScimError::new(403, detail).into())
+        }
+        (Some(id), verb) => {
+            let own = exchange.about(id);
+            Box::pin(run(Operation::Users(verb), &own)).await
+        }
+        (None, _) => {
+            let detail = "The token speaks for a client, not for a user.";
             Err(ScimError::new(501, detail).into())
         }
     }

@@ -135,6 +135,18 @@ pub fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
+/// The id in the URI of a resource: its last part.
+pub fn id_in(value: Value) -> Value {
+    match value {
+        Value::String(uri) => {
+            let last = uri.rsplit('/').next().unwrap_or_default();
+            let id = percent_encoding::percent_decode_str(last).decode_utf8();
+            id.map_or(Value::Null, |id| Value::String(id.into_owned()))
+        }
+        other => other,
+    }
+}
+
 /// Base64 in its canonical form; RFC 7643 section 2.3.6 lets clients leave the
 /// padding out.
 pub fn binary(text: &str) -> Option<String> {
@@ -261,7 +273,7 @@ impl Reader {
         path: &str,
     ) -> Result<Object, ScimError> {
         let mut object = Object::new();
-        let mut display = None;
+        let (mut display, mut reference) = (None, None);
         for (name, json) in members {
             let Some(sub) = attribute.sub_attribute(&name) else {
                 match self.as_display(&name, attribute) {
@@ -273,8 +285,18 @@ impl Reader {
             };
             if sub.mutability != Mutability::ReadOnly {
                 let value = self.attribute(json, sub, &format!("{path}.{}", sub.name))?;
-                object.insert(sub.name.to_owned(), value);
+                match sub.is_made() {
+                    true => reference = Some(value),
+                    false => {
+                        object.insert(sub.name.to_owned(), value);
+                    }
+                }
             }
+        }
+        // The URI repeats the id, or stands for it.
+        if let Some(reference) = reference {
+            let value = id_in(reference);
+            object.entry("value".to_owned()).or_insert(value);
         }
         if let Some((sub, json)) = display
             && !object.contains_key(sub.name)

@@ -176,6 +176,10 @@ impl Reader {
         };
         let mut named = Vec::with_capacity(members.0.len());
         for (key, json) in members.0 {
+            // RFC 7643 section 3: it says what the others are.
+            if key.eq_ignore_ascii_case("schemas") {
+                continue;
+            }
             match self.in_extension(schema, &key) {
                 Some((path, filter)) => named.push(Named { path, filter, json }),
                 None if self.accents.has(Accent::UnknownAttributes) => {}

@@ -248,6 +248,20 @@ impl AttrPath {
         }
     }
 
+    /// The path of another sub-attribute beside this one. `None` when there is
+    /// none of that name.
+    pub fn with_sibling(&self, name: &str) -> Option<Self> {
+        let Definition::SubAttribute(attribute, _) = self.definition else {
+            return None;
+        };
+        let whole = Self {
+            sub_attribute: None,
+            definition: Definition::Attribute(attribute),
+            ..self.clone()
+        };
+        whole.with_sub(name)
+    }
+
     /// Whether only the server may write it.
     pub fn is_read_only(&self) -> bool {
         let read_only = |attribute: &Attribute| attribute.mutability == Mutability::ReadOnly;

@@ -8,13 +8,15 @@ use muster_proto::{
 
 use super::{meta::Links, resource::Resource};
 
-/// A group of which the user is a direct member.
+/// A group that the user is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRef {
     /// Id of the group.
     pub id: String,
     /// Its name.
     pub display: String,
+    /// Whether he is in it only through other groups.
+    pub indirect: bool,
 }
 
 /// Puts `groups` into the tree of a user.
@@ -23,13 +25,14 @@ pub fn add_groups(resource: &mut Resource, groups: Vec<GroupRef>, links: &Links)
         return;
     }
     let elements = groups.into_iter().map(|group| {
+        let relation = if group.indirect { "indirect" } else { "direct" };
         Value::Complex(Object::from([
             (
                 "$ref".to_owned(),
                 links.resource("/Groups", &group.id).into(),
             ),
             ("display".to_owned(), group.display.into()),
-            ("type".to_owned(), "direct".into()),
+            ("type".to_owned(), relation.into()),
             ("value".to_owned(), group.id.into()),
         ]))
     });

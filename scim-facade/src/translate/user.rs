@@ -37,6 +37,7 @@ pub fn resource(mut user: v1::User, kind: &'static ResourceType, links: &Links) 
     let group = |group: v1::GroupRef| GroupRef {
         id: group.id,
         display: group.display_name,
+        indirect: group.indirect,
     };
     add_groups(
         &mut resource,

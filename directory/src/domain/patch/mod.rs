@@ -121,7 +121,7 @@ impl Path {
             name => Some(attribute.sub_attribute(name).ok_or_else(unknown)?),
         };
         for part in [Some(attribute), sub].into_iter().flatten() {
-            if part.mutability == Mutability::ReadOnly {
+            if part.mutability == Mutability::ReadOnly || part.is_made() {
                 return Err(Error::ReadOnly(part.name.to_owned()));
             }
         }

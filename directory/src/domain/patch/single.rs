@@ -71,7 +71,7 @@ pub(super) fn merge(complex: &mut Object, attribute: &Attribute, given: Object) 
         let unknown = || Error::invalid(format!("{}.{name}", attribute.name), "is no attribute");
         let sub = attribute.sub_attribute(&name).ok_or_else(unknown)?;
         // Read-only parts conform to nothing; they must not be removed by it.
-        if sub.mutability != muster_proto::schema::Mutability::ReadOnly {
+        if sub.mutability != muster_proto::schema::Mutability::ReadOnly && !sub.is_made() {
             set(complex, sub, value)?;
         }
     }

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::sql::Sql;
-use crate::domain::filter::Literal;
+use crate::domain::{filter::Literal, number::Number};
 
 pub(super) mod postgres;
 pub(super) mod sqlite;
@@ -33,7 +33,7 @@ impl From<&Literal> for JsonKind {
         match literal {
             Literal::Text { .. } => Self::Text,
             Literal::Boolean(_) => Self::Boolean,
-            Literal::Integer(_) | Literal::Decimal(_) | Literal::Instant(_) => Self::Number,
+            Literal::Number(_) | Literal::Instant(_) => Self::Number,
         }
     }
 }
@@ -137,11 +137,12 @@ impl Dialect {
         }
     }
 
-    /// The value at these keys of a JSON column, as SQL's own type; NULL when
-    /// there is none, or one of another kind.
+    /// The value at these keys of a JSON column, which has one of this kind or
+    /// none, as SQL's own type.
     pub(super) fn json_value(self, column: &str, keys: &[&str], kind: JsonKind) -> Sql {
         match self {
             Self::Sqlite => sqlite::json_value(column, keys),
+            Self::Postgres if kind == JsonKind::Text => postgres::json_text(column, keys),
             Self::Postgres => postgres::json_value(column, keys, kind),
         }
     }
@@ -161,6 +162,11 @@ impl Dialect {
         self.json_type(column, keys).text(" <> 'object'")
     }
 
+    /// Whether the value at these keys of a JSON column is an object.
+    pub(super) fn json_is_object(self, column: &str, keys: &[&str]) -> Sql {
+        known_is(self.json_type(column, keys), "object")
+    }
+
     fn json_type(self, column: &str, keys: &[&str]) -> Sql {
         match self {
             Self::Sqlite => sqlite::json_type(column, keys),
@@ -178,8 +184,9 @@ impl Dialect {
         }
     }
 
-    /// The elements of the list at these keys, as a table named `element`; a
-    /// single value counts as a list of one. What follows speaks of [`ELEMENT`].
+    /// The elements of the list at these keys, as a table named `element`
+    /// with a column `key` by which they are in order; a single value counts as a
+    /// list of one. What follows speaks of [`ELEMENT`].
     pub(super) fn json_elements(self, column: &str, keys: &[&str]) -> Sql {
         match self {
             Self::Sqlite => sqlite::json_elements(column, keys),
@@ -203,18 +210,83 @@ impl Dialect {
         }
     }
 
-    /// The rows of a query with columns `first` and `second`, as one JSON list
-    /// of pairs in the query's order.
-    pub(super) fn json_pairs(self, query: &str) -> Sql {
+    /// The rows of a query with columns `first`, `second` and `third`, as one
+    /// JSON list of triples in the query's order.
+    pub(super) fn json_triples(self, query: &str) -> Sql {
         Sql::new(match self {
-            Self::Sqlite => {
-                format!("(SELECT json_group_array(json_array(first, second)) FROM ({query}))")
-            }
+            Self::Sqlite => format!(
+                "(SELECT json_group_array(json_array(first, second, third)) FROM ({query}))"
+            ),
             Self::Postgres => format!(
-                "(SELECT CAST(jsonb_agg(jsonb_build_array(first, second)) AS TEXT) \
-                 FROM ({query}) AS pair)"
+                "(SELECT CAST(jsonb_agg(jsonb_build_array(first, second, third)) AS TEXT) \
+                 FROM ({query}) AS triple)"
             ),
         })
+    }
+
+    /// A number that is compared with one of the database's.
+    pub(super) fn number(self, number: Number) -> Sql {
+        match (self, number) {
+            (_, Number::Integer(value)) => Sql::value(value),
+            (Self::Sqlite, Number::Decimal(value)) => Sql::value(value),
+            // As a binary fraction it would compare after rounding.
+            (Self::Postgres, Number::Decimal(_)) => {
+                Sql::new("CAST(? AS NUMERIC)").bind(number.text())
+            }
+        }
+    }
+
+    /// A column of numbers as it is read without loss: as text, and as a binary
+    /// fraction where the database has those, and writes them inexactly.
+    pub(super) fn exact_number(self, column: &str) -> [String; 2] {
+        match self {
+            Self::Sqlite => [
+                format!("CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) END"),
+                format!("CASE typeof({column}) WHEN 'real' THEN {column} END"),
+            ],
+            Self::Postgres => [
+                format!("CAST({column} AS TEXT)"),
+                "CAST(NULL AS DOUBLE PRECISION)".to_owned(),
+            ],
+        }
+    }
+
+    /// A column of texts, to be compared by bytes.
+    pub(super) fn bytewise(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => column.to_owned(),
+            Self::Postgres => format!("{column} COLLATE \"C\""),
+        }
+    }
+
+    /// The beginning of a text.
+    pub(super) fn beginning(self, text: Sql, characters: usize) -> Sql {
+        let end = match self {
+            Self::Sqlite => format!(", 1, {characters})"),
+            Self::Postgres => format!(", {characters})"),
+        };
+        let function = match self {
+            Self::Sqlite => "substr(",
+            Self::Postgres => "left(",
+        };
+        Sql::new(function).then(text).text(&end)
+    }
+
+    /// The URNs of schemas that a resource has, in lower case, as a table named
+    /// `element`: this one first, and those of its extensions.
+    pub(super) fn schemas(self, column: &str, core: &str) -> Sql {
+        let keys = match self {
+            Self::Sqlite => format!("SELECT lower(key) AS value FROM json_each({column})"),
+            Self::Postgres => {
+                format!("SELECT lower(k) AS value FROM jsonb_object_keys({column}) AS k")
+            }
+        };
+        Sql::new("(SELECT ")
+            .then(self.text(&core.to_ascii_lowercase()))
+            .text(&format!(
+                " AS value, 0 AS key UNION ALL SELECT value, 1 AS key FROM ({keys}) AS keys \
+                 WHERE substr(value, 1, 4) = 'urn:') AS element"
+            ))
     }
 
     /// Whether a text contains another.
@@ -257,6 +329,13 @@ impl Dialect {
 
 /// The column of [`Dialect::json_elements`]' table.
 pub(super) const ELEMENT: &str = "element.value";
+
+/// Whether a type, which may be NULL, is this one.
+fn known_is(json_type: Sql, name: &str) -> Sql {
+    Sql::new("COALESCE(")
+        .then(json_type)
+        .text(&format!(", '') = '{name}'"))
+}
 
 fn characters(text: &str) -> i64 {
     i64::try_from(text.chars().count()).unwrap_or(i64::MAX)

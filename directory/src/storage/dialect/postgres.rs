@@ -141,6 +141,12 @@ fn unfit(facts: (i32, String, bool, bool), primary: bool) -> Option<String> {
     (primary && read_only).then(|| "the database is read-only".to_owned())
 }
 
+pub(super) fn json_text(column: &str, keys: &[&str]) -> Sql {
+    Sql::new(format!("jsonb_extract_path_text(CAST({column} AS jsonb), "))
+        .then(Sql::list(keys.iter().copied()))
+        .text(") COLLATE \"C\"")
+}
+
 pub(super) fn json_value(column: &str, keys: &[&str], kind: JsonKind) -> Sql {
     let (types, end) = match kind {
         JsonKind::Text => ("'string'", " #>> '{}') COLLATE \"C\""),
@@ -171,7 +177,7 @@ pub(super) fn json_elements(column: &str, keys: &[&str]) -> Sql {
         .then(value.clone())
         .text(" IS NOT NULL THEN jsonb_build_array(")
         .then(value)
-        .text(") END) AS element(value)")
+        .text(") END) WITH ORDINALITY AS element(value, key)")
 }
 
 fn extract(column: &str, keys: &[&str]) -> Sql {

@@ -4,7 +4,7 @@
 //! leaves results out, first finds the ids of its page among narrow rows, and
 //! then reads only what is shown.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
@@ -15,9 +15,17 @@ use crate::{
         history::Position,
         page::{Page, PageRequest, Place},
         resource::ResourceKind,
+        sort::Sort,
     },
     error::{Error, Result},
-    storage::{Scope, Tx, filter::condition, history, relations::Wants, sql::Sql},
+    storage::{
+        Scope, Tx,
+        filter::Compiler,
+        history,
+        order::{KeyColumns, Order},
+        relations::Wants,
+        sql::Sql,
+    },
 };
 
 /// What is wanted of a list.
@@ -25,6 +33,8 @@ use crate::{
 pub struct Selection<'a> {
     /// Only what satisfies it.
     pub filter: Option<&'a Filter>,
+    /// In which order; unset: that of the ids.
+    pub sort: Option<&'a Sort>,
     /// Whether deleted ones count.
     pub reach: Reach,
     /// What the representation says about others.
@@ -70,6 +80,7 @@ pub async fn search(
 struct Listing<'a> {
     tx: &'a Tx,
     scope: Scope<'a>,
+    order: Order,
     /// One for each kind of resource.
     parts: Vec<Part<'a>>,
 }
@@ -79,6 +90,8 @@ struct Part<'a> {
     reader: Reader<'a>,
     /// Follows the condition that finds the tenant's rows.
     wanted: Sql,
+    /// Columns of the order.
+    keys: Sql,
 }
 
 /// A result, by what places it in the list.
@@ -86,14 +99,23 @@ struct Part<'a> {
 struct Entry {
     kind: i64,
     id: String,
+    #[sea_orm(nested)]
+    key: KeyColumns,
 }
 
 impl<'a> Listing<'a> {
     fn new(tx: &'a Tx, scope: Scope<'a>, selections: &[(ResourceKind, Selection<'_>)]) -> Self {
+        let order = Order::new(tx.dialect(), selections.iter().map(|(_, s)| s.sort));
         let part = |(kind, selection): &(ResourceKind, Selection<'_>)| {
             let (kind, reach) = (*kind, selection.reach);
-            let condition = |filter| condition(tx.dialect(), filter, kind, reach, scope);
+            let compiler = Compiler {
+                dialect: tx.dialect(),
+                kind,
+                reach,
+                scope,
+            };
             Part {
+                keys: order.columns(&compiler, selection.sort),
                 reader: Reader {
                     tx,
                     scope,
@@ -102,13 +124,14 @@ impl<'a> Listing<'a> {
                     wants: selection.wants,
                 },
                 wanted: selection.filter.map_or_else(Sql::default, |filter| {
-                    Sql::new(" AND ").then(condition(filter))
+                    Sql::new(" AND ").then(compiler.condition(filter))
                 }),
             }
         };
         Self {
             tx,
             scope,
+            order,
             parts: selections.iter().map(part).collect(),
         }
     }
@@ -123,7 +146,7 @@ impl<'a> Listing<'a> {
             return Ok((page, self.position().await?));
         }
         let (items, next) = match self.parts.as_slice() {
-            [part] if page.skip == 0 => part.in_order(page).await?,
+            [part] if page.skip == 0 && !self.order.is_sorted() => part.in_order(page).await?,
             _ => self.found(page).await?,
         };
         let total = match (page.count, &next, items.len()) {
@@ -173,7 +196,7 @@ impl<'a> Listing<'a> {
                     break 'page;
                 }
                 found.push(row.dated(kind)?);
-                last = Some(entry.place());
+                last = Some(self.place(entry));
             }
         }
         Ok((found, last.filter(|_| more)))
@@ -182,21 +205,40 @@ impl<'a> Listing<'a> {
     /// The entries of a page, and one more where the list goes on.
     async fn entries(&self, page: &PageRequest) -> Result<Vec<Entry>> {
         let size = i64::try_from(page.size).unwrap_or(i64::MAX - 1) + 1;
-        let reached = page.skip.saturating_add(size);
+        let (order, after) = (self.order.clause(), page.after.as_ref());
         let parts = self.parts.iter().map(|part| {
+            let entries = part.entries(self.order, after);
+            if self.parts.len() == 1 {
+                return entries;
+            }
+            // Each part gives no more than the page can reach.
+            let reached = page.skip.saturating_add(size);
             Sql::new("SELECT * FROM (")
-                .then(part.entries(page.after.as_ref()))
-                .text(" ORDER BY id LIMIT ?) AS part")
+                .then(entries)
+                .text(&format!(" ORDER BY {order}id LIMIT ?) AS part"))
                 .bind(reached)
         });
-        let sql = Sql::new("SELECT kind, id FROM (")
+        let kind = if self.parts.len() == 1 { "" } else { "kind, " };
+        let sql = Sql::new(format!("SELECT kind, id, {} FROM (", self.order.shown()))
             .then(Sql::join(parts, " UNION ALL ", ""))
-            .text(") AS entry ORDER BY kind, id LIMIT ? OFFSET ?")
+            .text(&format!(
+                ") AS entry ORDER BY {order}{kind}id LIMIT ? OFFSET ?"
+            ))
             .bind(size)
             .bind(page.skip);
         let connection = &self.tx.connection();
         let statement = sql.statement(connection.get_database_backend());
         Ok(Entry::find_by_statement(statement).all(connection).await?)
+    }
+
+    fn place(&self, entry: &Entry) -> Place {
+        let mut kinds = self.parts.iter().map(|part| part.reader.kind);
+        let kind = kinds.find(|kind| type_number(*kind) == entry.kind);
+        Place {
+            key: self.order.key(&entry.key),
+            kind: kind.filter(|_| self.parts.len() > 1),
+            id: entry.id.clone(),
+        }
     }
 
     /// The rows of these entries, by id.
@@ -214,19 +256,6 @@ impl<'a> Listing<'a> {
             rows.extend(found.into_iter().map(|row| (row.id.clone(), (kind, row))));
         }
         Ok(rows)
-    }
-}
-
-impl Entry {
-    fn place(&self) -> Place {
-        let kinds = [ResourceKind::User, ResourceKind::Group];
-        Place {
-            key: None,
-            kind: kinds
-                .into_iter()
-                .find(|kind| type_number(*kind) == self.kind),
-            id: self.id.clone(),
-        }
     }
 }
 
@@ -277,28 +306,32 @@ impl Part<'_> {
         self.reader.select(wanted.then(end)).await
     }
 
-    /// Kind and id of what the list has behind a place.
-    fn entries(&self, after: Option<&Place>) -> Sql {
+    /// Kind, id and key of what the list has behind a place.
+    fn entries(&self, order: Order, after: Option<&Place>) -> Sql {
         let kind = self.reader.kind;
         let entries = Sql::new(format!(
-            "SELECT CAST({} AS BIGINT) AS kind, r.id AS id ",
+            "SELECT CAST({} AS BIGINT) AS kind, r.id AS id",
             type_number(kind)
         ))
+        .then(self.keys.clone())
+        .text(" ")
         .then(self.reader.rows())
         .then(self.wanted.clone());
+        let entries = Sql::new("SELECT * FROM (").then(entries).text(") AS part");
         let Some(place) = after else {
             return entries;
         };
-        match place
-            .kind
-            .map(|other| type_number(kind).cmp(&type_number(other)))
-        {
-            None | Some(std::cmp::Ordering::Equal) => {
-                entries.then(Sql::new(" AND r.id > ?").bind(place.id.as_str()))
-            }
-            Some(std::cmp::Ordering::Less) => entries.text(" AND FALSE"),
-            Some(std::cmp::Ordering::Greater) => entries,
-        }
+        let other = place.kind.unwrap_or(kind);
+        let tie = match type_number(kind).cmp(&type_number(other)) {
+            Ordering::Equal => Sql::new("id > ?").bind(place.id.as_str()),
+            Ordering::Less => Sql::new("FALSE"),
+            Ordering::Greater => Sql::new("TRUE"),
+        };
+        let behind = match &place.key {
+            Some(key) => order.behind(key, tie),
+            None => tie,
+        };
+        entries.text(" WHERE ").then(behind)
     }
 
     async fn count(&self) -> Result<i64> {
@@ -329,7 +362,13 @@ pub(crate) async fn plan(
     struct Step {
         detail: String,
     }
-    let condition = condition(tx.dialect(), filter, kind, Reach::Live, scope);
+    let compiler = Compiler {
+        dialect: tx.dialect(),
+        kind,
+        reach: Reach::Live,
+        scope,
+    };
+    let condition = compiler.condition(filter);
     let rest = Sql::new(" AND ")
         .then(condition)
         .text(" ORDER BY r.id LIMIT 101");

@@ -9,7 +9,7 @@ mod members;
 mod request;
 
 use muster_proto::{
-    schema::{Attribute, Kind, ResourceType},
+    schema::{Attribute, ResourceType},
     value::Value,
 };
 
@@ -185,6 +185,10 @@ impl Target {
             }
         };
         for (key, json) in members.0 {
+            // RFC 7643 section 3: it says what the others are.
+            if key.eq_ignore_ascii_case("schemas") {
+                continue;
+            }
             let Some(path) = self.inside(&key) else {
                 if key.is_empty() || self.accents.has(Accent::UnknownAttributes) {
                     continue;
@@ -254,7 +258,7 @@ impl Target {
             return self.remove(attribute, edits);
         }
         let mut json = self.take_value()?;
-        if self.op == Op::Add && attribute.multi_valued && attribute.kind == Kind::Complex {
+        if self.op == Op::Add && attribute.multi_valued {
             json = dialect::list_of_one(json);
         }
         let name = self.path.to_string();
@@ -320,7 +324,7 @@ impl Target {
         sub: &'static Attribute,
         edits: &mut AtMost<Edit>,
     ) -> Result<(), ScimError> {
-        let value = match self.op {
+        let mut value = match self.op {
             // A value beside a removal was once assigned by a server.
             Op::Remove => Value::Null,
             Op::Add | Op::Replace => {
@@ -328,6 +332,13 @@ impl Target {
                 coerce::attribute(self.take_value()?, sub, &name, self.accents)?
             }
         };
+        // Whoever sets the URI of a resource means its id.
+        if sub.is_made()
+            && let Some(path) = self.path.with_sibling("value")
+        {
+            self.path = path;
+            value = coerce::id_in(value);
+        }
         self.set(value, edits)
     }
 

@@ -3,20 +3,54 @@
 //! One recursive enum serves whole resources and the inside of brackets; in
 //! brackets every [`Field`] is [`Field::Element`]. Paths are looked up and
 //! literals have the attribute's type before a [`Filter`] exists, so what runs
-//! it (SQL in `storage/filter.rs`, [`Filter::matches`] for PATCH) cannot fail.
+//! it (SQL in `storage/filter`, [`Filter::matches`] for PATCH, [`Filter::finds`]
+//! as the reference for both) cannot fail.
+//!
+//! What has no value compares with nothing, and so differs from everything:
+//! `title ne "x"` holds without a title. Of a multi-valued attribute some one
+//! value must satisfy the comparison, whatever the operator (RFC 7644 section
+//! 3.4.2.2): `emails.value ne "x"` asks for an e-mail address other than x, and
+//! holds for nobody without e-mail addresses. Who wants "x is not among them"
+//! says `not (emails.value eq "x")`. An element that lacks the part that is
+//! compared differs from everything. An attribute that no schema describes has
+//! as many values as it was sent with.
 
-use std::cmp::Ordering;
+mod evaluate;
+mod literal;
 
 use muster_proto::{
-    schema::{Attribute, Kind, ResourceType, Schema, Target},
+    schema::{
+        Attribute, Kind, Mutability, Reach, ResourceType, Returned, Schema, Target, Uniqueness,
+    },
     value::{Object, Value},
 };
 
-use super::{conform::instant_ms, fold::fold};
+use super::fold::fold;
 use crate::error::{Error, Result};
+
+pub use evaluate::{Related, Subject};
+pub use literal::Literal;
 
 /// Most nodes in one filter.
 pub const NODE_LIMIT: usize = 64;
+
+/// The schemas of a resource: that of its core, and those of the extensions in
+/// which it has values. They follow from these; none is stored.
+pub static SCHEMAS: Attribute = Attribute {
+    name: "schemas",
+    kind: Kind::Reference,
+    multi_valued: true,
+    description: "URNs of the schemas in which the resource has values.",
+    required: true,
+    case_exact: false,
+    mutability: Mutability::ReadOnly,
+    returned: Returned::Always,
+    uniqueness: Uniqueness::None,
+    canonical_values: &[],
+    reference_types: &["uri"],
+    sub_attributes: &[],
+    reach: Reach::Document,
+};
 
 /// Deepest nesting of one filter.
 pub const DEPTH_LIMIT: usize = 10;
@@ -63,7 +97,8 @@ pub enum Field {
     },
     /// A whole extension, by its URN; only its presence can be asked for.
     Extension(String),
-    /// In brackets: a sub-attribute of the element.
+    /// In brackets: a sub-attribute of the element, or the attribute in front of
+    /// them, which stands for the element itself when that has no parts.
     Element(&'static Attribute),
 }
 
@@ -90,26 +125,6 @@ pub enum Operator {
     LessOrEqual,
 }
 
-/// What to compare with, of the attribute's type.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Literal {
-    /// Text.
-    Text {
-        /// As the caller wrote it.
-        given: String,
-        /// Folded when the attribute's case does not count.
-        key: String,
-    },
-    /// A truth value.
-    Boolean(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number with a fraction.
-    Decimal(f64),
-    /// Milliseconds since the Unix epoch.
-    Instant(i64),
-}
-
 impl Field {
     /// Looks up a path in the registry.
     ///
@@ -117,6 +132,10 @@ impl Field {
     /// [`Error::FilterInvalid`] when it names nothing that can be filtered.
     pub fn find(resource: &ResourceType, schema: &str, name: &str, sub: &str) -> Result<Self> {
         let unknown = || invalid(format!("{name:?} is no attribute that can be filtered"));
+        let is_core = schema.is_empty() || resource.core.is(schema);
+        if is_core && name.eq_ignore_ascii_case(SCHEMAS.name) {
+            return Self::registered(None, &SCHEMAS, sub);
+        }
         match resource.find(schema, name).ok_or_else(unknown)? {
             Target::Core(attribute) => Self::registered(None, attribute, sub),
             Target::Extension(schema, attribute) => Self::registered(Some(schema), attribute, sub),
@@ -142,7 +161,10 @@ impl Field {
     ///
     /// # Errors
     /// [`Error::FilterInvalid`] when there is no such sub-attribute.
-    pub fn element(attribute: &Attribute, name: &str) -> Result<Self> {
+    pub fn element(attribute: &'static Attribute, name: &str) -> Result<Self> {
+        if is_itself(attribute, name) {
+            return Ok(Self::Element(attribute));
+        }
         let sub = sub_attribute(attribute, name)?;
         Ok(Self::Element(sub))
     }
@@ -152,8 +174,10 @@ impl Field {
         attribute: &'static Attribute,
         sub: &str,
     ) -> Result<Self> {
+        check_shown(attribute)?;
         let sub = match sub {
             "" => None,
+            name if is_itself(attribute, name) => None,
             name => Some(sub_attribute(attribute, name)?),
         };
         Ok(Self::Attribute {
@@ -252,23 +276,6 @@ impl Filter {
         (nodes + 1, depth + 1)
     }
 
-    /// Whether an element of a multi-valued attribute satisfies the condition.
-    pub fn matches(&self, element: &Object) -> bool {
-        match self {
-            Self::And(children) => children.iter().all(|child| child.matches(element)),
-            Self::Or(children) => children.iter().any(|child| child.matches(element)),
-            Self::Not(child) => !child.matches(element),
-            Self::Present(field) => element.contains_key(field.name()),
-            Self::Compare(field, Operator::NotEqual, literal) => {
-                !literal.compares(field, element.get(field.name()), Operator::Equal)
-            }
-            Self::Compare(field, operator, literal) => {
-                literal.compares(field, element.get(field.name()), *operator)
-            }
-            Self::Element(..) => false,
-        }
-    }
-
     /// The sub-attributes that every element satisfying the condition has, for
     /// making one: `type eq "work" and primary eq true` gives both. `None` when
     /// the condition does not determine them.
@@ -300,106 +307,10 @@ impl<I: Iterator<Item = Option<Object>>> SumObjects for I {
     }
 }
 
-impl Literal {
-    fn of(leaf: &Attribute, value: Value) -> Option<Self> {
-        match (leaf.kind, value) {
-            (Kind::String | Kind::Reference | Kind::Binary, Value::String(given)) => {
-                let key = if leaf.case_exact {
-                    given.clone()
-                } else {
-                    fold(&given)
-                };
-                Some(Self::Text { given, key })
-            }
-            (Kind::Boolean, Value::Boolean(value)) => Some(Self::Boolean(value)),
-            (Kind::Integer | Kind::Decimal, Value::Integer(value)) => Some(Self::Integer(value)),
-            (Kind::Decimal, Value::Decimal(value)) if value.is_finite() => {
-                Some(Self::Decimal(value))
-            }
-            (Kind::DateTime, Value::String(text)) => instant_ms(&text).map(Self::Instant),
-            _ => None,
-        }
-    }
-
-    /// For attributes whose type nobody declared, the value tells it. Case does
-    /// not count (RFC 7643 section 2.2: caseExact is false by default).
-    fn of_any(value: Value) -> Option<Self> {
-        match value {
-            Value::String(given) => Some(Self::Text {
-                key: fold(&given),
-                given,
-            }),
-            Value::Boolean(value) => Some(Self::Boolean(value)),
-            Value::Integer(value) => Some(Self::Integer(value)),
-            Value::Decimal(value) if value.is_finite() => Some(Self::Decimal(value)),
-            Value::Decimal(_) | Value::Null | Value::List(_) | Value::Complex(_) => None,
-        }
-    }
-
-    fn allows(&self, operator: Operator, leaf: Option<&Attribute>) -> bool {
-        use Operator::{Contains, EndsWith, Equal, NotEqual, StartsWith};
-        let binary = leaf.is_some_and(|leaf| leaf.kind == Kind::Binary);
-        match self {
-            Self::Boolean(_) => matches!(operator, Equal | NotEqual),
-            Self::Text { .. } if binary => matches!(operator, Equal | NotEqual),
-            Self::Text { .. } => true,
-            Self::Integer(_) | Self::Decimal(_) | Self::Instant(_) => {
-                !matches!(operator, Contains | StartsWith | EndsWith)
-            }
-        }
-    }
-
-    fn value(&self) -> Option<Value> {
-        match self {
-            Self::Text { given, .. } => Some(given.as_str().into()),
-            Self::Boolean(value) => Some((*value).into()),
-            Self::Integer(value) => Some(Value::Integer(*value)),
-            Self::Decimal(value) => Some(Value::Decimal(*value)),
-            Self::Instant(_) => None,
-        }
-    }
-
-    fn compares(&self, field: &Field, value: Option<&Value>, operator: Operator) -> bool {
-        match (self, value) {
-            (Self::Text { key, .. }, Some(Value::String(text))) => {
-                let exact = field.leaf().is_some_and(|leaf| leaf.case_exact);
-                let text = if exact { text.clone() } else { fold(text) };
-                match operator {
-                    Operator::Contains => text.contains(key),
-                    Operator::StartsWith => text.starts_with(key),
-                    Operator::EndsWith => text.ends_with(key),
-                    _ => operator.accepts(text.as_bytes().cmp(key.as_bytes())),
-                }
-            }
-            (Self::Instant(ms), Some(Value::String(text))) => {
-                instant_ms(text).is_some_and(|value| operator.accepts(value.cmp(ms)))
-            }
-            // RFC 7643 section 2.4: an element without "primary" is not primary.
-            (Self::Boolean(literal), value) => {
-                let value = value.and_then(Value::as_bool);
-                let value = value.unwrap_or_default();
-                operator.accepts(value.cmp(literal))
-            }
-            (Self::Integer(literal), Some(Value::Integer(value))) => {
-                operator.accepts(value.cmp(literal))
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Operator {
-    fn accepts(self, ordering: Ordering) -> bool {
-        match self {
-            Self::Equal => ordering.is_eq(),
-            Self::NotEqual => ordering.is_ne(),
-            Self::Greater => ordering.is_gt(),
-            Self::GreaterOrEqual => ordering.is_ge(),
-            Self::Less => ordering.is_lt(),
-            Self::LessOrEqual => ordering.is_le(),
-            Self::Contains | Self::StartsWith | Self::EndsWith => false,
-        }
-    }
+/// Whether a name means the whole element of a list of simple values.
+fn is_itself(attribute: &Attribute, name: &str) -> bool {
+    let is_simple = attribute.multi_valued && attribute.kind != Kind::Complex;
+    is_simple && name.eq_ignore_ascii_case("value")
 }
 
 fn sub_attribute(attribute: &Attribute, name: &str) -> Result<&'static Attribute> {
@@ -409,7 +320,17 @@ fn sub_attribute(attribute: &Attribute, name: &str) -> Result<&'static Attribute
             attribute.name
         ))
     };
-    attribute.sub_attribute(name).ok_or_else(unknown)
+    let sub = attribute.sub_attribute(name).ok_or_else(unknown)?;
+    check_shown(sub)?;
+    Ok(sub)
+}
+
+/// Whoever may not read a value must not guess it by asking.
+fn check_shown(attribute: &Attribute) -> Result<()> {
+    match attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly {
+        true => Err(invalid(format!("{} is never shown", attribute.name))),
+        false => Ok(()),
+    }
 }
 
 /// Names of unregistered attributes become JSON paths; RFC 7643 section 2.1
@@ -513,5 +434,107 @@ mod tests {
         assert!(deep.check_size().is_err());
         let wide = Filter::Or(vec![on_email("type", Operator::Equal, "x"); NODE_LIMIT]);
         assert!(wide.check_size().is_err());
+    }
+
+    static TAGS: Attribute = Attribute {
+        name: "tags",
+        kind: Kind::String,
+        reach: Reach::Document,
+        ..SCHEMAS
+    };
+
+    #[test]
+    fn an_element_without_parts_is_its_own_value() {
+        let on_tag = |operator, value: &str| {
+            let field = Field::element(&TAGS, "VALUE").expect("itself");
+            Filter::compare(field, operator, value.into()).expect("fits")
+        };
+        let tag = Value::from("Blue");
+        assert!(on_tag(Operator::Equal, "blue").matches_value(&tag));
+        assert!(!on_tag(Operator::NotEqual, "blue").matches_value(&tag));
+        assert!(Field::element(&TAGS, "type").is_err());
+        assert!(Field::element(emails(), "emails").is_err());
+    }
+
+    #[test]
+    fn literals_compare_with_whatever_means_the_same() {
+        use Operator::{Equal, Greater, Less, NotEqual};
+        let kinds = |kind| Attribute { kind, ..TAGS };
+        let day = "2026-02-28T23:30:00.5-01:00";
+        for (kind, given, operator, value, expected) in [
+            (
+                Kind::Decimal,
+                Value::Decimal(2.0),
+                Equal,
+                Value::Integer(2),
+                true,
+            ),
+            (
+                Kind::Decimal,
+                Value::Integer(2),
+                Greater,
+                Value::Decimal(2.5),
+                true,
+            ),
+            (
+                Kind::Integer,
+                Value::Decimal(2.5),
+                Less,
+                Value::Integer(2),
+                true,
+            ),
+            (
+                Kind::DateTime,
+                day.into(),
+                Equal,
+                "2026-03-01T00:30:00.500Z".into(),
+                true,
+            ),
+            (
+                Kind::DateTime,
+                day.into(),
+                Less,
+                "2026-03-01T00:30:00.499Z".into(),
+                true,
+            ),
+            (
+                Kind::DateTime,
+                day.into(),
+                NotEqual,
+                "2026-03-01T00:30:00.5Z".into(),
+                false,
+            ),
+            (Kind::Boolean, true.into(), NotEqual, false.into(), true),
+            (Kind::String, "10".into(), Equal, Value::Integer(10), false),
+        ] {
+            let attribute = kinds(kind);
+            let literal = Literal::of(&attribute, given).expect("fits");
+            let accepted = literal.accepts(Some(&attribute), Some(&value), operator);
+            assert_eq!(accepted, expected, "{literal:?} {value:?}");
+        }
+        assert!(Literal::of(&kinds(Kind::Integer), "1".into()).is_none());
+    }
+
+    #[test]
+    fn schemas_can_be_asked_for() {
+        for (schema, name, sub) in [
+            ("", "schemas", ""),
+            ("", "SCHEMAS", "value"),
+            (USER.core.urn, "schemas", ""),
+        ] {
+            let field = Field::find(&USER, schema, name, sub).expect("an attribute");
+            assert!(Filter::compare(field, Operator::Equal, "urn:x".into()).is_ok());
+        }
+        assert!(Field::find(&USER, "", "schemas", "type").is_err());
+    }
+
+    #[test]
+    fn what_is_never_shown_cannot_be_asked_for() {
+        static SECRET: Attribute = Attribute {
+            name: "secret",
+            returned: Returned::Never,
+            ..TAGS
+        };
+        assert!(Field::registered(None, &SECRET, "").is_err());
     }
 }
