@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_proto::schema::Registry;
+use muster_proto::schema::{Registry, is_urn};
 
 use crate::{
     domain::{flavor::Flavor, history::Actor, resource::ResourceKind},
@@ -24,6 +24,9 @@ pub const CONNECTION_SCOPES: [&str; 7] = [
 
 /// What a user may do with a credential of his own: read himself.
 pub const OWN_SCOPES: [&str; 3] = ["users.read.basic", "users.read.pii", "provisioning.self"];
+
+/// Attributes that a user does not write himself, beside those of extensions.
+const NOT_HIS: [&str; 5] = ["active", "entitlements", "externalId", "roles", "userName"];
 
 /// What a credential of a user's own can be given beyond that.
 const OWN_LIMIT: &str = "users.write";
@@ -104,14 +107,17 @@ pub struct Caller {
 pub struct Profile {
     /// How far its client deviates from the standard.
     pub flavor: Flavor,
-    /// Of the connection.
-    pub connection_version: i64,
+    /// When the connection last changed; versions repeat when a database is
+    /// restored. Milliseconds since the Unix epoch.
+    pub connection_changed: i64,
     /// Of the tenant's own schemas.
     pub schema_version: i64,
     /// What the tenant's users and groups consist of.
     pub registry: &'static Registry,
     /// The user in whose name the caller speaks; `None`: the connection.
     pub user_id: Option<String>,
+    /// Whether the call names the profile that it goes by.
+    pub is_named: bool,
 }
 
 impl Profile {
@@ -119,16 +125,17 @@ impl Profile {
     pub fn plain() -> Self {
         Self {
             flavor: Flavor::default(),
-            connection_version: 0,
+            connection_changed: 0,
             schema_version: 0,
             registry: Registry::builtin(),
             user_id: None,
+            is_named: false,
         }
     }
 
     /// What tells it from others of the connection.
     pub fn tag(&self) -> String {
-        format!("{}.{}", self.connection_version, self.schema_version)
+        format!("{:x}.{:x}", self.connection_changed, self.schema_version)
     }
 }
 
@@ -172,6 +179,22 @@ impl Caller {
         match own.is_none_or(|own| kind == ResourceKind::User && own == id) {
             true => Ok(()),
             false => Err(kind.not_found(id)),
+        }
+    }
+
+    /// Checks that he may change these attributes of a user: whoever speaks in a
+    /// user's name has no say in what the organization decides of him.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`].
+    pub fn may_change(&self, names: &[String]) -> Result<()> {
+        if self.profile.user_id.is_none() {
+            return Ok(());
+        }
+        let is_decided = |name: &&String| NOT_HIS.contains(&name.as_str()) || is_urn(name);
+        match names.iter().find(is_decided) {
+            Some(name) => Err(Error::ReadOnly(name.clone())),
+            None => Ok(()),
         }
     }
 

@@ -5,8 +5,9 @@
 //! another. Only an access token opens anything, and that only as long as the
 //! credential behind it is good.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -35,6 +36,9 @@ pub const ACCESS_PREFIX: &str = "musa_";
 #[derive(Clone)]
 pub struct Cursors {
     mac: Hmac<Sha256>,
+    /// AES-GCM-SIV: the nonce is made of the text, and one that repeats tells no
+    /// more than that the text does.
+    hiding: Arc<LessSafeKey>,
 }
 
 impl fmt::Debug for Cursors {
@@ -49,8 +53,15 @@ impl Cursors {
     /// # Errors
     /// [`Error::Internal`] never: the MAC takes keys of any length.
     pub fn new(key: &[u8]) -> Result<Self> {
-        let mac = Hmac::new_from_slice(key).map_err(|e| Error::Internal(e.into()))?;
-        Ok(Self { mac })
+        let mac: Hmac<Sha256> = Hmac::new_from_slice(key).map_err(|e| Error::Internal(e.into()))?;
+        let mut derived = mac.clone();
+        derived.update(b"hiding");
+        let hiding = UnboundKey::new(&AES_256_GCM_SIV, &derived.finalize().into_bytes());
+        let hiding = hiding.map_err(|e| Error::Internal(e.into()))?;
+        Ok(Self {
+            mac,
+            hiding: Arc::new(LessSafeKey::new(hiding)),
+        })
     }
 
     /// A point in a tenant's history.
@@ -109,7 +120,7 @@ impl Cursors {
     /// epoch).
     pub fn page(&self, list: &[u8], last: &Place, now_ms: i64) -> String {
         let place = last.text();
-        self.seal("page", &format!("{}/{now_ms}/{place}", fingerprint(list)))
+        self.hide("page", &format!("{}/{now_ms}/{place}", fingerprint(list)))
     }
 
     /// The place behind which the list goes on; `None` for the first page.
@@ -121,7 +132,8 @@ impl Cursors {
         if token.is_empty() {
             return Ok(None);
         }
-        let payload = self.open("page", token).ok_or(Error::PageTokenInvalid)?;
+        let payload = self.uncover("page", token);
+        let payload = payload.ok_or(Error::PageTokenInvalid)?;
         let mut parts = payload.splitn(3, '/');
         let (Some(made_for), Some(made_at), Some(place)) =
             (parts.next(), parts.next(), parts.next())
@@ -172,6 +184,32 @@ impl Cursors {
         let expected = self.authenticate(kind, payload);
         expected.verify_truncated_left(mac).ok()?;
         String::from_utf8(payload.to_vec()).ok()
+    }
+
+    /// A text that nobody can read: what a list is sorted by may be personal.
+    fn hide(&self, kind: &str, payload: &str) -> String {
+        let mut nonce = [0; NONCE_LEN];
+        let digest = self.authenticate(kind, payload.as_bytes()).finalize();
+        nonce.copy_from_slice(&digest.into_bytes()[..NONCE_LEN]);
+        let mut bytes = payload.as_bytes().to_vec();
+        let sealed = self.hiding.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(kind),
+            &mut bytes,
+        );
+        match sealed {
+            Ok(()) => URL_SAFE_NO_PAD.encode([nonce.as_slice(), &bytes].concat()),
+            // Only for texts of many gigabytes.
+            Err(_) => String::new(),
+        }
+    }
+
+    fn uncover(&self, kind: &str, token: &str) -> Option<String> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let payload = self.hiding.open_in_place(nonce, Aad::from(kind), sealed);
+        String::from_utf8(payload.ok()?.to_vec()).ok()
     }
 
     fn authenticate(&self, kind: &str, payload: &[u8]) -> Hmac<Sha256> {

@@ -79,6 +79,9 @@ pub enum Error {
     /// A value of an attribute that a tenant's schema calls unique.
     #[error("{0} is already in use")]
     ValueTaken(String),
+    /// The tenant's schemas changed while the call was under way.
+    #[error("the tenant's schemas changed meanwhile; try again")]
+    Conflict,
     /// The caller goes by a profile of his connection that is no longer its.
     #[error("the connection has another profile now")]
     ProfileStale,

@@ -152,6 +152,7 @@ impl DirectoryClient {
 
     fn provisioning(&self) -> ProvisioningServiceClient<Channel> {
         ProvisioningServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 

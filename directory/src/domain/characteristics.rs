@@ -3,7 +3,7 @@
 //! [`super::conform`].
 
 use muster_proto::{
-    schema::{Attribute, Mutability, ResourceType, Schema},
+    schema::{Attribute, Mutability, ResourceType, Returned, Schema},
     value::{Object, Value},
 };
 
@@ -110,6 +110,46 @@ fn must_be_given(attribute: &Attribute) -> bool {
 /// Text that shows nothing is no value for what must have one.
 fn is_blank(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.trim().is_empty()) || value.is_unassigned()
+}
+
+/// Puts values of extensions that no client is shown, or may write, beside those
+/// that a client gave in place of what it was shown.
+pub fn keep_unseen(resource: &'static ResourceType, before: &Object, after: &mut Object) {
+    for schema in resource.extensions {
+        let Some(Value::Complex(old)) = before.get(schema.urn) else {
+            continue;
+        };
+        let unseen = schema
+            .attributes
+            .iter()
+            .filter(|attribute| is_unseen(attribute));
+        let unseen = unseen.filter_map(|attribute| {
+            let value = old.get(attribute.name)?;
+            Some((attribute.name.to_owned(), value.clone()))
+        });
+        let unseen: Object = unseen.collect();
+        // Who leaves out an extension of which he was shown something clears it.
+        let is_meant = after.contains_key(schema.urn) || unseen.len() == old.len();
+        if unseen.is_empty() || !is_meant {
+            continue;
+        }
+        let home = after
+            .entry(schema.urn.to_owned())
+            .or_insert_with(|| Value::Complex(Object::new()));
+        if let Value::Complex(home) = home {
+            for (name, value) in unseen {
+                home.entry(name).or_insert(value);
+            }
+        }
+    }
+}
+
+fn is_unseen(attribute: &Attribute) -> bool {
+    attribute.returned == Returned::Never
+        || matches!(
+            attribute.mutability,
+            Mutability::WriteOnly | Mutability::ReadOnly
+        )
 }
 
 /// Checks that what is immutable and had a value has the same one.

@@ -160,7 +160,8 @@ impl Resource {
     }
 
     /// Replaces all attributes. A user's `active` stays when it is not given:
-    /// a client that does not speak of it does not mean to switch it.
+    /// a client that does not speak of it does not mean to switch it. So does
+    /// what no client is shown, for it cannot be given back.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Required`], [`Error::Immutable`].
@@ -170,6 +171,7 @@ impl Resource {
             let active = active.clone();
             attributes.entry("active".to_owned()).or_insert(active);
         }
+        characteristics::keep_unseen(schema, &self.attributes, &mut attributes);
         characteristics::keep_immutable(schema, &self.attributes, &attributes)?;
         self.attributes = attributes;
         self.check(schema)

@@ -116,6 +116,11 @@ pub(super) fn list_identity(
 pub(super) fn search_identity(tenant_id: &str, targets: &[v1::Target]) -> Vec<u8> {
     let mut identity = format!("{tenant_id}\nresources\n").into_bytes();
     for target in targets {
+        // What is shown of them does not tell one list from another.
+        let target = v1::Target {
+            read_mask: None,
+            ..target.clone()
+        };
         identity.extend(target.encode_length_delimited_to_vec());
     }
     identity

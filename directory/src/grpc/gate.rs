@@ -146,10 +146,11 @@ impl GateLayer {
         };
         let mut caller = self.directory.authenticate(bearer, connection).await?;
         caller.request_id = request_id(headers).unwrap_or_default().to_owned();
-        if let Some(known) = headers.get(PROFILE_METADATA)
-            && known.as_bytes() != caller.profile.tag().as_bytes()
-        {
-            return Err(Error::ProfileStale);
+        if let Some(known) = headers.get(PROFILE_METADATA) {
+            if known.as_bytes() != caller.profile.tag().as_bytes() {
+                return Err(Error::ProfileStale);
+            }
+            caller.profile.is_named = true;
         }
         if let Err(error) = caller.require_any(&policy.any_scope) {
             denied(&self.directory, &caller, path, &error).await;

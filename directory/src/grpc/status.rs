@@ -70,6 +70,7 @@ pub fn status(error: Error) -> Status {
             details.set_resource_info("", "", "", taken.attribute());
         }
         Error::Contention
+        | Error::Conflict
         | Error::Unavailable(_)
         | Error::Unusable(_)
         | Error::IssuerUnavailable(_)
@@ -154,7 +155,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
-        Error::Contention => (Code::Unavailable, Reason::WriteConflict),
+        Error::Contention | Error::Conflict => (Code::Unavailable, Reason::WriteConflict),
         Error::Unavailable(_) => (Code::Unavailable, Reason::StoreUnavailable),
         Error::IssuerUnavailable(_) => (Code::Unavailable, Reason::IssuerUnavailable),
         Error::Unusable(_) => (Code::Unavailable, Reason::StoreUnavailable),

@@ -529,7 +529,7 @@ async fn set_flavor(
     }
     connection.flavor = flavor;
     connection.version += 1;
-    connection.updated_at = connection.updated_at.max(now);
+    connection.updated_at = now.max(connection.updated_at + 1);
     tenants::update_connection(tx, &connection).await?;
     let written = Operated {
         method: "UpdateConnection",

@@ -66,10 +66,11 @@ impl Directory {
             request_id: String::new(),
             profile: Profile {
                 flavor: standing.flavor,
-                connection_version: standing.connection_version,
+                connection_changed: standing.connection_changed,
                 schema_version: standing.schema_version,
                 registry,
                 user_id: credential.user_id,
+                is_named: false,
             },
         })
     }

@@ -244,6 +244,9 @@ impl Directory {
                     let (before, relations) = target.load(&tx, Reach::Live, wants).await?;
                     let mut after = before.clone();
                     edit(&mut after)?;
+                    target
+                        .caller
+                        .may_change(&after.changed_attributes(&before))?;
                     if after.attributes == before.attributes {
                         return Ok(Written {
                             view: (after, relations).into(),
@@ -318,6 +321,7 @@ impl Directory {
         id: &str,
         precondition: &Precondition,
     ) -> Result<Written> {
+        caller.require_unbound("users.write")?;
         let method = match kind {
             ResourceKind::User => "UndeleteUser",
             ResourceKind::Group => "UndeleteGroup",
@@ -408,6 +412,7 @@ impl Target {
     }
 
     async fn undelete(&self, tx: &Tx, method: &'static str, now: i64) -> Result<Written> {
+        check_profile(tx, &self.caller)?;
         let (mut resource, relations) = self.load(tx, Reach::Deleted, Wants::ALL).await?;
         if resource.deleted_at.take().is_none() {
             return Ok(Written {
@@ -432,12 +437,14 @@ impl Target {
 /// are: one may have been registered since he was let in.
 ///
 /// # Errors
-/// [`Error::ProfileStale`].
+/// [`Error::ProfileStale`], or [`Error::Conflict`] for who named no profile.
 pub(super) fn check_profile(tx: &Tx, caller: &Caller) -> Result<()> {
     let version = history::schema_version(tx, &caller.tenant_id)?;
     match version == caller.profile.schema_version {
         true => Ok(()),
-        false => Err(Error::ProfileStale),
+        false if caller.profile.is_named => Err(Error::ProfileStale),
+        // The same call will be read by the new ones.
+        false => Err(Error::Conflict),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use muster_proto::schema::{Definition, Extends};
+use muster_proto::schema::{
+    AttributeDefinition, Definition, Extends, Mutability, Registry, Returned,
+};
 
 use super::Directory;
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
     error::{Error, Result, Violation},
     storage::{
         Scope, Tx, history,
-        resources::reindex,
+        resources::{Hidden, Reindexing, reindex},
         schemas::{self, TenantSchema},
     },
 };
@@ -96,6 +98,12 @@ impl Directory {
         if !broken.is_empty() {
             return Err(Error::SchemaInvalid(broken));
         }
+        if !Registry::has_room() {
+            return Err(Error::TooMany {
+                what: "different schemas since the server was started",
+                limit: 10_000,
+            });
+        }
         let new = TenantSchema {
             extends,
             definition,
@@ -147,6 +155,15 @@ fn not_found(urn: &str) -> Error {
 async fn put(tx: &Tx, editor: &SchemaEditor, new: &TenantSchema) -> Result<SchemaWritten> {
     let urn = &new.definition.id;
     let all = schemas::list(tx, &editor.tenant_id).await?;
+    let standard = Registry::builtin().schemas().map(|schema| schema.urn);
+    let own = all.iter().map(|schema| schema.definition.id.as_str());
+    if let Some(other) = standard
+        .chain(own)
+        .find(|other| new.definition.shadows(other))
+    {
+        let rule = format!("could be an attribute of {other}, or the other way round");
+        return Err(Error::SchemaInvalid(vec![Violation::new("id", rule)]));
+    }
     let old = all.iter().find(|schema| is(schema, urn));
     if let Some(old) = old {
         if old.extends != new.extends {
@@ -176,6 +193,7 @@ async fn put(tx: &Tx, editor: &SchemaEditor, new: &TenantSchema) -> Result<Schem
         method: "PutSchema",
         kind,
         urns: former.into_iter().chain([urn.clone()]).collect(),
+        hidden: Vec::new(),
         extends: new.extends,
         now_ms: new.updated_at,
     };
@@ -207,6 +225,7 @@ async fn delete(
         editor,
         method: "DeleteSchema",
         kind: ChangeKind::Deleted,
+        hidden: hidden(&old.definition),
         urns: vec![old.definition.id],
         extends: old.extends,
         now_ms,
@@ -217,6 +236,23 @@ async fn delete(
     })
 }
 
+/// What nobody was shown: it must not be found under an extension that no schema
+/// describes any more.
+fn hidden(definition: &Definition) -> Vec<Hidden> {
+    let is_hidden = |attribute: &AttributeDefinition| {
+        attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly
+    };
+    let mut hidden = Vec::new();
+    for attribute in &definition.attributes {
+        if is_hidden(attribute) {
+            hidden.push((attribute.name.clone(), None));
+        }
+        let subs = attribute.sub_attributes.iter().filter(|sub| is_hidden(sub));
+        hidden.extend(subs.map(|sub| (attribute.name.clone(), Some(sub.name.clone()))));
+    }
+    hidden
+}
+
 /// A change of a tenant's schemas, once their rows are written.
 struct Edit<'a> {
     editor: &'a SchemaEditor,
@@ -224,6 +260,8 @@ struct Edit<'a> {
     kind: ChangeKind,
     /// Spellings of the URN, the newest last.
     urns: Vec<String>,
+    /// Attributes whose values go with their schema.
+    hidden: Vec<Hidden>,
     extends: Extends,
     now_ms: i64,
 }
@@ -232,7 +270,7 @@ impl Edit<'_> {
     /// Brings the resources into line and records what was done.
     async fn finish(self, tx: &Tx) -> Result<Position> {
         let tenant_id = &self.editor.tenant_id;
-        let version = history::advance_schemas(tx, tenant_id)?;
+        let version = history::advance_schemas(tx, tenant_id, self.now_ms)?;
         let scope = Scope {
             tenant_id,
             connection_id: "",
@@ -242,7 +280,12 @@ impl Edit<'_> {
             Extends::User => ResourceKind::User,
             Extends::Group => ResourceKind::Group,
         };
-        reindex(tx, scope, kind, &self.urns).await?;
+        let reindexing = Reindexing {
+            urns: &self.urns,
+            hidden: &self.hidden,
+            now_ms: self.now_ms,
+        };
+        reindex(tx, scope, kind, reindexing).await?;
         let urn = self.urns.last().cloned().unwrap_or_default();
         let change = Change {
             kind: self.kind,

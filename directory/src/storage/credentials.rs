@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::{Tx, entity::credentials, sql::Sql};
 use crate::{
-    auth::Scopes,
+    auth::{Grant, Scopes},
     domain::{
         credential::{Federation, KeptSecret, Proof, Purpose},
         flavor::Flavor,
@@ -47,8 +47,8 @@ pub struct Standing {
     pub credential: Credential,
     /// Its connection's.
     pub flavor: Flavor,
-    /// Its connection's.
-    pub connection_version: i64,
+    /// When its connection last changed, in milliseconds since the Unix epoch.
+    pub connection_changed: i64,
     /// Its tenant's.
     pub schema_version: i64,
 }
@@ -58,7 +58,7 @@ struct StandingRow {
     #[sea_orm(nested)]
     credential: credentials::Model,
     flavor: String,
-    connection_version: i64,
+    connection_changed: i64,
     schema_version: i64,
 }
 
@@ -102,6 +102,14 @@ fn scopes_column(scopes: &Scopes) -> Option<String> {
     match scopes {
         Scopes::Provisioning => None,
         Scopes::Named(names) => Some(names.join(" ")),
+    }
+}
+
+/// What a credential is good for, as its row says.
+pub(super) fn grant(row: &credentials::Model) -> Grant {
+    Grant {
+        scopes: scopes(row.scopes.as_deref()),
+        user_id: row.user_id.clone(),
     }
 }
 
@@ -158,7 +166,8 @@ pub async fn insert(tx: &Tx, credential: &Credential) -> Result<()> {
     Ok(())
 }
 
-/// What is known of the credential with this key id, of whatever tenant.
+/// What is known of the credential with this key id, of whatever tenant; nothing
+/// while the user whose it is may not act.
 ///
 /// # Errors
 /// The database's.
@@ -166,7 +175,8 @@ pub async fn standing_by_key(tx: &Tx, key_id: &str) -> Result<Option<Standing>> 
     standing_where(tx, Sql::new("c.key_id = ?").bind(key_id)).await
 }
 
-/// What is known of the credential with this id, of whatever tenant.
+/// What is known of the credential with this id, of whatever tenant; nothing
+/// while the user whose it is may not act.
 ///
 /// # Errors
 /// The database's.
@@ -176,9 +186,11 @@ pub async fn standing(tx: &Tx, id: &str) -> Result<Option<Standing>> {
 
 async fn standing_where(tx: &Tx, condition: Sql) -> Result<Option<Standing>> {
     let sql = Sql::new(
-        "SELECT c.*, n.flavor, n.version AS connection_version, h.schema_version \
+        "SELECT c.*, n.flavor, n.updated_at AS connection_changed, h.schema_version \
          FROM credentials c JOIN connections n ON n.id = c.connection_id \
-         JOIN directory_heads h ON h.tenant_id = c.tenant_id WHERE ",
+         JOIN directory_heads h ON h.tenant_id = c.tenant_id \
+         LEFT JOIN users u ON u.id = c.user_id \
+         WHERE (c.user_id IS NULL OR (u.deleted_at IS NULL AND u.active)) AND ",
     )
     .then(condition);
     let connection = &tx.connection();
@@ -190,7 +202,7 @@ async fn standing_where(tx: &Tx, condition: Sql) -> Result<Option<Standing>> {
         Ok(Standing {
             credential: row.credential.try_into()?,
             flavor: Flavor::of(&row.flavor).unwrap_or_default(),
-            connection_version: row.connection_version,
+            connection_changed: row.connection_changed,
             schema_version: row.schema_version,
         })
     };

@@ -196,25 +196,29 @@ pub fn schema_version(tx: &Tx, tenant_id: &str) -> Result<i64> {
 ///
 /// # Errors
 /// The database's.
-pub async fn have_schemas(tx: &Tx, tenant_id: &str) -> Result<()> {
-    let sql = Sql::new("UPDATE directory_heads SET schema_version = 1 WHERE tenant_id = ?");
+pub async fn have_schemas(tx: &Tx, tenant_id: &str, since_ms: i64) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE directory_heads SET schema_version = ? WHERE tenant_id = ? AND schema_version < ?",
+    )
+    .bind(since_ms)
+    .bind(tenant_id)
+    .bind(since_ms);
     let connection = &tx.connection();
-    let statement = sql
-        .bind(tenant_id)
-        .statement(connection.get_database_backend());
+    let statement = sql.statement(connection.get_database_backend());
     connection.execute_raw(statement).await?;
     Ok(())
 }
 
-/// Gives the tenant's schemas their next version.
+/// Gives the tenant's schemas their next version: the time, so that none comes
+/// back when a database is restored.
 ///
 /// # Errors
 /// As [`schema_version`].
-pub fn advance_schemas(tx: &Tx, tenant_id: &str) -> Result<i64> {
+pub fn advance_schemas(tx: &Tx, tenant_id: &str, now_ms: i64) -> Result<i64> {
     let mut books = tx.ledger()?.open();
     let head = books.heads.get_mut(tenant_id);
     let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
-    head.schema_version += 1;
+    head.schema_version = now_ms.max(head.schema_version + 1);
     Ok(head.schema_version)
 }
 

@@ -13,7 +13,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handle, Store, Tx, begin,
+    Handle, Store, Tx, begin, credentials as credential_rows,
     entity::{
         audit_entries, connections, credentials, directory_heads, extension_schemas, external_ids,
         groups, memberships, settings, tenants, users,
@@ -433,7 +433,7 @@ impl Many {
                 if !broken.is_empty() {
                     return Err(Error::SchemaInvalid(broken));
                 }
-                history::have_schemas(tx, &row.tenant_id).await?;
+                history::have_schemas(tx, &row.tenant_id, row.updated_at.max(1)).await?;
                 self.schemas.push(row.into_active_model());
             }
             Record::Tenant(TenantRow(row)) => self.tenants.push(row.into_active_model()),
@@ -441,6 +441,12 @@ impl Many {
                 self.connections.push(row.into_active_model());
             }
             Record::Credential(CredentialRow(row)) => {
+                let grant = credential_rows::grant(&row);
+                if let Some(scope) = grant.excess() {
+                    let rule =
+                        format!("has {scope}, which a credential of a user's own cannot have");
+                    return Err(Error::invalid("scopes", rule));
+                }
                 self.credentials.push(row.into_active_model());
             }
             Record::User(row) => {

@@ -217,6 +217,15 @@ impl Attribute {
         self.name == "$ref" && self.reach == Reach::Relation
     }
 
+    /// Whether it is `meta.location`, which is made of the id as well.
+    pub fn is_location(&self) -> bool {
+        let location = META
+            .sub_attributes
+            .iter()
+            .find(|sub| sub.name == "location");
+        self.kind == Kind::Reference && location == Some(self)
+    }
+
     /// The sub-attribute that stands for the whole element where a path names
     /// none (RFC 7643 section 2.4: "value").
     pub fn value_attribute(&self) -> Option<&'static Attribute> {

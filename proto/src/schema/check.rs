@@ -12,6 +12,9 @@ pub const ATTRIBUTE_LIMIT: usize = 200;
 /// Most canonical values or reference types of an attribute.
 const WORD_LIMIT: usize = 100;
 
+/// Longest schema: all its texts together, in bytes.
+const SIZE_LIMIT: usize = 65_536;
+
 /// Longest text in a schema, in bytes.
 const TEXT_LIMIT: usize = 1_024;
 
@@ -40,8 +43,45 @@ impl Definition {
             report.note("attributes", format!("has more than {ATTRIBUTE_LIMIT}"));
             return report.0;
         }
+        if self.size() > SIZE_LIMIT {
+            report.note(
+                "attributes",
+                format!("has more than {SIZE_LIMIT} bytes of text"),
+            );
+        }
         report.siblings("", &self.attributes);
         report.0
+    }
+}
+
+impl Definition {
+    fn size(&self) -> usize {
+        let own = self.id.len() + self.name.len() + self.description.len();
+        own + self
+            .attributes
+            .iter()
+            .map(AttributeDefinition::size)
+            .sum::<usize>()
+    }
+
+    /// Whether a path could mean something in either: the URN of one goes on
+    /// where that of the other ends.
+    pub fn shadows(&self, urn: &str) -> bool {
+        let goes_on = |long: &str, short: &str| {
+            let head = long.get(..short.len());
+            let rest = long.as_bytes().get(short.len());
+            rest == Some(&b':') && head.is_some_and(|head| head.eq_ignore_ascii_case(short))
+        };
+        goes_on(&self.id, urn) || goes_on(urn, &self.id)
+    }
+}
+
+impl AttributeDefinition {
+    fn size(&self) -> usize {
+        let words = self.canonical_values.iter().chain(&self.reference_types);
+        let words: usize = words.map(String::len).sum();
+        let subs: usize = self.sub_attributes.iter().map(Self::size).sum();
+        self.name.len() + self.description.len() + words + subs
     }
 }
 

@@ -25,7 +25,9 @@ const MEMBERS: &[Attribute] = &[
         .case_exact()
         .immutable()
         .reach(Reach::Relation),
-    Attribute::reference("$ref", "URI of the member.", &["User", "Group"]).immutable(),
+    Attribute::reference("$ref", "URI of the member.", &["User", "Group"])
+        .immutable()
+        .reach(Reach::Relation),
     Attribute::string("display", "Name of the member.")
         .read_only()
         .reach(Reach::Relation),

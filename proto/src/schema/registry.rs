@@ -2,8 +2,8 @@
 //!
 //! Attributes of the standard are static, and whoever looks one up keeps the
 //! reference. Those of tenants are the same: a definition is made once in the
-//! life of the process and never freed. There are as many as operators have
-//! written different ones.
+//! life of the process and never freed. Whoever registers one asks whether there
+//! is room ([`Registry::has_room`]), so that they stay few.
 
 use std::{
     collections::HashMap,
@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Attribute, AttributeDefinition, Definition, GROUP, Kind, Reach, ResourceType, Schema, USER,
+    Uniqueness,
 };
 
 /// What users and groups of a tenant consist of.
@@ -37,11 +38,15 @@ static BUILTIN: Registry = Registry {
     group: &GROUP,
 };
 
+/// Most definitions that a process takes; a definition has at most 64 KiB.
+const ROOM: usize = 10_000;
+
 /// What was made so far.
 #[derive(Default)]
 struct Made {
-    schemas: HashMap<Definition, &'static Schema>,
-    registries: HashMap<Vec<(Extends, Definition)>, &'static Registry>,
+    schemas: HashMap<(Extends, Definition), &'static Schema>,
+    /// By the addresses of their schemas.
+    registries: HashMap<Vec<usize>, &'static Registry>,
 }
 
 static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
@@ -59,14 +64,24 @@ impl Registry {
             return Self::builtin();
         }
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = made.registries.get(&extensions) {
+        let schemas = extensions.into_iter();
+        let schemas: Vec<_> = schemas.map(|(of, d)| (of, made.schema(of, d))).collect();
+        let key = schemas.iter().map(|(_, schema)| address(schema)).collect();
+        if let Some(known) = made.registries.get(&key) {
             return known;
         }
-        let user = made.resource_type(&USER, Extends::User, &extensions);
-        let group = made.resource_type(&GROUP, Extends::Group, &extensions);
-        let registry = Box::leak(Box::new(Self { user, group }));
-        made.registries.insert(extensions, registry);
+        let registry: &'static Self = Box::leak(Box::new(Self {
+            user: resource_type(&USER, Extends::User, &schemas),
+            group: resource_type(&GROUP, Extends::Group, &schemas),
+        }));
+        made.registries.insert(key, registry);
         registry
+    }
+
+    /// Whether another definition may be made.
+    pub fn has_room() -> bool {
+        let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.schemas.len() < ROOM
     }
 
     /// Users and groups, in the order in which they are listed.
@@ -82,49 +97,57 @@ impl Registry {
 }
 
 impl Made {
-    fn resource_type(
-        &mut self,
-        base: &'static ResourceType,
-        extends: Extends,
-        extensions: &[(Extends, Definition)],
-    ) -> &'static ResourceType {
-        let own = extensions.iter().filter(|(of, _)| *of == extends);
-        let own: Vec<_> = own.map(|(_, definition)| self.schema(definition)).collect();
-        if own.is_empty() {
-            return base;
-        }
-        let all = [base.extensions, &own].concat();
-        Box::leak(Box::new(ResourceType {
-            extensions: all.leak(),
-            name: base.name,
-            description: base.description,
-            endpoint: base.endpoint,
-            core: base.core,
-        }))
-    }
-
-    fn schema(&mut self, definition: &Definition) -> &'static Schema {
-        if let Some(known) = self.schemas.get(definition) {
+    fn schema(&mut self, extends: Extends, definition: Definition) -> &'static Schema {
+        let key = (extends, definition);
+        if let Some(known) = self.schemas.get(&key) {
             return known;
         }
+        let definition = &key.1;
         let schema: &'static Schema = Box::leak(Box::new(Schema {
             urn: kept(&definition.id),
             name: kept(&definition.name),
             description: kept(&definition.description),
-            attributes: attributes(&definition.attributes),
+            attributes: attributes(extends, &definition.attributes),
         }));
-        self.schemas.insert(definition.clone(), schema);
+        self.schemas.insert(key, schema);
         schema
     }
 }
 
-fn attributes(definitions: &[AttributeDefinition]) -> &'static [Attribute] {
-    let all: Vec<_> = definitions.iter().map(attribute).collect();
+fn address(schema: &'static Schema) -> usize {
+    std::ptr::from_ref(schema).addr()
+}
+
+fn resource_type(
+    base: &'static ResourceType,
+    extends: Extends,
+    schemas: &[(Extends, &'static Schema)],
+) -> &'static ResourceType {
+    let own = schemas.iter().filter(|(of, _)| *of == extends);
+    let own: Vec<_> = own.map(|(_, schema)| *schema).collect();
+    if own.is_empty() {
+        return base;
+    }
+    let all = [base.extensions, &own].concat();
+    Box::leak(Box::new(ResourceType {
+        extensions: all.leak(),
+        name: base.name,
+        description: base.description,
+        endpoint: base.endpoint,
+        core: base.core,
+    }))
+}
+
+fn attributes(extends: Extends, definitions: &[AttributeDefinition]) -> &'static [Attribute] {
+    let all: Vec<_> = definitions.iter().map(|d| attribute(extends, d)).collect();
     all.leak()
 }
 
-fn attribute(definition: &AttributeDefinition) -> Attribute {
+fn attribute(extends: Extends, definition: &AttributeDefinition) -> Attribute {
     let exact_by_kind = matches!(definition.kind, Kind::Binary | Kind::Reference);
+    // A unique text of users is looked up with every write of one.
+    let is_text = matches!(definition.kind, Kind::String | Kind::Reference);
+    let is_unique = definition.uniqueness == Uniqueness::Server;
     Attribute {
         name: kept(&definition.name),
         kind: definition.kind,
@@ -137,8 +160,11 @@ fn attribute(definition: &AttributeDefinition) -> Attribute {
         uniqueness: definition.uniqueness,
         canonical_values: words(&definition.canonical_values),
         reference_types: words(&definition.reference_types),
-        sub_attributes: attributes(&definition.sub_attributes),
-        reach: Reach::Document,
+        sub_attributes: attributes(extends, &definition.sub_attributes),
+        reach: match is_text && is_unique && extends == Extends::User {
+            true => Reach::Indexed,
+            false => Reach::Document,
+        },
     }
 }
 

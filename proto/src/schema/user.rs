@@ -109,7 +109,9 @@ const GROUPS: &[Attribute] = &[
         .case_exact()
         .read_only()
         .reach(Reach::Relation),
-    Attribute::reference("$ref", "URI of the group.", &["Group"]).read_only(),
+    Attribute::reference("$ref", "URI of the group.", &["Group"])
+        .read_only()
+        .reach(Reach::Relation),
     Attribute::string("display", "Name of the group.")
         .read_only()
         .reach(Reach::Relation),

@@ -29,11 +29,11 @@ use crate::error::{Error, Result};
 pub use evaluate::{Related, Subject};
 pub use literal::Literal;
 
-/// Most nodes in one filter.
-pub const NODE_LIMIT: usize = 64;
+/// Most nodes in one filter. Facades may need several for one of a client's.
+pub const NODE_LIMIT: usize = 1_024;
 
 /// Deepest nesting of one filter.
-pub const DEPTH_LIMIT: usize = 10;
+pub const DEPTH_LIMIT: usize = 24;
 
 /// A condition on a resource, or on an element of a multi-valued attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,7 +208,7 @@ impl Filter {
         }
         if field
             .leaf()
-            .is_some_and(|leaf| ["$ref", "location"].contains(&leaf.name))
+            .is_some_and(|leaf| leaf.is_made() || leaf.is_location())
         {
             return Err(misfit(
                 &field,

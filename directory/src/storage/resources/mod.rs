@@ -29,7 +29,7 @@ mod write;
 #[cfg(test)]
 pub(crate) use list::plan;
 pub use list::{Selection, list, search};
-pub use reindex::reindex;
+pub use reindex::{Hidden, Reindexing, reindex};
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use muster_proto::{
-    schema::{Mutability, Schema, Uniqueness},
+    schema::{Attribute, Kind, Mutability, Schema, Uniqueness},
     value::{Object, Value},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
@@ -14,13 +14,29 @@ use super::{
     write::{replace_values, search_columns},
 };
 use crate::{
-    domain::{conform, fold::fold, resource::ResourceKind, search::object_from_json},
+    domain::{
+        characteristics, conform, fold::fold, resource::ResourceKind, search::object_from_json,
+    },
     error::{Error, Result},
     storage::{Scope, Tx, sql::Sql},
 };
 
 /// Resources read at once.
 const BATCH: i64 = 200;
+
+/// An attribute, or a part of one, whose values go with their schema.
+pub type Hidden = (String, Option<String>);
+
+/// Which extension changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Reindexing<'a> {
+    /// Spellings of its URN, the newest last.
+    pub urns: &'a [String],
+    /// What goes with a schema that is gone.
+    pub hidden: &'a [Hidden],
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
 
 #[derive(Debug, FromQueryResult)]
 struct Row {
@@ -29,21 +45,25 @@ struct Row {
     is_live: bool,
 }
 
-/// Brings all resources that have the extension with these URNs (spellings of
-/// one) into line with the registry of the scope; deleted ones, too, because
-/// they may come back.
+/// Brings all resources that have the extension into line with the registry of
+/// the scope; deleted ones, too, because they may come back. A resource whose
+/// values are written otherwise now has another version.
 ///
 /// # Errors
 /// [`Error::SchemaInUse`] for a resource with values that do not fit.
-pub async fn reindex(tx: &Tx, scope: Scope<'_>, kind: ResourceKind, urns: &[String]) -> Result<()> {
-    let schema = urns
-        .last()
-        .and_then(|urn| kind.within(scope.registry).extension(urn));
+pub async fn reindex(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    what: Reindexing<'_>,
+) -> Result<()> {
+    let urn = what.urns.last();
+    let schema = urn.and_then(|urn| kind.within(scope.registry).extension(urn));
     let mut work = Work {
         tx,
         scope,
         kind,
-        urns,
+        what,
         schema,
         taken: HashSet::new(),
     };
@@ -64,7 +84,7 @@ struct Work<'a> {
     tx: &'a Tx,
     scope: Scope<'a>,
     kind: ResourceKind,
-    urns: &'a [String],
+    what: Reindexing<'a>,
     /// `None`: no schema describes the extension any more.
     schema: Option<&'static Schema>,
     /// Values of unique attributes, by the attribute's name.
@@ -73,8 +93,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn rows(&self, after: &str) -> Result<Vec<Row>> {
-        let spellings = self.urns.iter().flat_map(|urn| [urn.clone(), fold(urn)]);
-        let spellings: HashSet<_> = spellings.collect();
+        let spellings = self.what.urns.iter();
+        let spellings: HashSet<_> = spellings.flat_map(|urn| [urn.clone(), fold(urn)]).collect();
         let present = spellings
             .iter()
             .map(|urn| self.tx.dialect().json_present("r.search", &[urn]));
@@ -99,81 +119,155 @@ impl Work<'_> {
             Error::internal(format!("{}.document of {}: {e}", table(self.kind), row.id))
         })?;
         let mut attributes = object_from_json(document);
-        let is_meant = |key: &String| self.urns.iter().any(|urn| urn.eq_ignore_ascii_case(key));
+        let urns = self.what.urns;
+        let is_meant = |key: &String| urns.iter().any(|urn| urn.eq_ignore_ascii_case(key));
         let Some(key) = attributes.keys().find(|key| is_meant(key)).cloned() else {
             return Ok(());
         };
         let value = attributes.remove(&key).unwrap_or(Value::Null);
         match self.schema {
             None => {
-                attributes.insert(key, value);
+                if let Some(shown) = self.without_hidden(value) {
+                    attributes.insert(key, shown);
+                }
             }
             Some(schema) => {
                 let fitting = self.fitting(schema, &row, value)?;
                 attributes.insert(schema.urn.to_owned(), fitting);
+                self.check_required(schema, &row, &attributes)?;
             }
         }
-        self.save(&row.id, &attributes).await
+        self.save(row, &attributes).await
+    }
+
+    fn without_hidden(&self, mut value: Value) -> Option<Value> {
+        for (name, sub) in self.what.hidden {
+            let Value::Complex(extension) = &mut value else {
+                break;
+            };
+            match sub {
+                None => {
+                    extension.remove(name);
+                }
+                Some(sub) => {
+                    let elements = match extension.get_mut(name) {
+                        Some(Value::List(elements)) => elements.as_mut_slice(),
+                        Some(single) => std::slice::from_mut(single),
+                        None => continue,
+                    };
+                    for element in elements {
+                        if let Value::Complex(parts) = element {
+                            parts.remove(sub);
+                        }
+                    }
+                }
+            }
+        }
+        value.pruned()
+    }
+
+    fn misfit(&self, row: &Row, attribute: &str) -> Error {
+        Error::SchemaInUse {
+            kind: self.kind.kind(),
+            id: row.id.clone(),
+            attribute: attribute.to_owned(),
+        }
     }
 
     /// The extension's value as the schema wants it.
     fn fitting(&mut self, schema: &'static Schema, row: &Row, value: Value) -> Result<Value> {
-        let misfit = |attribute: &str| Error::SchemaInUse {
-            kind: self.kind.kind(),
-            id: row.id.clone(),
-            attribute: attribute.to_owned(),
-        };
-        let before = value.as_object().map_or(0, Object::len);
+        let before = leaves(&value);
         let conformed = conform::extension(schema, value).map_err(|error| match error {
             Error::Invalid(violations) => {
-                misfit(violations.first().map_or("", |violation| &violation.field))
+                let field = violations.first().map_or("", |violation| &violation.field);
+                self.misfit(row, field)
             }
             other => other,
         })?;
         let Some(Value::Complex(object)) = conformed else {
-            return Err(misfit(schema.urn));
+            return Err(self.misfit(row, schema.urn));
         };
-        for attribute in schema.attributes {
-            let value = object.get(attribute.name);
-            let missing = attribute.required && value.is_none();
-            // Nobody could have written it, so it would be lost.
-            let unwritable = attribute.mutability == Mutability::ReadOnly && object.len() < before;
-            if missing || unwritable {
-                return Err(misfit(attribute.name));
-            }
-            if let Some(value) = value
-                && attribute.uniqueness == Uniqueness::Server
+        // What only the server may write, or is there in two spellings, would be
+        // lost.
+        if object.values().map(leaves).sum::<usize>() != before {
+            let read_only = schema.attributes.iter();
+            let mut read_only = read_only.filter(|a| a.mutability == Mutability::ReadOnly);
+            let name = read_only.next().map_or(schema.urn, |a| a.name);
+            return Err(self.misfit(row, name));
+        }
+        let unique = schema.attributes.iter();
+        for attribute in unique.filter(|a| a.uniqueness == Uniqueness::Server) {
+            if let Some(value) = object.get(attribute.name)
                 && row.is_live
+                && !self
+                    .taken
+                    .insert((attribute.name, unique_key(attribute, value)))
             {
-                let key = match value {
-                    Value::String(text) if !attribute.case_exact => fold(text),
-                    other => format!("{other:?}"),
-                };
-                if !self.taken.insert((attribute.name, key)) {
-                    return Err(misfit(attribute.name));
-                }
+                return Err(self.misfit(row, attribute.name));
             }
         }
         Ok(Value::Complex(object))
     }
 
-    async fn save(&self, id: &str, attributes: &Object) -> Result<()> {
+    fn check_required(&self, schema: &Schema, row: &Row, attributes: &Object) -> Result<()> {
+        let missing = characteristics::missing(self.kind.within(self.scope.registry), attributes);
+        let paths = missing.iter().map(characteristics::Missing::path);
+        match paths.into_iter().find(|path| path.starts_with(schema.urn)) {
+            Some(path) => Err(self.misfit(row, &path)),
+            None => Ok(()),
+        }
+    }
+
+    async fn save(&self, row: Row, attributes: &Object) -> Result<()> {
         let (document, search) = search_columns(self.scope, self.kind, attributes);
+        let version = match document == row.document {
+            true => "",
+            false => {
+                "version = version + 1, updated_at = CASE WHEN updated_at > ? THEN updated_at ELSE ? END, "
+            }
+        };
+        let mut sql = Sql::new(format!("UPDATE {} SET {version}", table(self.kind)));
+        if !version.is_empty() {
+            sql = sql.bind(self.what.now_ms).bind(self.what.now_ms);
+        }
         let cast = self.tx.dialect().json_parameter();
-        let sql = Sql::new(format!(
-            "UPDATE {} SET document = ?, search = {cast} WHERE id = ?",
-            table(self.kind)
-        ))
-        .bind(document)
-        .bind(search.to_string())
-        .bind(id);
+        let sql = sql
+            .text(&format!("document = ?, search = {cast} WHERE id = ?"))
+            .bind(document)
+            .bind(search.to_string())
+            .bind(row.id.as_str());
         let connection = &self.tx.connection();
         connection
             .execute_raw(sql.statement(connection.get_database_backend()))
             .await?;
         if self.kind == ResourceKind::User {
-            replace_values(self.tx, self.scope, id, attributes).await?;
+            replace_values(self.tx, self.scope, &row.id, attributes).await?;
         }
         Ok(())
+    }
+}
+
+/// How many simple values there are in a value.
+fn leaves(value: &Value) -> usize {
+    match value {
+        Value::List(elements) => elements.iter().map(leaves).sum(),
+        Value::Complex(object) => object.values().map(leaves).sum(),
+        simple => usize::from(!simple.is_unassigned()),
+    }
+}
+
+/// Equal for values that a filter calls equal.
+fn unique_key(attribute: &Attribute, value: &Value) -> String {
+    match value {
+        Value::String(text) if attribute.kind == Kind::DateTime => {
+            conform::instant_ms(text).unwrap_or_default().to_string()
+        }
+        Value::String(text) if attribute.kind == Kind::String && !attribute.case_exact => {
+            fold(text)
+        }
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => (*number as f64).to_string(),
+        Value::Decimal(number) => number.to_string(),
+        other => format!("{other:?}"),
     }
 }
