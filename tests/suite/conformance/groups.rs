@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use muster_tests::scim::{GROUP, Scim, USER};
+use muster_tests::{
+    runtime::at_once,
+    scim::{GROUP, Scim, USER},
+};
 use serde_json::{Value, json};
 
 use super::{BULK, both, list, refused, resources, tenant, unassigned};
@@ -187,32 +190,40 @@ fn groups_change_when_their_members_go() {
     assert!(scim.members(&outer).is_empty());
 }
 
-/// This many users, in requests of a thousand; their ids.
-fn crowd(scim: &Scim, size: usize) -> Vec<String> {
-    let mut ids = Vec::with_capacity(size);
-    for thousand in 0..size / 1000 {
-        let operations: Vec<Value> = (0..1000)
-            .map(|n| {
-                json!({"method": "POST", "path": "/Users", "bulkId": format!("b{n}"),
-                    "data": {"schemas": [USER], "userName": format!("u{thousand:03}-{n:03}")}})
-            })
-            .collect();
-        let body = json!({"schemas": [BULK], "Operations": operations});
-        let answer = scim.post("/Bulk", &body).status(200).json();
-        for result in answer["Operations"].as_array().expect("a list") {
-            let location = result["location"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{result}"));
-            ids.extend(location.rsplit('/').next().map(str::to_owned));
-        }
-    }
-    ids
+/// A thousand users, in one request; their ids.
+fn a_thousand(scim: &Scim, prefix: usize) -> Vec<String> {
+    let operations: Vec<Value> = (0..1000)
+        .map(|n| {
+            json!({"method": "POST", "path": "/Users", "bulkId": format!("b{n}"),
+                "data": {"schemas": [USER], "userName": format!("u{prefix:03}-{n:03}")}})
+        })
+        .collect();
+    let body = json!({"schemas": [BULK], "Operations": operations});
+    let answer = scim.post("/Bulk", &body).status(200).json();
+    let id = |result: &Value| {
+        let location = result["location"].as_str();
+        let location = location.unwrap_or_else(|| panic!("{result}"));
+        location.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let results = answer["Operations"].as_array().expect("a list");
+    results.iter().map(id).collect()
+}
+
+/// A hundred thousand users, made by many at once: writes of a tenant that
+/// wait for each other share their commits.
+fn crowd(scim: &Scim) -> Vec<String> {
+    let some = |writer: usize| -> Vec<String> {
+        let rounds = (0..4).flat_map(|round| a_thousand(scim, writer * 4 + round));
+        rounds.collect()
+    };
+    at_once((0..25).collect(), some).concat()
 }
 
 #[test]
 fn a_group_of_a_hundred_thousand_is_whole() {
     let scim = tenant().scim();
-    let ids = crowd(&scim, 100_000);
+    let ids = crowd(&scim);
+    assert_eq!(ids.len(), 100_000);
     let member = |id: &String| json!({"value": id});
     let all: Vec<Value> = ids.iter().map(member).collect();
     let body = json!({"schemas": [GROUP], "displayName": "Everybody", "members": all});

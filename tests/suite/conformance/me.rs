@@ -2,11 +2,14 @@
 
 use muster_tests::{
     scim::{PATCH, Scim, USER},
-    tenant::{ALL_SCOPES, Tenant},
+    tenant::Tenant,
 };
 use serde_json::{Value, json};
 
 use super::{server, tenant};
+
+/// What a user may do with himself.
+const OWN: &str = "users.read.basic,users.read.pii,users.write,provisioning.self";
 
 /// A tenant with a user and a client whose token is bound to him.
 fn bound() -> (Tenant, String, Scim) {
@@ -14,7 +17,7 @@ fn bound() -> (Tenant, String, Scim) {
     let scim = tenant.scim();
     let body = json!({"schemas": [USER], "userName": "ada", "title": "Analyst"});
     let id = scim.post("/Users", &body).status(201).id();
-    let (_, token) = tenant.credential(server(), "entra", &["--user", &id, "--scopes", ALL_SCOPES]);
+    let (_, token) = tenant.credential(server(), "entra", &["--user", &id, "--scopes", OWN]);
     let me = tenant.scim_with(&token);
     (tenant, id, me)
 }
