@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(object_to_json(&search_document(&USER, &sent)), expected);
         let time = Attribute {
             kind: Kind::DateTime,
-            ..super::super::filter::SCHEMAS
+            ..muster_proto::schema::COMMON[2]
         };
         let value = folded(&time, &"1970-01-01T01:00:00.001+01:00".into());
         assert_eq!(value, Value::Integer(1));

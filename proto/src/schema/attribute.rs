@@ -169,6 +169,11 @@ impl Attribute {
         self
     }
 
+    pub(super) const fn any_case(mut self) -> Self {
+        self.case_exact = false;
+        self
+    }
+
     pub(super) const fn read_only(mut self) -> Self {
         self.mutability = Mutability::ReadOnly;
         self
@@ -218,6 +223,17 @@ impl Attribute {
         self.sub_attribute("value")
     }
 }
+
+pub(super) const SCHEMAS: Attribute = Attribute::reference(
+    "schemas",
+    "URNs of the schemas in which the resource has values.",
+    &["uri"],
+)
+.many()
+.any_case()
+.required()
+.read_only()
+.always();
 
 pub(super) const ID: Attribute = Attribute::string("id", "Identifier given by the server.")
     .case_exact()

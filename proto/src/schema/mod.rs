@@ -77,7 +77,13 @@ pub static SCHEMAS: [&Schema; 3] = [&user::CORE, &user::ENTERPRISE, &group::CORE
 /// Attributes that every resource has (RFC 7643 section 3.1). `externalId`
 /// stands in the core schemas too, because Microsoft Entra builds its list of
 /// target attributes from them.
-pub static COMMON: [Attribute; 2] = [attribute::ID, attribute::META];
+pub static COMMON: [Attribute; 3] = [attribute::ID, attribute::META, attribute::SCHEMAS];
+
+/// The attribute `schemas`. It follows from the others and is stored nowhere.
+pub fn schemas_attribute() -> &'static Attribute {
+    let [_, _, schemas] = &COMMON;
+    schemas
+}
 
 /// URN of the enterprise extension of User.
 pub const ENTERPRISE_USER: &str = user::ENTERPRISE.urn;

@@ -63,6 +63,8 @@ pub fn user_mask(projection: &Projection) -> Option<FieldMask> {
     let mut paths = vec!["id".to_owned()];
     for (schema, attribute) in projection.wanted()? {
         let path = match schema {
+            // It is told by the others.
+            "" if attribute == "schemas" => continue,
             "" => snake_case(attribute),
             muster_proto::schema::ENTERPRISE_USER => "enterprise".to_owned(),
             _ => "extensions".to_owned(),

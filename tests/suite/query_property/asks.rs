@@ -2,13 +2,13 @@
 
 use muster_directory::{
     domain::{
-        filter::{Field, Filter, Operator, SCHEMAS},
+        filter::{Field, Filter, Operator},
         resource::ResourceKind,
     },
     error::{Error, Result},
 };
 use muster_proto::{
-    schema::{Attribute, ENTERPRISE_USER, Kind, USER},
+    schema::{Attribute, ENTERPRISE_USER, Kind, USER, schemas_attribute},
     v1::{self, ComparisonOperator as Wire, filter::Node},
     value::Value,
 };
@@ -205,7 +205,7 @@ fn instant(ms: i64) -> String {
 
 fn listed(name: &str) -> Option<&'static Attribute> {
     match name {
-        "schemas" => Some(&SCHEMAS),
+        "schemas" => Some(schemas_attribute()),
         name => USER.core.attribute(name),
     }
 }

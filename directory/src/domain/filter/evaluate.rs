@@ -1,12 +1,12 @@
 //! What filters and orders mean, on values: the reference for the database.
 
 use muster_proto::{
-    schema::{Attribute, ENTERPRISE_USER, Kind, Reach, Schema, is_urn},
+    schema::{Attribute, ENTERPRISE_USER, Kind, Reach, Schema, is_urn, schemas_attribute},
     value::{Object, Value},
 };
 
 use super::{
-    Field, Filter, Literal, Operator, SCHEMAS,
+    Field, Filter, Literal, Operator,
     literal::{instant, text_key},
 };
 use crate::domain::{
@@ -219,7 +219,7 @@ impl Subject<'_> {
         else {
             return Vec::new();
         };
-        if std::ptr::eq(*attribute, &SCHEMAS) {
+        if std::ptr::eq(*attribute, schemas_attribute()) {
             return self.schemas();
         }
         if attribute.reach == Reach::Relation {

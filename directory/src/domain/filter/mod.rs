@@ -19,9 +19,7 @@ mod evaluate;
 mod literal;
 
 use muster_proto::{
-    schema::{
-        Attribute, Kind, Mutability, Reach, ResourceType, Returned, Schema, Target, Uniqueness,
-    },
+    schema::{Attribute, Kind, Mutability, ResourceType, Returned, Schema, Target},
     value::{Object, Value},
 };
 
@@ -33,24 +31,6 @@ pub use literal::Literal;
 
 /// Most nodes in one filter.
 pub const NODE_LIMIT: usize = 64;
-
-/// The schemas of a resource: that of its core, and those of the extensions in
-/// which it has values. They follow from these; none is stored.
-pub static SCHEMAS: Attribute = Attribute {
-    name: "schemas",
-    kind: Kind::Reference,
-    multi_valued: true,
-    description: "URNs of the schemas in which the resource has values.",
-    required: true,
-    case_exact: false,
-    mutability: Mutability::ReadOnly,
-    returned: Returned::Always,
-    uniqueness: Uniqueness::None,
-    canonical_values: &[],
-    reference_types: &["uri"],
-    sub_attributes: &[],
-    reach: Reach::Document,
-};
 
 /// Deepest nesting of one filter.
 pub const DEPTH_LIMIT: usize = 10;
@@ -132,10 +112,6 @@ impl Field {
     /// [`Error::FilterInvalid`] when it names nothing that can be filtered.
     pub fn find(resource: &ResourceType, schema: &str, name: &str, sub: &str) -> Result<Self> {
         let unknown = || invalid(format!("{name:?} is no attribute that can be filtered"));
-        let is_core = schema.is_empty() || resource.core.is(schema);
-        if is_core && name.eq_ignore_ascii_case(SCHEMAS.name) {
-            return Self::registered(None, &SCHEMAS, sub);
-        }
         match resource.find(schema, name).ok_or_else(unknown)? {
             Target::Core(attribute) => Self::registered(None, attribute, sub),
             Target::Extension(schema, attribute) => Self::registered(Some(schema), attribute, sub),
@@ -439,8 +415,7 @@ mod tests {
     static TAGS: Attribute = Attribute {
         name: "tags",
         kind: Kind::String,
-        reach: Reach::Document,
-        ..SCHEMAS
+        ..muster_proto::schema::COMMON[2]
     };
 
     #[test]

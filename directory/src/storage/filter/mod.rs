@@ -10,7 +10,7 @@ mod place;
 mod relation;
 mod unregistered;
 
-use muster_proto::schema::{Attribute, Reach as Reached, Schema};
+use muster_proto::schema::{Attribute, Reach as Reached, Schema, schemas_attribute};
 
 use super::{
     Scope,
@@ -19,7 +19,7 @@ use super::{
     sql::Sql,
 };
 use crate::domain::{
-    filter::{Field, Filter, Literal, Operator, SCHEMAS},
+    filter::{Field, Filter, Literal, Operator},
     resource::ResourceKind,
     search::{index_key, index_name},
 };
@@ -129,7 +129,7 @@ impl Compiler<'_> {
                 sub,
             } if attribute.multi_valued => match sub {
                 None if attribute.reach == Reached::Relation => self.is_related(),
-                None if std::ptr::eq(*attribute, &SCHEMAS) => always(),
+                None if std::ptr::eq(*attribute, schemas_attribute()) => always(),
                 None => self
                     .dialect
                     .json_present("r.search", &keys(*schema, attribute, None)),
@@ -220,7 +220,7 @@ impl Compiler<'_> {
 
     /// The elements of a multi-valued attribute, as a table.
     fn elements(&self, schema: Option<&Schema>, attribute: &'static Attribute) -> Sql {
-        if std::ptr::eq(attribute, &SCHEMAS) {
+        if std::ptr::eq(attribute, schemas_attribute()) {
             return self
                 .dialect
                 .schemas("r.search", self.kind.schema().core.urn);
@@ -231,7 +231,7 @@ impl Compiler<'_> {
 
     /// The value of a sub-attribute of an element, or of the element itself.
     fn part(&self, attribute: &'static Attribute, sub: &'static Attribute) -> Sql {
-        if std::ptr::eq(attribute, &SCHEMAS) {
+        if std::ptr::eq(attribute, schemas_attribute()) {
             Sql::new(ELEMENT)
         } else if std::ptr::eq(attribute, sub) {
             self.dialect.element_comparable(json_kind(sub))
