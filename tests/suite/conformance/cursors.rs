@@ -294,8 +294,8 @@ fn searches_by_post_have_cursors_too() {
 fn groups_and_the_root_have_cursors_too() {
     let scim = tenant().scim();
     let ids = people(&scim, 0..3);
-    for number in 0..3 {
-        scim.group(&format!("g{number}"), &[&ids[number]]);
+    for (number, id) in ids.iter().enumerate() {
+        scim.group(&format!("g{number}"), &[id]);
     }
     for (path, expected) in [("/Groups", 3), ("/", 6)] {
         let mut seen = BTreeSet::new();

@@ -127,8 +127,8 @@ fn names_are_prepared_before_they_are_compared() {
     let scim = tenant().scim();
     for (name, same) in [
         ("\u{c5}se", "A\u{30a}SE"),
-        ("\u{ff42}\u{ff4f}\u{ff42}", "Bob"),
         ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+        ("\u{ff42}\u{ff4f}\u{ff42}", "Bob"),
     ] {
         create(
             &scim,
