@@ -27,9 +27,13 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
     let request = bulk::read(exchange.object()?, exchange.accents())?;
     let mut plan = Plan::new(&request);
     let mut results = vec![None; request.operations.len()];
-    while !is_enough(&request, &results)
-        && let Some(step) = plan.next_step()
-    {
+    loop {
+        if is_enough(&request, &results) {
+            plan.stop();
+        }
+        let Some(step) = plan.next_step() else {
+            break;
+        };
         match step {
             Step::Refuse(index, error) => {
                 plan.failed(index);
