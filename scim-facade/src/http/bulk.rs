@@ -27,9 +27,13 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
     let request = bulk::read(exchange.object()?, exchange.accents())?;
     let mut plan = Plan::new(&request);
     let mut results = vec![None; request.operations.len()];
-    while !is_enough(&request, &results)
-        && let Some(step) = plan.next_step()
-    {
+    loop {
+        if is_enough(&request, &results) {
+            plan.stop();
+        }
+        let Some(step) = plan.next_step() else {
+            break;
+        };
         match step {
             Step::Refuse(index, error) => {
                 plan.failed(index);
@@ -166,11 +170,14 @@ async fn perform(
 /// Does it, once more when the connection's profile changed meanwhile.
 async fn once_or_twice(target: Target, part: Exchange) -> Result<Outcome, ScimError> {
     let answer = match once(target, &part).await {
-        Err(Fault::Stale) => once(target, &part.renewed().await?).await,
+        Err(Fault::Stale) => once(target, &part.clone().renewed().await?).await,
         answer => answer,
     };
     answer.map_err(|fault| match fault {
-        Fault::Own(error) | Fault::Directory(error) => error,
+        Fault::Own(error) | Fault::Directory(error) => {
+            part.heed(&error);
+            error
+        }
         Fault::Stale => ScimError::unavailable(),
     })
 }

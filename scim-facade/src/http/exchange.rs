@@ -196,6 +196,12 @@ impl Exchange {
         admit(&self.app, &self.caller).await
     }
 
+    /// Forgets the caller's profile when the directory answered that his
+    /// credential is not good.
+    pub(super) fn heed(&self, error: &ScimError) {
+        self.app.profiles.heed(&self.caller, error);
+    }
+
     /// What a read of this resource is answered with.
     pub(super) fn read(&self, shown: Shown) -> Answer {
         match self.conditions.of_read(&shown.version) {
@@ -340,7 +346,10 @@ async fn answer(
     };
     let fault = match routes::run(operation, &exchange).await {
         Ok(outcome) => return Ok(outcome),
-        Err(Fault::Directory(error)) => return Err(error),
+        Err(Fault::Directory(error)) => {
+            exchange.heed(&error);
+            return Err(error);
+        }
         Err(Fault::Own(error)) => Some(error),
         Err(Fault::Stale) => None,
     };
@@ -354,7 +363,10 @@ async fn answer(
     exchange = exchange.under(profile);
     match routes::run(operation, &exchange).await {
         Ok(outcome) => Ok(outcome),
-        Err(Fault::Own(error) | Fault::Directory(error)) => Err(error),
+        Err(Fault::Own(error) | Fault::Directory(error)) => {
+            exchange.heed(&error);
+            Err(error)
+        }
         // It changes faster than requests are read.
         Err(Fault::Stale) => Err(ScimError::unavailable()),
     }

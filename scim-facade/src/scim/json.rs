@@ -4,11 +4,11 @@
 //! SCIM compares names without case, so `userName` and `username` in one
 //! object are two values for one attribute: [`parse`] refuses both.
 
-use std::{collections::HashSet, fmt};
+use std::{cell::Cell, collections::HashSet, fmt};
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
     ser::SerializeMap as _,
 };
 use serde_json::Number;
@@ -18,6 +18,10 @@ use super::error::ScimError;
 /// How deep a body may be nested. The deepest attribute of RFC 7643 needs 6;
 /// deeper trees would meet the recursion limit of protobuf decoders.
 const MAX_DEPTH: usize = 16;
+
+/// Most values in a body. Each takes memory many times the byte or two that it
+/// may be written with.
+const MAX_VALUES: usize = 1_000_000;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +49,23 @@ pub struct Members(pub Vec<(String, Json)>);
 /// # Errors
 /// `invalidSyntax` for what is not JSON in UTF-8, has two members of one name
 /// or is nested too deeply; `invalidValue` for text with a NUL, which no
-/// database keeps.
+/// database keeps; 413 for too many values.
 pub fn parse(body: &[u8]) -> Result<Json, ScimError> {
     // RFC 8259 section 8.1 lets a receiver ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let json: Json = serde_json::from_slice(body)
-        .map_err(|e| ScimError::invalid_syntax(format!("The body is not valid JSON: {e}.")))?;
+    let left = Cell::new(Some(MAX_VALUES));
+    let json = read(body, &left).map_err(|error| match left.get() {
+        None => ScimError::too_large(format!("A body may have at most {MAX_VALUES} values.")),
+        Some(_) => ScimError::invalid_syntax(format!("The body is not valid JSON: {error}.")),
+    })?;
     inspect(&json, MAX_DEPTH)?;
+    Ok(json)
+}
+
+fn read(body: &[u8], left: &Cell<Option<usize>>) -> serde_json::Result<Json> {
+    let mut text = serde_json::Deserializer::from_slice(body);
+    let json = Reader { left }.deserialize(&mut text)?;
+    text.end()?;
     Ok(json)
 }
 
@@ -204,15 +218,27 @@ impl Serialize for Json {
     }
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+/// Reads one value, and what is in it.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    /// How many more values there may be; `None` when there was one too many.
+    left: &'a Cell<Option<usize>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        let left = self.left.get().and_then(|left| left.checked_sub(1));
+        self.left.set(left);
+        match left {
+            Some(_) => deserializer.deserialize_any(self),
+            None => Err(D::Error::custom("too many values")),
+        }
     }
 }
 
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for Reader<'_> {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -235,7 +261,7 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
         let number = Number::from_f64(value).ok_or_else(|| E::custom("number out of range"))?;
         Ok(Json::Number(number))
     }
@@ -250,7 +276,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
         let mut elements = Vec::new();
-        while let Some(element) = seq.next_element()? {
+        while let Some(element) = seq.next_element_seed(self)? {
             elements.push(element);
         }
         Ok(Json::Array(elements))
@@ -263,7 +289,7 @@ impl<'de> Visitor<'de> for Reader {
             if !seen.insert(name.to_ascii_lowercase()) {
                 return Err(A::Error::custom(format_args!("duplicate member {name:?}")));
             }
-            members.0.push((name, map.next_value()?));
+            members.0.push((name, map.next_value_seed(self)?));
         }
         Ok(Json::Object(members))
     }
@@ -311,6 +337,16 @@ mod tests {
             &format!("{}{}", "[".repeat(20), "]".repeat(20)),
             Err("invalidSyntax"),
         );
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let of = |values: usize| format!("[{}1]", "1,".repeat(values - 2));
+        assert!(parse(of(MAX_VALUES).as_bytes()).is_ok());
+        for many in [of(MAX_VALUES + 1), format!("{}x", of(MAX_VALUES + 9))] {
+            let error = parse(many.as_bytes()).expect_err("too many values");
+            assert_eq!((error.status(), error.scim_type()), (413, None));
+        }
     }
 
     #[test]

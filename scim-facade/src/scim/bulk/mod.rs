@@ -21,6 +21,9 @@ use super::{
 /// Most operations of a request.
 pub const MAX_OPERATIONS: usize = 1000;
 
+/// Most references by bulkId of a request, all operations together.
+pub const MAX_REFERENCES: usize = 10_000;
+
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -51,7 +54,7 @@ pub struct Operation {
 ///
 /// # Errors
 /// `invalidSyntax` and `invalidValue` for what concerns the whole, 413 for more
-/// than [`MAX_OPERATIONS`].
+/// than [`MAX_OPERATIONS`] or [`MAX_REFERENCES`].
 pub fn read(mut body: Members, accents: Accents) -> Result<Request, ScimError> {
     let schemas = body.take("schemas");
     document::check_schemas(schemas.as_ref(), urn::BULK_REQUEST, accents)?;
@@ -73,6 +76,11 @@ pub fn read(mut body: Members, accents: Accents) -> Result<Request, ScimError> {
         return Err(ScimError::too_large(detail));
     }
     let mut operations: Vec<_> = operations.into_iter().map(operation).collect();
+    let references = operations.iter().map(|o| reference::count(&o.data));
+    if references.sum::<usize>() > MAX_REFERENCES {
+        let detail = format!("A bulk may have at most {MAX_REFERENCES} references by bulkId.");
+        return Err(ScimError::too_large(detail));
+    }
     refuse_second_names(&mut operations);
     Ok(Request {
         fail_on_errors,

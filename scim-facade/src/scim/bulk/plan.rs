@@ -1,6 +1,6 @@
 //! In which order operations can be done.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::{
     Operation, Request,
@@ -19,16 +19,35 @@ const CONTESTED: [&str; 3] = ["userName", "displayName", "externalId"];
 /// The way through a bulk request. Operations go in the order of the request. One
 /// that refers to a later one waits for it. Where operations wait for each
 /// other, one is done without its references, which are added at the end.
+///
+/// Each reference is looked at once when what it names is there or lost, so that
+/// the way costs what the request is long.
 #[derive(Debug)]
 pub struct Plan<'a> {
     request: &'a Request,
-    /// Which operation makes the resource of this name.
-    makers: HashMap<&'a str, usize>,
-    needs: Vec<BTreeSet<String>>,
-    state: Vec<State>,
+    nodes: Vec<Node<'a>>,
+    /// Open operations that wait for nothing, or that can never be done.
+    next: BTreeSet<usize>,
+    /// By the name for which they stand.
     ids: HashMap<String, String>,
     /// What is still to be added, by operation.
-    owed: Vec<(usize, Members)>,
+    owed: VecDeque<(usize, Members)>,
+}
+
+/// An operation among the others.
+#[derive(Debug)]
+struct Node<'a> {
+    state: State,
+    /// Its name, when it makes what the name stands for.
+    name: Option<&'a str>,
+    /// The operations that it refers to, each once.
+    needs: Vec<usize>,
+    /// The operations that refer to it.
+    needed_by: Vec<usize>,
+    /// How many of its needs are not made yet.
+    waits: usize,
+    /// A name that will never stand for anything.
+    lost: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,82 +72,114 @@ pub enum Step {
 impl<'a> Plan<'a> {
     /// Before anything is done.
     pub fn new(request: &'a Request) -> Self {
-        let operations = request.operations.iter();
-        let makers = operations.clone().enumerate().filter_map(|(index, o)| {
-            let is_maker = o.is_post() && o.fault.is_none();
-            Some((o.bulk_id.as_deref().filter(|_| is_maker)?, index))
-        });
-        let needs = operations.clone().map(|operation| {
-            let mut needs = names(&operation.data);
-            let segments = operation.path.split('/');
-            needs.extend(segments.filter_map(reference::name).map(str::to_owned));
-            needs
-        });
-        Self {
-            makers: makers.collect(),
-            needs: needs.collect(),
-            state: vec![State::Open; operations.len()],
-            ids: HashMap::new(),
-            owed: Vec::new(),
-            request,
+        let operations = &request.operations;
+        let maker = |o: &'a Operation| {
+            let name = o.bulk_id.as_deref()?;
+            (o.is_post() && o.fault.is_none()).then_some(name)
+        };
+        let mut nodes: Vec<_> = operations.iter().map(|o| Node::new(maker(o))).collect();
+        let named = nodes.iter().enumerate();
+        let makers: HashMap<_, _> = named.filter_map(|(i, n)| Some((n.name?, i))).collect();
+        for (index, operation) in operations.iter().enumerate() {
+            for name in all_names(operation) {
+                match makers.get(name) {
+                    Some(maker) => {
+                        nodes[index].needs.push(*maker);
+                        nodes[*maker].needed_by.push(index);
+                    }
+                    None => nodes[index].lost = Some(name),
+                }
+            }
+            nodes[index].waits = nodes[index].needs.len();
         }
+        let mut plan = Self {
+            request,
+            nodes,
+            next: BTreeSet::new(),
+            ids: HashMap::new(),
+            owed: VecDeque::new(),
+        };
+        let all = 0..operations.len();
+        plan.next = all
+            .filter(|index| plan.is_ready(*index) || plan.is_hopeless(*index))
+            .collect();
+        plan
     }
 
     /// The next step; `None` when there is none. What it gives must be answered
     /// by [`made`](Self::made) or [`failed`](Self::failed) before the next.
     pub fn next_step(&mut self) -> Option<Step> {
-        let open = |state: &State| *state == State::Open;
-        if !self.state.iter().any(open) {
-            let (index, data) = self.owed.pop()?;
-            return Some(self.add(index, &data));
+        if let Some(index) = self.next.pop_first() {
+            return Some(match self.obstacle(index) {
+                Some(error) => {
+                    self.failed(index);
+                    Step::Refuse(index, error)
+                }
+                None => Step::Do(self.give(index)),
+            });
         }
-        for index in 0..self.state.len() {
-            if self.state[index] != State::Open {
-                continue;
-            }
-            if let Some(error) = self.obstacle(index) {
-                self.state[index] = State::Failed;
-                return Some(Step::Refuse(index, error));
-            }
-            if self.is_ready(index) {
-                return Some(Step::Do(self.give(index)));
-            }
+        if let Some(step) = self.cut() {
+            return Some(step);
         }
-        self.cut()
+        let (index, data) = self.owed.pop_front()?;
+        Some(self.add(index, &data))
     }
 
     /// An operation was done, on the resource with this id.
     pub fn made(&mut self, index: usize, id: &str) {
-        self.state[index] = State::Made;
-        if let Some(name) = &self.request.operations[index].bulk_id
-            && self.makers.get(name.as_str()) == Some(&index)
-        {
-            self.ids.insert(name.clone(), id.to_owned());
+        self.nodes[index].state = State::Made;
+        if let Some(name) = self.nodes[index].name {
+            self.ids.insert(name.to_owned(), id.to_owned());
+        }
+        for waiting in std::mem::take(&mut self.nodes[index].needed_by) {
+            self.nodes[waiting].waits -= 1;
+            if self.is_open(waiting) && self.is_ready(waiting) {
+                self.next.insert(waiting);
+            }
         }
     }
 
     /// An operation failed.
     pub fn failed(&mut self, index: usize) {
-        self.state[index] = State::Failed;
+        self.nodes[index].state = State::Failed;
         self.owed.retain(|(owing, _)| *owing != index);
+        let name = self.nodes[index].name;
+        for waiting in std::mem::take(&mut self.nodes[index].needed_by) {
+            self.nodes[waiting].lost = name;
+            if self.is_open(waiting) {
+                self.next.insert(waiting);
+            }
+        }
+    }
+
+    /// Nothing more is begun. What was made without its references still gets
+    /// those that there are: it is not done before.
+    pub fn stop(&mut self) {
+        self.next.clear();
+        for node in &mut self.nodes {
+            if node.state == State::Open {
+                node.state = State::Failed;
+            }
+        }
+    }
+
+    fn is_open(&self, index: usize) -> bool {
+        self.nodes[index].state == State::Open
+    }
+
+    fn is_ready(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        node.waits == 0 && !self.is_hopeless(index)
+    }
+
+    fn is_hopeless(&self, index: usize) -> bool {
+        self.request.operations[index].fault.is_some() || self.nodes[index].lost.is_some()
     }
 
     /// Why an operation can never be done.
     fn obstacle(&self, index: usize) -> Option<ScimError> {
-        if let Some(fault) = &self.request.operations[index].fault {
-            return Some(fault.clone());
-        }
-        let lost = |name: &&String| match self.makers.get(name.as_str()) {
-            Some(maker) => self.state[*maker] == State::Failed,
-            None => true,
-        };
-        let name = self.needs[index].iter().find(lost)?;
-        Some(unresolved(name))
-    }
-
-    fn is_ready(&self, index: usize) -> bool {
-        let mut needs = self.needs[index].iter();
-        needs.all(|name| self.ids.contains_key(name))
+        let fault = self.request.operations[index].fault.clone();
+        fault.or_else(|| Some(unresolved(self.nodes[index].lost?)))
     }
 
     /// The operation, and those behind it that can be done at the same time:
@@ -136,18 +187,18 @@ impl<'a> Plan<'a> {
     fn give(&mut self, first: usize) -> Vec<(usize, String, Members)> {
         let mut claims = HashSet::new();
         let mut given = Vec::new();
-        for index in first..self.state.len() {
+        for index in first..self.nodes.len() {
             let operation = &self.request.operations[index];
             let joins = operation.is_post()
                 && self.request.fail_on_errors.is_none()
-                && self.state[index] == State::Open
-                && self.obstacle(index).is_none()
+                && self.is_open(index)
                 && self.is_ready(index)
                 && claim(operation, &mut claims);
             if index > first && !joins {
                 break;
             }
-            self.state[index] = State::Given;
+            self.nodes[index].state = State::Given;
+            self.next.remove(&index);
             let data = resolve(&operation.data, &self.ids);
             given.push((index, self.path(operation), data));
             if !joins {
@@ -167,39 +218,36 @@ impl<'a> Plan<'a> {
 
     /// Begins with one of the operations that wait for each other.
     fn cut(&mut self) -> Option<Step> {
-        let waits =
-            |index: &usize| self.state[*index] == State::Open && self.waits_for_itself(*index);
-        let index = (0..self.state.len()).find(waits)?;
+        let index = self.circle()?;
         let operation = &self.request.operations[index];
         let known = resolve(&operation.data, &self.ids);
         let (data, owed) = split(known);
-        self.owed.insert(0, (index, owed));
-        self.state[index] = State::Given;
+        self.owed.push_back((index, owed));
+        self.nodes[index].state = State::Given;
         Some(Step::Do(vec![(index, operation.path.clone(), data)]))
     }
 
-    fn waits_for_itself(&self, index: usize) -> bool {
-        let mut reached = HashSet::new();
-        let mut open = vec![index];
-        while let Some(at) = open.pop() {
-            let needs = self.needs[at].iter();
-            let needs = needs.filter(|name| !self.ids.contains_key(*name));
-            for maker in needs.filter_map(|name| self.makers.get(name.as_str())) {
-                if *maker == index {
-                    return true;
-                }
-                if reached.insert(*maker) {
-                    open.push(*maker);
-                }
+    /// The first operation of a circle, when all that are open wait: whoever
+    /// goes from one to what it waits for comes back to where he has been.
+    fn circle(&self) -> Option<usize> {
+        let mut way = Vec::new();
+        let mut place = vec![None; self.nodes.len()];
+        let mut at = (0..self.nodes.len()).find(|index| self.is_open(*index))?;
+        loop {
+            if let Some(start) = place[at] {
+                return way[start..].iter().copied().min();
             }
+            place[at] = Some(way.len());
+            way.push(at);
+            let mut needs = self.nodes[at].needs.iter().copied();
+            at = needs.find(|need| self.is_open(*need))?;
         }
-        false
     }
 
     fn add(&mut self, index: usize, owed: &Members) -> Step {
         let data = resolve(owed, &self.ids);
         if let Some(name) = names(&data).first() {
-            self.state[index] = State::Failed;
+            self.nodes[index].state = State::Failed;
             return Step::Refuse(index, unresolved(name));
         }
         let operation = Json::object([("op", "add".into()), ("value", Json::Object(data))]);
@@ -208,6 +256,27 @@ impl<'a> Plan<'a> {
         body.push("Operations", vec![operation]);
         Step::Add(index, body)
     }
+}
+
+impl<'a> Node<'a> {
+    fn new(name: Option<&'a str>) -> Self {
+        Self {
+            state: State::Open,
+            name,
+            needs: Vec::new(),
+            needed_by: Vec::new(),
+            waits: 0,
+            lost: None,
+        }
+    }
+}
+
+/// Every name that an operation refers to.
+fn all_names(operation: &Operation) -> BTreeSet<&str> {
+    let mut found = names(&operation.data);
+    let segments = operation.path.split('/');
+    found.extend(segments.filter_map(reference::name));
+    found
 }
 
 fn unresolved(name: &str) -> ScimError {

@@ -14,7 +14,7 @@ pub(super) fn name(text: &str) -> Option<&str> {
 }
 
 /// Every name that the members refer to.
-pub(super) fn names(members: &Members) -> BTreeSet<String> {
+pub(super) fn names(members: &Members) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for (_, json) in &members.0 {
         collect(json, &mut found);
@@ -22,12 +22,27 @@ pub(super) fn names(members: &Members) -> BTreeSet<String> {
     found
 }
 
-fn collect(json: &Json, found: &mut BTreeSet<String>) {
+fn collect<'a>(json: &'a Json, found: &mut BTreeSet<&'a str>) {
     match json {
-        Json::String(text) => found.extend(name(text).map(str::to_owned)),
+        Json::String(text) => found.extend(name(text)),
         Json::Array(elements) => elements.iter().for_each(|e| collect(e, found)),
         Json::Object(members) => members.0.iter().for_each(|(_, j)| collect(j, found)),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// How many references there are, also of one name.
+pub(super) fn count(members: &Members) -> usize {
+    let each = members.0.iter().map(|(_, json)| count_in(json));
+    each.sum()
+}
+
+fn count_in(json: &Json) -> usize {
+    match json {
+        Json::String(text) => usize::from(name(text).is_some()),
+        Json::Array(elements) => elements.iter().map(count_in).sum(),
+        Json::Object(members) => count(members),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 
@@ -54,10 +69,8 @@ fn resolved(json: &Json, ids: &HashMap<String, String>) -> Json {
 pub(super) fn split(members: Members) -> (Members, Members) {
     let (mut left, mut taken) = (Members::default(), Members::default());
     for (key, json) in members.0 {
-        let mut names = BTreeSet::new();
-        collect(&json, &mut names);
         match json {
-            json if names.is_empty() => left.push(key, json),
+            json if !refers(&json) => left.push(key, json),
             Json::Array(elements) => {
                 let (with, without): (Vec<_>, Vec<_>) = elements.into_iter().partition(refers);
                 if !without.is_empty() {
@@ -79,7 +92,5 @@ pub(super) fn split(members: Members) -> (Members, Members) {
 }
 
 fn refers(json: &Json) -> bool {
-    let mut names = BTreeSet::new();
-    collect(json, &mut names);
-    !names.is_empty()
+    count_in(json) > 0
 }

@@ -173,3 +173,96 @@ fn answers() {
         r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkResponse"],"Operations":[{"method":"POST","bulkId":"a","version":"v","location":"l","status":"201"},{"method":"POST","bulkId":"b","status":"409","response":{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","detail":"no"}}]}"#
     );
 }
+
+#[test]
+fn a_stop_leaves_nothing_half_done() {
+    let all = [
+        post("a", r#""n":1,"manager":"bulkId:b""#),
+        post("b", r#""manager":"bulkId:c""#),
+        post("c", r#""manager":"bulkId:a""#),
+    ];
+    let request = request(&all.join(","), ",\"failOnErrors\":1");
+    let mut plan = Plan::new(&request);
+    assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == 0));
+    plan.made(0, "id0");
+    assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == 2));
+    plan.failed(2);
+    plan.stop();
+    assert!(matches!(plan.next_step(), Some(Step::Refuse(0, error)) if error.status() == 409));
+    assert_eq!(plan.next_step(), None);
+
+    let own = [post("a", r#""n":1,"manager":"bulkId:a""#), post("b", "")];
+    let request = self::request(&own.join(","), ",\"failOnErrors\":1");
+    let mut plan = Plan::new(&request);
+    for index in [1, 0] {
+        assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == index));
+        match index {
+            1 => plan.failed(index),
+            _ => plan.made(index, "id0"),
+        }
+    }
+    plan.stop();
+    assert!(matches!(plan.next_step(), Some(Step::Add(0, _))));
+    assert_eq!(plan.next_step(), None);
+}
+
+/// A group that names all that come later, and the last two each other.
+fn tower(height: usize) -> Request {
+    let group = |index: usize| {
+        let names = match index + 1 == height {
+            true => vec![index - 1],
+            false => (index + 1..height).collect(),
+        };
+        let names = names.iter().map(|n| Json::from(format!("bulkId:{n}")));
+        let mut data = Members::default();
+        data.push("members", names.collect::<Vec<_>>());
+        Operation {
+            method: "POST".to_owned(),
+            bulk_id: Some(index.to_string()),
+            path: "/Groups".to_owned(),
+            data,
+            ..Operation::default()
+        }
+    };
+    Request {
+        fail_on_errors: None,
+        operations: (0..height).map(group).collect(),
+    }
+}
+
+#[test]
+fn many_references_cost_little() {
+    let request = tower(MAX_OPERATIONS);
+    let start = std::time::Instant::now();
+    let mut plan = Plan::new(&request);
+    let mut order = Vec::new();
+    while let Some(step) = plan.next_step() {
+        match step {
+            Step::Do(given) => given.into_iter().for_each(|(index, ..)| {
+                plan.made(index, "id");
+                order.push(index);
+            }),
+            Step::Add(index, _) => assert_eq!(index, MAX_OPERATIONS - 2),
+            Step::Refuse(index, error) => panic!("{index} {}", error.detail()),
+        }
+    }
+    let took = start.elapsed();
+    assert_eq!(order.len(), MAX_OPERATIONS);
+    // Walks of the graph for each operation take minutes.
+    assert!(took.as_secs() < 5, "{took:?}");
+}
+
+#[test]
+fn references_are_counted() {
+    let names = |count: usize| {
+        let one = post(
+            "a",
+            &format!("\"x\":[{}]", vec!["\"bulkId:b\""; count].join(",")),
+        );
+        let body = format!("{{\"Operations\":[{one},{}]}}", post("b", ""));
+        let body = json::parse_object(body.as_bytes()).expect("an object");
+        read(body, crate::scim::flavor::Flavor::Entra.accents()).map_err(|e| e.status())
+    };
+    assert!(names(MAX_REFERENCES).is_ok());
+    assert_eq!(names(MAX_REFERENCES + 1), Err(413));
+}
