@@ -3,8 +3,9 @@
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The key under which texts that differ only in case, or in how accents are
-/// composed, are the same (Unicode canonical caseless matching, D145).
+/// The key under which texts that differ only in case, in width, or in how
+/// accents are composed, are the same (Unicode canonical caseless matching,
+/// D145).
 ///
 /// Applied on write and on lookup alike: databases fold differently from each
 /// other, and SQLite folds ASCII only.
@@ -13,13 +14,24 @@ use unicode_normalization::UnicodeNormalization as _;
 /// use muster_directory::domain::fold::fold;
 /// assert_eq!(fold("STRASSE"), fold("straße"));
 /// assert_eq!(fold("e\u{301}"), fold("É"));
+/// assert_eq!(fold("ｂｏｂ"), fold("Bob"));
 /// assert_ne!(fold("ı"), fold("I"));
 /// ```
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    text.nfd().default_case_fold().nfd().nfc().collect()
+    let mapped = text.chars().flat_map(of_one_width);
+    mapped.nfd().default_case_fold().nfd().nfc().collect()
+}
+
+/// Letters in the width that East Asian typesetting gave them are the same
+/// letters (RFC 8265 section 3.3, which RFC 7644 section 5 asks for).
+fn of_one_width(c: char) -> impl Iterator<Item = char> {
+    let is_wide_or_half = matches!(c, '\u{3000}' | '\u{FF01}'..='\u{FFEE}');
+    let plain = (!is_wide_or_half).then_some(c);
+    let mapped = is_wide_or_half.then(|| std::iter::once(c).nfkd());
+    plain.into_iter().chain(mapped.into_iter().flatten())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod registries;
 mod resources;
 mod schemas;
 mod snapshot;
+mod store;
 mod transfer;
 mod view;
 
@@ -30,7 +31,7 @@ pub use crate::storage::{
     feed::{AuditQuery, Audited, Transaction},
     resources::{Reach, Selection},
 };
-pub use admin::{Announcement, Bootstrap, IssuedCredential};
+pub use admin::{Bootstrap, IssuedCredential};
 pub use audit::{AuditPage, Verdict};
 pub use auth::{AccessToken, ClientProof};
 pub use feed::{Feed, FeedFilter, Start, Step};
@@ -40,6 +41,7 @@ pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
 pub use schemas::{SchemaEditor, SchemaWritten};
 pub use snapshot::{Snapshot, SnapshotItem, SnapshotPage, size as snapshot_size};
+pub use store::Announcement;
 pub use transfer::Tally;
 pub use view::View;
 

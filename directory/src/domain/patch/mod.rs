@@ -145,11 +145,42 @@ pub fn apply(
     schema: &'static ResourceType,
 ) -> Result<()> {
     let mut patched = resource.clone();
+    let mut removed = Vec::new();
     for operation in operations {
+        if let (Op::Remove, Path::Extension(whole)) = (operation.op, &operation.path) {
+            removed.push(whole.urn);
+        }
         apply_one(&mut patched.attributes, operation)?;
     }
     check(resource, &patched, schema)?;
+    keep_required(resource, &patched, schema, &removed)?;
     *resource = patched;
+    Ok(())
+}
+
+/// Checks that no extension went because the attribute that it requires did:
+/// only removed as a whole may it go.
+fn keep_required(
+    before: &Resource,
+    after: &Resource,
+    schema: &'static ResourceType,
+    removed: &[&str],
+) -> Result<()> {
+    for &extension in schema.extensions {
+        let gone = !after.attributes.contains_key(extension.urn);
+        let Some(Value::Complex(old)) = before.attributes.get(extension.urn) else {
+            continue;
+        };
+        let mut required = extension.attributes.iter().filter(|a| a.required);
+        let lost = required.find(|attribute| old.contains_key(attribute.name));
+        if let Some(lost) = lost
+            && gone
+            && !removed.contains(&extension.urn)
+        {
+            let path = format!("{}:{}", extension.urn, lost.name);
+            return Err(Error::Unremovable(path));
+        }
+    }
     Ok(())
 }
 
