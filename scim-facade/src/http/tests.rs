@@ -245,6 +245,7 @@ async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
         directory,
         metrics: None,
         profiles: Profiles::default(),
+        turns: Turns::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
     let response = service.oneshot(request).await.expect("infallible");
