@@ -14,7 +14,7 @@ use super::{
     error::ScimError,
     flavor::{Accent, Accents},
     patch::Edit,
-    path::{AttrPath, Path, Shape},
+    path::{AttrPath, Definition, Path, Shape},
 };
 
 /// Most different names in a list of attributes. All that the registry has,
@@ -235,6 +235,17 @@ impl Projection {
                 None
             }
         }
+    }
+}
+
+/// Whether no answer ever shows what the path reaches. Then no filter and no
+/// order may tell of it either: the value could be asked for bit by bit.
+pub fn is_hidden(path: &AttrPath) -> bool {
+    let never = |attribute: &Attribute| returned(attribute) == Returned::Never;
+    match path.definition {
+        Definition::Attribute(attribute) => never(attribute),
+        Definition::SubAttribute(attribute, sub) => never(attribute) || never(sub),
+        Definition::Extension(_) | Definition::Unregistered => false,
     }
 }
 
