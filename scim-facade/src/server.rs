@@ -41,6 +41,7 @@ impl Server {
             directory,
             metrics,
             profiles: facade::Profiles::default(),
+            turns: facade::Turns::default(),
         });
         Ok(Self {
             listener,

@@ -1,6 +1,6 @@
 //! Request bodies: media type, size, time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -9,28 +9,70 @@ use axum::{
         header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use crate::scim::error::ScimError;
 
 /// A client that sends more slowly holds a connection for nothing.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the body.
+/// Longer bodies, in bytes, take turns.
+const LARGE: usize = 1024 * 1024;
+
+/// Most requests with a large body that are read and done at a time: what is
+/// made of a body takes memory many times its length.
+const LARGE_AT_A_TIME: usize = 4;
+
+/// How long such a request waits for its turn, no longer than a call may take.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The turns of requests with large bodies.
+pub(crate) struct Turns(Arc<Semaphore>);
+
+/// A request's turn. It lasts until this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LARGE_AT_A_TIME)))
+    }
+}
+
+impl Turns {
+    /// # Errors
+    /// 503 when it does not come.
+    async fn next(&self, patience: Duration) -> Result<Turn, ScimError> {
+        let turn = Arc::clone(&self.0).acquire_owned();
+        match tokio::time::timeout(patience, turn).await {
+            Ok(Ok(permit)) => Ok(Turn(permit)),
+            // Nobody closes it.
+            Ok(Err(_)) | Err(_) => Err(ScimError::unavailable()),
+        }
+    }
+}
+
+/// Reads the body; the rest of a large one when it is its turn.
 ///
 /// # Errors
 /// 415 for a media type that is not JSON or a body that is encoded, 413 for a body that is too long,
-/// 408 for one that does not come, 400 for one that breaks off.
+/// 408 for one that does not come, 400 for one that breaks off, 503 when its
+/// turn does not come.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-) -> Result<Bytes, ScimError> {
+    turns: &Turns,
+) -> Result<(Bytes, Option<Turn>), ScimError> {
     if !is_json(headers) {
         let detail = "The body must be application/scim+json or application/json, in UTF-8.";
         return Err(ScimError::new(415, detail));
     }
-    read_bounded(headers, body, limit).await
+    read_bounded(headers, body, limit, turns).await
 }
 
 /// Reads a body of any media type.
@@ -39,9 +81,10 @@ pub(super) async fn read(
 /// As [`read`]; 415 only for a body that is encoded.
 pub(super) async fn read_bounded(
     headers: &HeaderMap,
-    body: Body,
+    mut body: Body,
     limit: usize,
-) -> Result<Bytes, ScimError> {
+    turns: &Turns,
+) -> Result<(Bytes, Option<Turn>), ScimError> {
     if is_encoded(headers) {
         return Err(ScimError::new(415, "The body must not be encoded."));
     }
@@ -50,12 +93,37 @@ pub(super) async fn read_bounded(
     if announced(headers).is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let reading = Limited::new(body, limit).collect();
-    match tokio::time::timeout(READ_TIMEOUT, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(ScimError::invalid_syntax("The body is incomplete.")),
-        Err(_) => Err(ScimError::new(408, "The body did not arrive in time.")),
+    let (mut bytes, mut turn) = (Vec::new(), None);
+    let mut deadline = Instant::now() + READ_TIMEOUT;
+    while let Some(data) = next(&mut body, deadline).await? {
+        let length = bytes.len().saturating_add(data.len());
+        if length > limit {
+            return Err(too_large());
+        }
+        if length > LARGE && turn.is_none() {
+            turn = Some(turns.next(TURN_TIMEOUT).await?);
+            deadline = Instant::now() + READ_TIMEOUT;
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes.into(), turn))
+}
+
+/// The next piece of the body; `None` at its end.
+async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, ScimError> {
+    loop {
+        let frame = match tokio::time::timeout_at(deadline, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) => {
+                return Err(ScimError::invalid_syntax("The body is incomplete."));
+            }
+            Err(_) => return Err(ScimError::new(408, "The body did not arrive in time.")),
+        };
+        // Trailers say nothing here.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
     }
 }
 
@@ -95,4 +163,40 @@ fn is_json(headers: &HeaderMap) -> bool {
             .any(|known| known.eq_ignore_ascii_case(charset))
     };
     is_json && charsets.all(is_utf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_bodies_take_turns() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let turns = Turns::default();
+            let body = |length: usize| Body::from(vec![b' '; length]);
+            let read = |length| {
+                let headers = HeaderMap::new();
+                let (body, turns) = (body(length), &turns);
+                async move { super::read(&headers, body, 2 * LARGE, turns).await }
+            };
+            let mut held = Vec::new();
+            for _ in 0..LARGE_AT_A_TIME {
+                let (body, turn) = read(LARGE + 1).await.expect("a body");
+                assert_eq!(body.len(), LARGE + 1);
+                held.push(turn.expect("a turn"));
+            }
+            let waited = turns.next(Duration::from_millis(1)).await;
+            assert_eq!(waited.map_err(|e| e.status()).err(), Some(503));
+            let small = read(LARGE).await.expect("a body");
+            assert!(small.1.is_none());
+            held.pop();
+            assert!(read(LARGE + 1).await.is_ok());
+            let status = read(2 * LARGE + 1).await.map_err(|e| e.status()).err();
+            assert_eq!(status, Some(413));
+        });
+    }
 }

@@ -324,14 +324,15 @@ async fn answer(
     {
         return Err(admitted(app, caller, error).await);
     }
-    let body = if has_body {
+    // A turn is held until the answer is made.
+    let (body, _turn) = if has_body {
         let limit = operation.body_limit(app);
-        match body::read(&parts.headers, request.body, limit).await {
-            Ok(body) => body,
+        match body::read(&parts.headers, request.body, limit, &app.turns).await {
+            Ok(read) => read,
             Err(error) => return Err(admitted(app, caller, error).await),
         }
     } else {
-        Bytes::new()
+        (Bytes::new(), None)
     };
     let mut exchange = Exchange {
         links: links(&parts, app, place.connection.as_deref()),

@@ -12,7 +12,7 @@ use crate::{
     scim::{
         document,
         group::{MEMBERS, MemberView},
-        patch as scim_patch,
+        patch::{self as scim_patch, GroupEdit},
         projection::Projection,
         resource::{Resource, Shown},
     },
@@ -49,6 +49,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
         exchange.registry().group,
         exchange.accents(),
     )?;
+    let projection = projection.written(&document.attributes);
     let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
@@ -75,6 +76,7 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
         exchange.registry().group,
         exchange.accents(),
     )?;
+    let projection = projection.written(&document.attributes);
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(exchange, modifications).await?;
     let shown = written(exchange, group, &projection).await;
@@ -92,6 +94,10 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
         exchange.registry().group,
         exchange.accents(),
     )?;
+    let projection = projection.edited(edits.iter().filter_map(|edit| match edit {
+        GroupEdit::Attribute(edit) => Some(edit),
+        _ => None,
+    }));
     let group = modify(
         exchange,
         modifications(edits, exchange.context(exchange.registry().group))?,

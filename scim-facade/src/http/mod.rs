@@ -39,8 +39,8 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
 };
 
-pub(crate) use self::profile::Profiles;
 pub use self::token::TOKEN_PATH;
+pub(crate) use self::{body::Turns, profile::Profiles};
 use self::{
     exchange::{BasePath, Endpoint},
     routes::{ROUTES, Route},
@@ -59,6 +59,7 @@ pub(crate) struct Facade {
     pub(crate) directory: DirectoryClient,
     pub(crate) metrics: Option<Metrics>,
     pub(crate) profiles: Profiles,
+    pub(crate) turns: Turns,
 }
 
 type App = Arc<Facade>;

@@ -1,28 +1,35 @@
 //! `/openapi.json`: the interface in the words of OpenAPI 3.1, made from the
 //! route table and the registry. Readable without a token, and the same for
-//! everybody: schemas of a tenant are in `/Schemas`.
+//! everybody but for `/Me`, which only tokens of users have: schemas of a tenant
+//! are in `/Schemas`.
+//!
+//! 405 stands nowhere: it is what methods meet that are not described.
 
 use axum::{
     extract::{FromRequestParts as _, RawPathParams, Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use muster_proto::schema::Registry;
 use serde_json::{Map, Value, json};
 
 use super::{
-    App, TOKEN_PATH,
+    App, TOKEN_PATH, auth,
     exchange::links,
     list::Of,
+    observe::RequestId,
     origin::origin,
     query::PARAMETERS,
     reply,
     routes::{Operation as O, ROUTES, Verb as V},
 };
-use crate::scim::{error::ScimError, openapi};
+use crate::{
+    client::Caller,
+    scim::{error::ScimError, openapi},
+};
 
 /// What every request with a token may meet.
-const COMMON: [u16; 9] = [400, 401, 403, 404, 406, 429, 500, 501, 503];
+const COMMON: [u16; 8] = [400, 401, 403, 404, 406, 429, 500, 503];
 
 /// What a request with a body may meet besides.
 const OF_BODIES: [u16; 3] = [408, 413, 415];
@@ -34,13 +41,33 @@ pub(super) async fn describe(State(app): State<App>, request: Request) -> Respon
         return reply::error(&ScimError::not_found());
     };
     let connection = params.iter().find(|(name, _)| *name == "connection");
-    let links = links(&parts, &app, connection.map(|(_, id)| id));
+    let connection = connection.map(|(_, id)| id);
+    let links = links(&parts, &app, connection);
     let token_url = format!("{}{TOKEN_PATH}", origin(&parts, &app.config));
-    let description = description(&links.endpoint(""), &token_url);
-    reply::text(StatusCode::OK, "application/json", description.to_string())
+    let has_me = is_of_user(&parts, &app, connection).await;
+    let description = description(&links.endpoint(""), &token_url, has_me);
+    let mut response = reply::text(StatusCode::OK, "application/json", description.to_string());
+    let authorization = HeaderValue::from(header::AUTHORIZATION);
+    response.headers_mut().append(header::VARY, authorization);
+    response
 }
 
-fn description(base: &str, token_url: &str) -> Value {
+/// Whether the request has a token that speaks for a user.
+async fn is_of_user(parts: &Parts, app: &App, connection: Option<&str>) -> bool {
+    let RequestId(request_id) = parts.extensions.get().cloned().unwrap_or_default();
+    let token = auth::bearer(&parts.headers);
+    let caller = token.and_then(|token| Caller::new(token, connection, request_id));
+    let Some(caller) = caller else {
+        return false;
+    };
+    let profile = match app.profiles.known(&caller) {
+        Some(profile) => Some(profile),
+        None => app.profiles.ask(&app.directory, &caller).await.ok(),
+    };
+    profile.is_some_and(|profile| profile.user_id.is_some())
+}
+
+fn description(base: &str, token_url: &str, has_me: bool) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -50,7 +77,7 @@ fn description(base: &str, token_url: &str) -> Value {
         },
         "servers": [{"url": base}],
         "security": [{"bearer": []}, {"oauth2": []}],
-        "paths": paths(),
+        "paths": paths(has_me),
         "components": {
             "schemas": openapi::components(Registry::builtin()),
             "securitySchemes": {
@@ -64,16 +91,22 @@ fn description(base: &str, token_url: &str) -> Value {
     })
 }
 
-fn paths() -> Map<String, Value> {
+fn paths(has_me: bool) -> Map<String, Value> {
     let mut paths = Map::new();
-    for route in ROUTES {
+    let is_there = |operation: &O| has_me || !matches!(operation, O::Me(_));
+    let routes = ROUTES.iter();
+    for route in routes.filter(|route| route.methods.iter().all(|(_, o)| is_there(o))) {
         let mut methods = Map::new();
         if route.path.contains("{id}") {
             methods.insert("parameters".to_owned(), json!([id()]));
         }
         for (method, operation) in route.methods {
             let name = method.as_str().to_ascii_lowercase();
-            methods.insert(name, self::operation(route.path, method, *operation));
+            let described = self::operation(route.path, method, *operation);
+            if method == Method::GET {
+                methods.insert("head".to_owned(), head(route.path, &described));
+            }
+            methods.insert(name, described);
         }
         let path = if route.path.is_empty() {
             "/"
@@ -95,8 +128,9 @@ fn paths() -> Map<String, Value> {
             "200".to_owned(),
             json!({"description": "OK", "content": found}),
         );
-        let open = json!({"get": {"security": [], "responses": responses}});
-        paths.insert(path.to_owned(), open);
+        let get = json!({"security": [], "responses": responses});
+        let head = head(path, &get);
+        paths.insert(path.to_owned(), json!({"get": get, "head": head}));
     }
     paths
 }
@@ -144,6 +178,19 @@ fn operation(path: &str, method: &Method, operation: O) -> Value {
     described
 }
 
+/// What HEAD does where GET does this: the same, without a body.
+fn head(path: &str, get: &Value) -> Value {
+    let mut head = get.clone();
+    head["operationId"] = format!("HEAD {path}").into();
+    let responses = head["responses"].as_object_mut();
+    for response in responses.into_iter().flat_map(Map::values_mut) {
+        if let Some(response) = response.as_object_mut() {
+            response.remove("content");
+        }
+    }
+    head
+}
+
 /// The statuses of success, each with what is shown.
 fn answers(operation: O) -> Vec<(u16, Option<&'static str>)> {
     let (verb, schema) = match operation {
@@ -156,6 +203,8 @@ fn answers(operation: O) -> Vec<(u16, Option<&'static str>)> {
         O::ResourceType | O::Schema => return vec![(200, Some("Document"))],
     };
     match (verb, operation) {
+        // Whoever asks is there already.
+        (V::Create, O::Me(_)) => Vec::new(),
         (V::Create, _) => vec![(201, Some(schema))],
         (V::Get, _) => vec![(200, Some(schema)), (304, None)],
         (V::Patch, O::Groups(_)) => vec![(200, Some(schema)), (204, None)],
@@ -219,4 +268,33 @@ fn errors(statuses: impl Iterator<Item = u16>) -> Map<String, Value> {
 fn content(schema: &str) -> Value {
     let media = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
     json!({"application/scim+json": media, "application/json": media})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_users_have_a_resource_of_their_own() {
+        let (all, some) = (paths(true), paths(false));
+        assert_eq!(all.len(), some.len() + 1);
+        assert!(all.contains_key("/Me") && !some.contains_key("/Me"));
+        let created = &all["/Me"]["post"]["responses"];
+        assert!(created["403"].is_object() && created["201"].is_null());
+        assert!(!Value::from(all).to_string().contains("\"501\""));
+    }
+
+    #[test]
+    fn head_is_get_without_a_body() {
+        for (path, methods) in paths(true) {
+            let (get, head) = (&methods["get"], &methods["head"]);
+            assert_eq!(get.is_object(), head.is_object(), "{path}");
+            if get.is_object() {
+                assert!(get["responses"]["200"]["content"].is_object(), "{path}");
+                assert!(head["responses"]["200"].is_object(), "{path}");
+                assert!(!head.to_string().contains("content"), "{path}");
+                assert_eq!(get["parameters"], head["parameters"], "{path}");
+            }
+        }
+    }
 }

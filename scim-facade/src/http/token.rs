@@ -78,8 +78,9 @@ async fn answer(app: &App, request: Request) -> Result<AccessToken, Failure> {
             Error::InvalidRequest("The body must be application/x-www-form-urlencoded.").into(),
         );
     }
-    let body = body::read_bounded(&parts.headers, body, app.config.body_limit).await;
-    let body = body.map_err(|error| misread(&error))?;
+    let limit = app.config.body_limit;
+    let body = body::read_bounded(&parts.headers, body, limit, &app.turns).await;
+    let (body, _turn) = body.map_err(|error| misread(&error))?;
     let authorization = match parts.headers.get(AUTHORIZATION) {
         Some(value) => Some(value.to_str().map_err(|_| Error::InvalidClient)?),
         None => None,

@@ -44,6 +44,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
         exchange.registry().user,
         exchange.accents(),
     )?;
+    let projection = projection.written(&document.attributes);
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
     };
@@ -67,6 +68,7 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
         exchange.registry().user,
         exchange.accents(),
     )?;
+    let projection = projection.written(&document.attributes);
     let user = v1::User {
         id: exchange.id.clone(),
         ..lower(document.attributes)?
@@ -95,6 +97,7 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
         exchange.registry().user,
         exchange.accents(),
     )?;
+    let projection = projection.edited(&edits);
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
         operations: operations(edits, exchange.context(exchange.registry().user))?,

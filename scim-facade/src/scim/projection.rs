@@ -6,14 +6,15 @@ use std::{
 };
 
 use muster_proto::{
-    schema::{Attribute, Mutability, ResourceType, Returned, Target},
+    schema::{Attribute, Mutability, ResourceType, Returned, Target, is_urn},
     value::{Object, Value},
 };
 
 use super::{
     error::ScimError,
     flavor::{Accent, Accents},
-    path::{AttrPath, Path, Shape},
+    patch::Edit,
+    path::{AttrPath, Definition, Path, Shape},
 };
 
 /// Most different names in a list of attributes. All that the registry has,
@@ -25,7 +26,13 @@ pub const MAX_NAMES: usize = 200;
 pub struct Projection {
     resource: &'static ResourceType,
     choice: Choice,
+    /// What the request set of that which is returned on request alone.
+    set: BTreeSet<Place>,
 }
+
+/// Schema, attribute and sub-attribute, which is empty for the attribute itself;
+/// in lower case.
+type Place = [String; 3];
 
 #[derive(Debug, Clone, PartialEq)]
 enum Choice {
@@ -83,7 +90,57 @@ impl Projection {
             (None, Some(text)) => Choice::Except(Names::parse(text, resource, accents)?),
             (None, None) => Choice::All,
         };
-        Ok(Self { resource, choice })
+        Ok(Self {
+            resource,
+            choice,
+            set: BTreeSet::new(),
+        })
+    }
+
+    /// The same in the answer to a request that wrote these attributes. RFC 7643
+    /// section 7: what is returned on request comes also when the client set it.
+    pub fn written(mut self, attributes: &Object) -> Self {
+        for (name, value) in attributes {
+            match value {
+                Value::Complex(object) if is_urn(name) => {
+                    for (attribute, value) in object {
+                        self.mention(name, attribute, None, Some(value));
+                    }
+                }
+                value => self.mention("", name, None, Some(value)),
+            }
+        }
+        self
+    }
+
+    /// The same in the answer to a request that made these edits; see
+    /// [`written`](Self::written).
+    pub fn edited<'a>(mut self, edits: impl IntoIterator<Item = &'a Edit>) -> Self {
+        for Edit { path, value, .. } in edits {
+            let sub = path.sub_attribute.as_deref();
+            self.mention(&path.schema, &path.attribute, sub, value.as_ref());
+        }
+        self
+    }
+
+    fn mention(&mut self, schema: &str, name: &str, sub: Option<&str>, value: Option<&Value>) {
+        let Some(attribute) = self.definition(schema, name) else {
+            return;
+        };
+        if returned(attribute) == Returned::Request {
+            self.set.insert(place(schema, name, ""));
+        }
+        let subs = attribute.sub_attributes.iter();
+        for part in subs.filter(|sub| returned(sub) == Returned::Request) {
+            if sub == Some(part.name) || value.is_some_and(|value| has_part(value, part.name)) {
+                self.set.insert(place(schema, name, part.name));
+            }
+        }
+    }
+
+    fn is_set(&self, schema: &str, attribute: &str, sub: &str) -> bool {
+        // Few schemas have such attributes.
+        !self.set.is_empty() && self.set.contains(&place(schema, attribute, sub))
     }
 
     /// Whether the client wants the attribute or something in it.
@@ -93,7 +150,7 @@ impl Projection {
             (Some(Returned::Always), _) => true,
             (Some(Returned::Never), _) => false,
             (_, Choice::Only(names)) => !matches!(names.reach(schema, attribute), Reach::Nothing),
-            (Some(Returned::Request), _) => false,
+            (Some(Returned::Request), _) if !self.is_set(schema, attribute, "") => false,
             (_, Choice::All) => true,
             (_, Choice::Except(names)) => !matches!(names.reach(schema, attribute), Reach::Whole),
         }
@@ -121,7 +178,11 @@ impl Projection {
             match sub.map(returned) {
                 Some(Returned::Always) => true,
                 Some(Returned::Never) => false,
-                Some(Returned::Request) => only && named == Some(true),
+                Some(Returned::Request) => match named {
+                    Some(true) => only,
+                    Some(false) => !only && self.is_set(schema, attribute, name),
+                    None => self.is_set(schema, attribute, name),
+                },
                 Some(Returned::Default) | None => named.is_none_or(|named| named == only),
             }
         })
@@ -177,11 +238,35 @@ impl Projection {
     }
 }
 
+/// Whether no answer ever shows what the path reaches. Then no filter and no
+/// order may tell of it either: the value could be asked for bit by bit.
+pub fn is_hidden(path: &AttrPath) -> bool {
+    let never = |attribute: &Attribute| returned(attribute) == Returned::Never;
+    match path.definition {
+        Definition::Attribute(attribute) => never(attribute),
+        Definition::SubAttribute(attribute, sub) => never(attribute) || never(sub),
+        Definition::Extension(_) | Definition::Unregistered => false,
+    }
+}
+
 /// When the attribute is returned. What clients only write, they never see.
 fn returned(attribute: &Attribute) -> Returned {
     match attribute.mutability {
         Mutability::WriteOnly => Returned::Never,
         _ => attribute.returned,
+    }
+}
+
+fn place(schema: &str, attribute: &str, sub: &str) -> Place {
+    [schema, attribute, sub].map(str::to_ascii_lowercase)
+}
+
+/// Whether the value, or an element of it, has this part.
+fn has_part(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Complex(object) => object.contains_key(name),
+        Value::List(elements) => elements.iter().any(|element| has_part(element, name)),
+        _ => false,
     }
 }
 
@@ -301,225 +386,4 @@ fn retain(value: Value, wanted: &impl Fn(&str) -> bool) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_proto::schema::{GROUP, Kind, Schema, USER, Uniqueness};
-
-    use super::{super::flavor::Flavor, *};
-
-    #[track_caller]
-    fn check(attributes: Option<&str>, excluded: Option<&str>, groups: bool, members: bool) {
-        let user = Projection::parse(attributes, excluded, &USER, Flavor::Entra.accents())
-            .expect("few names");
-        assert_eq!(
-            user.wants("", "groups"),
-            groups,
-            "{attributes:?} {excluded:?}"
-        );
-        let group = Projection::parse(attributes, excluded, &GROUP, Flavor::Entra.accents())
-            .expect("few names");
-        assert_eq!(
-            group.wants("", "members"),
-            members,
-            "{attributes:?} {excluded:?}"
-        );
-    }
-
-    #[test]
-    fn costly_attributes_are_loaded_only_when_wanted() {
-        check(None, None, true, true);
-        check(Some(""), Some(" "), true, true);
-        check(Some("id"), None, false, false);
-        check(Some("Members.value,GROUPS"), None, true, true);
-        check(None, Some("members,groups"), false, false);
-        check(None, Some("members.display,groups.$ref"), true, true);
-        check(
-            None,
-            Some("urn:ietf:params:scim:schemas:core:2.0:Group:members"),
-            true,
-            false,
-        );
-        check(Some("members"), Some("members"), false, true);
-    }
-
-    #[test]
-    fn id_comes_always() {
-        let projection =
-            Projection::parse(None, Some("id"), &USER, Flavor::Entra.accents()).expect("one name");
-        assert!(projection.wants("", "id"));
-    }
-
-    const TEXT: Attribute = Attribute {
-        name: "text",
-        kind: Kind::String,
-        multi_valued: false,
-        description: "",
-        required: false,
-        case_exact: false,
-        mutability: Mutability::ReadWrite,
-        returned: Returned::Default,
-        uniqueness: Uniqueness::None,
-        canonical_values: &[],
-        reference_types: &[],
-        sub_attributes: &[],
-        reach: muster_proto::schema::Reach::Document,
-    };
-
-    const NEVER: Attribute = Attribute {
-        name: "never",
-        returned: Returned::Never,
-        ..TEXT
-    };
-
-    const SECRET: Attribute = Attribute {
-        name: "secret",
-        mutability: Mutability::WriteOnly,
-        ..TEXT
-    };
-
-    const REQUEST: Attribute = Attribute {
-        name: "request",
-        returned: Returned::Request,
-        ..TEXT
-    };
-
-    const ALWAYS: Attribute = Attribute {
-        name: "always",
-        returned: Returned::Always,
-        ..TEXT
-    };
-
-    static ACME: Schema = Schema {
-        urn: "urn:acme",
-        name: "Acme",
-        description: "",
-        attributes: &[
-            TEXT,
-            NEVER,
-            SECRET,
-            REQUEST,
-            ALWAYS,
-            Attribute {
-                name: "parts",
-                kind: Kind::Complex,
-                sub_attributes: &[TEXT, NEVER, SECRET, REQUEST, ALWAYS],
-                ..TEXT
-            },
-        ],
-    };
-
-    static TENANT: ResourceType = ResourceType {
-        name: USER.name,
-        description: USER.description,
-        endpoint: USER.endpoint,
-        core: USER.core,
-        extensions: &[&ACME],
-    };
-
-    #[track_caller]
-    fn shown(attributes: Option<&str>, excluded: Option<&str>, top: &str, parts: &str) {
-        let strict = Accents::default();
-        let projection = Projection::parse(attributes, excluded, &TENANT, strict);
-        let projection = projection.expect("few names");
-        let names = ["text", "never", "secret", "request", "always"];
-        let kept = names
-            .into_iter()
-            .filter(|name| projection.wants("urn:acme", name));
-        assert_eq!(
-            kept.collect::<Vec<_>>().join(" "),
-            top,
-            "{attributes:?} {excluded:?}"
-        );
-        let all = names.map(|name| (name.to_owned(), Value::from(true)));
-        let all = Value::Complex(Object::from(all));
-        let kept = projection.keep("urn:acme", "parts", all);
-        let kept = kept.as_ref().and_then(Value::as_object);
-        let kept: Vec<_> = kept
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        assert_eq!(kept.join(" "), parts, "{attributes:?} {excluded:?}");
-    }
-
-    #[test]
-    fn schemas_say_when_an_attribute_is_returned() {
-        let only = Projection::parse(Some("id"), None, &TENANT, Accents::default());
-        let wanted = only.as_ref().map(Projection::wanted);
-        let expected = vec![("", "id"), ("urn:acme", "always")];
-        assert_eq!(wanted, Ok(Some(expected)));
-        shown(None, None, "text always", "always text");
-        shown(Some("urn:acme:parts"), None, "always", "always text");
-        shown(
-            Some("urn:acme:text,urn:acme:never,urn:acme:secret,urn:acme:request"),
-            None,
-            "text request always",
-            "",
-        );
-        shown(
-            Some("urn:acme:parts.request,urn:acme:parts.secret,urn:acme:parts.never"),
-            None,
-            "always",
-            "always request",
-        );
-        shown(
-            None,
-            Some("urn:acme:always,urn:acme:text,urn:acme:parts.text,urn:acme:parts.always"),
-            "always",
-            "always",
-        );
-    }
-
-    #[test]
-    fn accents() {
-        let parse = |attributes, excluded, accents| {
-            Projection::parse(attributes, excluded, &USER, accents).is_ok()
-        };
-        for (accent, attributes, excluded) in [
-            (Accent::BothProjections, "id", Some("members")),
-            (
-                Accent::BracketsInProjection,
-                "emails[type eq \"work\"]",
-                None,
-            ),
-        ] {
-            let with = Accents::of(&[accent]);
-            assert!(parse(Some(attributes), excluded, with), "{accent:?}");
-            let without = Accents::default();
-            assert!(!parse(Some(attributes), excluded, without), "{accent:?}");
-        }
-    }
-
-    #[test]
-    fn names_are_counted_once_each() {
-        let parse =
-            |text: &str| Projection::parse(Some(text), None, &USER, Flavor::Entra.accents());
-        let many = |count: usize| {
-            let names: Vec<_> = (0..count)
-                .map(|n| format!("urn:x:Y:2.0:User:a{n}"))
-                .collect();
-            names.join(",")
-        };
-        assert!(parse(&many(MAX_NAMES)).is_ok());
-        let error = parse(&many(MAX_NAMES + 1)).expect_err("too many");
-        assert_eq!(error.status(), 400);
-        let repeated = parse(&"emails.value, EMAILS.Value,,".repeat(MAX_NAMES));
-        let wanted = repeated.as_ref().map(Projection::wanted);
-        assert_eq!(wanted, Ok(Some(vec![("", "emails")])));
-    }
-
-    #[test]
-    fn parts_of_extensions_are_named_without_case() {
-        let projection = Projection::parse(
-            None,
-            Some("urn:X:y:2.0:User:SITE.floor"),
-            &USER,
-            Flavor::Entra.accents(),
-        );
-        let projection = projection.expect("one name");
-        let parts = ["Floor", "room"].map(|name| (name.to_owned(), Value::from(true)));
-        let site = Value::Complex(Object::from(parts));
-        let kept = projection.keep("urn:x:Y:2.0:User", "site", site);
-        let room = Object::from([("room".to_owned(), Value::from(true))]);
-        assert_eq!(kept, Some(Value::Complex(room)));
-    }
-}
+mod tests;

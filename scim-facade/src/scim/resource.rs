@@ -226,6 +226,15 @@ mod tests {
             None,
             &format!(r#"{{"schemas":["{core}"],"id":"1"}}"#),
         );
+        for named in ["schemas", "SCHEMAS,id"] {
+            let only = format!(r#"{{"schemas":["{core}"],"id":"1"}}"#);
+            check(Some(named), None, &only);
+        }
+        check(
+            Some("id"),
+            Some("schemas"),
+            &format!(r#"{{"schemas":["{core}"],"id":"1"}}"#),
+        );
         check(
             Some("EMAILS[type eq \"a,b\"].value, nonsense,meta.version"),
             None,

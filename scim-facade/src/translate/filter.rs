@@ -16,6 +16,7 @@ use crate::scim::{
     group::{MEMBERS, MemberKind},
     meta::Links,
     path::{AttrPath, Definition, Path},
+    projection::is_hidden,
     version::strong_of_text,
 };
 
@@ -181,6 +182,7 @@ impl<'a> Lowering<'a> {
                 .and_then(|name| AttrPath::registered("", attribute.sub_attribute(name)?, None)),
             Scope::Single(parent) => path.name().and_then(|name| parent.with_sub(name)),
         };
+        let found = found.filter(|found| !is_hidden(found));
         found.ok_or_else(|| invalid(path, "is no attribute to filter on"))
     }
 
@@ -362,6 +364,7 @@ fn with_value(path: &Path, mut found: AttrPath) -> Result<AttrPath, ScimError> {
     if kind(&found) == Some(Kind::Complex) {
         found = found
             .with_sub("value")
+            .filter(|value| !is_hidden(value))
             .ok_or_else(|| invalid(path, "has no value to compare with"))?;
     }
     if found.attribute.is_empty() {

@@ -8,7 +8,7 @@ use crate::scim::{
     error::ScimError,
     list::{Page, Paging},
     path::{AttrPath, Definition},
-    projection::Projection,
+    projection::{Projection, is_hidden},
 };
 
 /// A page, with the total.
@@ -36,7 +36,8 @@ pub fn page_request(paging: &Paging) -> v1::PageRequest {
 /// `value` (RFC 7644 section 3.4.2.3).
 ///
 /// # Errors
-/// `invalidPath` for an attribute that has no value of its own.
+/// `invalidPath` for an attribute that has no value of its own, or none that is
+/// ever shown.
 pub fn sort_order(path: AttrPath, descending: bool) -> Result<v1::SortOrder, ScimError> {
     let path = match path.definition {
         Definition::Attribute(attribute) if attribute.kind == Kind::Complex => {
@@ -46,6 +47,7 @@ pub fn sort_order(path: AttrPath, descending: bool) -> Result<v1::SortOrder, Sci
         Definition::Unregistered if path.attribute.is_empty() => None,
         _ => Some(path),
     };
+    let path = path.filter(|path| !is_hidden(path));
     let path = path.ok_or_else(|| ScimError::invalid_path("sortBy names no single value."))?;
     Ok(v1::SortOrder {
         path: Some(wire_path(&path)),

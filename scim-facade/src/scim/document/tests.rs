@@ -278,3 +278,28 @@ fn two_members_for_one_attribute_must_agree() {
         Err(&format!("{enterprise}:department is given twice.")),
     );
 }
+
+#[test]
+fn keys_that_are_paths_use_their_schema() {
+    let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let accents = Accents::of(&[Accent::KeysAsPaths]);
+    for key in [
+        format!(r#""{enterprise}:department":"d""#),
+        format!(r#""{}:department":"d""#, enterprise.to_ascii_uppercase()),
+        format!(r#""{enterprise}:manager.value":"m""#),
+        format!(r#""{enterprise}":{{"manager.value":"m"}}"#),
+        format!(r#""{core}:title":"t","{enterprise}":{{"department":"d"}}"#),
+    ] {
+        let status = |schemas: &str, accents| {
+            let body = format!(r#"{{"schemas":[{schemas}],"userName":"u",{key}}}"#);
+            let body = json::parse_object(body.as_bytes()).expect(&key);
+            read(body, &USER, accents).map_err(|e| e.detail().to_owned())
+        };
+        let both = format!(r#""{core}","{enterprise}""#);
+        assert!(status(&both, accents).is_ok(), "{key}");
+        let missing = format!("schemas must name {enterprise}.");
+        let core = format!(r#""{core}""#);
+        assert_eq!(status(&core, accents), Err(missing), "{key}");
+    }
+}

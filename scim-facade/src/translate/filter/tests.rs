@@ -1,7 +1,10 @@
-use muster_proto::schema::{GROUP, USER};
+use muster_proto::schema::{GROUP, Mutability, Returned, Schema, USER, Uniqueness};
 
 use super::*;
-use crate::scim::{filter, flavor::Flavor};
+use crate::{
+    scim::{error::ScimType, filter, flavor::Flavor},
+    translate::list::sort_order,
+};
 
 fn show(message: &v1::Filter) -> String {
     let list = |l: &v1::FilterList, word: &str| {
@@ -240,3 +243,96 @@ fn of_a_version_the_number_counts() {
         Some("/meta.version StartsWith StringValue(\"\")"),
     );
 }
+
+#[test]
+fn what_is_never_shown_is_not_filtered_on() {
+    let accents = Accents::default();
+    let open = |text| lowered(&TENANT, text, accents).is_some();
+    for text in [
+        "urn:acme:text eq \"a\"",
+        "urn:acme:parts.type pr",
+        "urn:acme:parts[type eq \"a\"]",
+    ] {
+        assert!(open(text), "{text}");
+    }
+    for text in [
+        "urn:acme:never eq \"a\"",
+        "urn:acme:SECRET sw \"a\"",
+        "not (urn:acme:never pr)",
+        "urn:acme:secret gt \"a\" or userName pr",
+        "urn:acme:parts.value eq \"a\"",
+        "urn:acme:parts eq \"a\"",
+        "urn:acme:parts[value eq \"a\"]",
+    ] {
+        assert!(!open(text), "{text}");
+    }
+    let sort = |text: &str| {
+        let path = Path::parse(text).and_then(|path| path.resolve(&TENANT, accents));
+        let order = sort_order(path.expect(text), false);
+        order.map_err(|e| e.scim_type().map(ScimType::as_str))
+    };
+    assert!(sort("urn:acme:text").is_ok());
+    for text in ["urn:acme:never", "urn:acme:secret", "urn:acme:parts"] {
+        assert_eq!(sort(text), Err(Some("invalidPath")), "{text}");
+    }
+}
+
+const TEXT: Attribute = Attribute {
+    name: "text",
+    kind: Kind::String,
+    multi_valued: false,
+    description: "",
+    required: false,
+    case_exact: false,
+    mutability: Mutability::ReadWrite,
+    returned: Returned::Default,
+    uniqueness: Uniqueness::None,
+    canonical_values: &[],
+    reference_types: &[],
+    sub_attributes: &[],
+    reach: muster_proto::schema::Reach::Document,
+};
+
+static ACME: Schema = Schema {
+    urn: "urn:acme",
+    name: "Acme",
+    description: "",
+    attributes: &[
+        TEXT,
+        Attribute {
+            name: "never",
+            returned: Returned::Never,
+            ..TEXT
+        },
+        Attribute {
+            name: "secret",
+            mutability: Mutability::WriteOnly,
+            ..TEXT
+        },
+        Attribute {
+            name: "parts",
+            kind: Kind::Complex,
+            multi_valued: true,
+            sub_attributes: &[
+                Attribute {
+                    name: "type",
+                    ..TEXT
+                },
+                Attribute {
+                    name: "value",
+                    returned: Returned::Never,
+                    ..TEXT
+                },
+            ],
+            ..TEXT
+        },
+    ],
+};
+
+static TENANT: ResourceType = ResourceType {
+    name: USER.name,
+    description: USER.description,
+    endpoint: USER.endpoint,
+    core: USER.core,
+    extensions: &[&ACME],
+};

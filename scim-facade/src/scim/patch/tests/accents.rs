@@ -258,3 +258,18 @@ fn keys_must_agree() {
         ]),
     );
 }
+
+#[test]
+fn schemas_are_the_servers() {
+    for accents in [Accents::default(), Flavor::Entra.accents()] {
+        for operation in [
+            r#""op":"add","path":"schemas","value":["urn:x"]"#,
+            r#""op":"replace","path":"SCHEMAS","value":["urn:x"]"#,
+            r#""op":"remove","path":"schemas""#,
+            r#""op":"remove","path":"schemas[value eq \"urn:x\"]""#,
+        ] {
+            user_of(operation, accents, Err("mutability"));
+            group_of(operation, accents, Err("mutability"));
+        }
+    }
+}
