@@ -8,7 +8,7 @@
 //! ([`crate::translate::filter`]).
 
 use muster_proto::{
-    schema::Attribute,
+    schema::{Attribute, Kind},
     value::{Object, Value},
 };
 
@@ -64,12 +64,26 @@ pub fn cleared_parts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// What is added to a list: RFC 7644 section 3.5.2.1 speaks of "a new value",
-/// so that one element need not be a list.
+/// What is added to a list of objects: RFC 7644 section 3.5.2.1 speaks of "a new
+/// value", so that one element need not be a list.
 pub fn list_of_one(json: Json) -> Json {
     match json {
         element @ Json::Object(_) => Json::Array(vec![element]),
         other => other,
+    }
+}
+
+/// The same for a list of what this attribute has.
+pub fn list_of_one_of(json: Json, attribute: &Attribute) -> Json {
+    let is_element = match &json {
+        Json::Object(_) => true,
+        Json::Null | Json::Array(_) => false,
+        Json::String(text) if text.is_empty() => false,
+        Json::String(_) | Json::Number(_) | Json::Bool(_) => attribute.kind != Kind::Complex,
+    };
+    match is_element {
+        true => Json::Array(vec![json]),
+        false => json,
     }
 }
 

@@ -259,7 +259,7 @@ impl Target {
         }
         let mut json = self.take_value()?;
         if self.op == Op::Add && attribute.multi_valued {
-            json = dialect::list_of_one(json);
+            json = dialect::list_of_one_of(json, attribute);
         }
         let name = self.path.to_string();
         let value = coerce::attribute(json, attribute, &name, self.accents)?;
