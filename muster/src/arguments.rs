@@ -49,7 +49,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server
-    Serve(Box<Serve>),
+    Serve(Serve),
     /// Administer the database
     #[command(flatten)]
     Admin(Admin),
