@@ -219,6 +219,24 @@ mod tests {
         }
     }
 
+    /// Every accent has a row in the document, with the flavors that have it.
+    #[test]
+    fn accents_are_listed() {
+        let document = include_str!("../../../docs/conformance.md");
+        let listed = document.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            Some((cells.next()?, cells.next()?))
+        });
+        let listed: std::collections::HashMap<_, _> = listed.collect();
+        for accent in Accent::ALL {
+            let flavors = Flavor::ALL.into_iter();
+            let flavors = flavors.filter(|flavor| flavor.accents().has(accent));
+            let flavors: Vec<_> = flavors.map(Flavor::as_str).collect();
+            let row = listed.get(accent.as_str()).copied();
+            assert_eq!(row, Some(flavors.join(", ").as_str()), "{accent:?}");
+        }
+    }
+
     #[test]
     fn names_are_unique() {
         let mut names: Vec<_> = Accent::ALL.into_iter().map(Accent::as_str).collect();
