@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use futures_util::{StreamExt as _, stream};
+use muster_proto::schema::Uniqueness;
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     routes::{self, Verb},
 };
 use crate::scim::{
-    bulk::{self, Done, Plan, Request, Step},
+    bulk::{self, Done, Plan, Request, Step, Unique},
     error::ScimError,
     json::Members,
 };
@@ -25,7 +26,8 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
         return Err(Fault::Stale);
     }
     let request = bulk::read(exchange.object()?, exchange.accents())?;
-    let mut plan = Plan::new(&request);
+    let unique = unique(exchange);
+    let mut plan = Plan::new(&request, &unique);
     let mut results = vec![None; request.operations.len()];
     loop {
         if is_enough(&request, &results) {
@@ -64,6 +66,18 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
     }
     let answer = bulk::render(&request.operations, results);
     Ok(Outcome::Document(answer))
+}
+
+/// What the tenant's schemas call unique.
+fn unique(exchange: &Exchange) -> Vec<Unique> {
+    let types = exchange.registry().resource_types().into_iter();
+    let schemas = types.flat_map(|kind| kind.extensions);
+    let unique = schemas.flat_map(|schema| {
+        let attributes = schema.attributes.iter();
+        let unique = attributes.filter(|a| a.uniqueness == Uniqueness::Server);
+        unique.map(|attribute| (schema.urn, attribute.name))
+    });
+    unique.collect()
 }
 
 /// Whether there were as many errors as the client accepts.

@@ -8,7 +8,7 @@
 mod plan;
 mod reference;
 
-pub use plan::{Plan, Step};
+pub use plan::{Plan, Step, Unique};
 
 use super::{
     document,

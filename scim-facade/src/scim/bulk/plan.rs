@@ -16,6 +16,9 @@ use crate::scim::{
 /// order in which they are made decides who gets it.
 const CONTESTED: [&str; 3] = ["userName", "displayName", "externalId"];
 
+/// An attribute that a schema of the tenant calls unique: the URN and its name.
+pub type Unique = (&'static str, &'static str);
+
 /// The way through a bulk request. Operations go in the order of the request. One
 /// that refers to a later one waits for it. Where operations wait for each
 /// other, one is done without its references, which are added at the end.
@@ -25,6 +28,8 @@ const CONTESTED: [&str; 3] = ["userName", "displayName", "externalId"];
 #[derive(Debug)]
 pub struct Plan<'a> {
     request: &'a Request,
+    /// Of the tenant's schemas.
+    unique: &'a [Unique],
     nodes: Vec<Node<'a>>,
     /// Open operations that wait for nothing, or that can never be done.
     next: BTreeSet<usize>,
@@ -71,7 +76,7 @@ pub enum Step {
 
 impl<'a> Plan<'a> {
     /// Before anything is done.
-    pub fn new(request: &'a Request) -> Self {
+    pub fn new(request: &'a Request, unique: &'a [Unique]) -> Self {
         let operations = &request.operations;
         let maker = |o: &'a Operation| {
             let name = o.bulk_id.as_deref()?;
@@ -94,6 +99,7 @@ impl<'a> Plan<'a> {
         }
         let mut plan = Self {
             request,
+            unique,
             nodes,
             next: BTreeSet::new(),
             ids: HashMap::new(),
@@ -193,7 +199,8 @@ impl<'a> Plan<'a> {
                 && self.request.fail_on_errors.is_none()
                 && self.is_open(index)
                 && self.is_ready(index)
-                && claim(operation, &mut claims);
+                && (given.is_empty() || !names_members(operation))
+                && self.claim(operation, &mut claims);
             if index > first && !joins {
                 break;
             }
@@ -206,6 +213,28 @@ impl<'a> Plan<'a> {
             }
         }
         given
+    }
+
+    /// Whether no operation before claimed the same unique value.
+    fn claim(&self, operation: &Operation, claims: &mut HashSet<String>) -> bool {
+        let endpoint = operation.path.trim_matches('/');
+        let core = CONTESTED.iter().filter_map(|name| {
+            let text = operation.data.get(name)?.as_str()?;
+            Some(format!("{endpoint} {name} {}", text.to_lowercase()))
+        });
+        let own = self.unique.iter().filter_map(|(urn, name)| {
+            let Json::Object(extension) = operation.data.get(urn)? else {
+                return None;
+            };
+            let value = extension.get(name)?.to_string().to_lowercase();
+            Some(format!("{endpoint} {urn} {name} {value}"))
+        });
+        let claimed: Vec<_> = core.chain(own).collect();
+        if claimed.iter().any(|claim| claims.contains(claim)) {
+            return false;
+        }
+        claims.extend(claimed);
+        true
     }
 
     fn path(&self, operation: &Operation) -> String {
@@ -286,17 +315,11 @@ fn unresolved(name: &str) -> ScimError {
     )
 }
 
-/// Whether no operation before claimed the same unique value.
-fn claim(operation: &Operation, claims: &mut HashSet<String>) -> bool {
-    let endpoint = operation.path.trim_matches('/');
-    let claimed = CONTESTED.iter().filter_map(|name| {
-        let text = operation.data.get(name)?.as_str()?;
-        Some(format!("{endpoint} {name} {}", text.to_lowercase()))
-    });
-    let claimed: Vec<_> = claimed.collect();
-    if claimed.iter().any(|claim| claims.contains(claim)) {
-        return false;
+/// Whether it names members: they may be what an operation before it makes.
+fn names_members(operation: &Operation) -> bool {
+    match operation.data.get("members") {
+        None | Some(Json::Null) => false,
+        Some(Json::Array(members)) => !members.is_empty(),
+        Some(_) => true,
     }
-    claims.extend(claimed);
-    true
 }

@@ -17,7 +17,7 @@ fn post(name: &str, data: &str) -> String {
 
 /// Does everything; `refused` operations fail. Each step in words.
 fn steps(request: &Request, refused: &[usize]) -> Vec<String> {
-    let mut plan = Plan::new(request);
+    let mut plan = Plan::new(request, &[]);
     let mut steps = Vec::new();
     while let Some(step) = plan.next_step() {
         steps.push(match step {
@@ -182,7 +182,7 @@ fn a_stop_leaves_nothing_half_done() {
         post("c", r#""manager":"bulkId:a""#),
     ];
     let request = request(&all.join(","), ",\"failOnErrors\":1");
-    let mut plan = Plan::new(&request);
+    let mut plan = Plan::new(&request, &[]);
     assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == 0));
     plan.made(0, "id0");
     assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == 2));
@@ -193,7 +193,7 @@ fn a_stop_leaves_nothing_half_done() {
 
     let own = [post("a", r#""n":1,"manager":"bulkId:a""#), post("b", "")];
     let request = self::request(&own.join(","), ",\"failOnErrors\":1");
-    let mut plan = Plan::new(&request);
+    let mut plan = Plan::new(&request, &[]);
     for index in [1, 0] {
         assert!(matches!(plan.next_step(), Some(Step::Do(given)) if given[0].0 == index));
         match index {
@@ -234,7 +234,7 @@ fn tower(height: usize) -> Request {
 fn many_references_cost_little() {
     let request = tower(MAX_OPERATIONS);
     let start = std::time::Instant::now();
-    let mut plan = Plan::new(&request);
+    let mut plan = Plan::new(&request, &[]);
     let mut order = Vec::new();
     while let Some(step) = plan.next_step() {
         match step {
@@ -265,4 +265,40 @@ fn references_are_counted() {
     };
     assert!(names(MAX_REFERENCES).is_ok());
     assert_eq!(names(MAX_REFERENCES + 1), Err(413));
+}
+
+#[test]
+fn an_order_that_decides_is_kept() {
+    // Members may be what was just made, by a client that knew its id.
+    let all = [
+        post("a", r#""userName":"a""#),
+        post("b", r#""displayName":"b","members":[{"value":"1"}]"#),
+        post("c", r#""displayName":"c","members":[]"#),
+    ];
+    let request = request(&all.join(","), "");
+    let mut plan = Plan::new(&request, &[]);
+    assert_eq!(together(&mut plan), [0]);
+    assert_eq!(together(&mut plan), [1, 2]);
+
+    // Of two equal values of a unique attribute, the first gets it.
+    let badge =
+        |name: &str, badge: &str| post(name, &format!(r#""urn:x:Badge":{{"NUMBER":"{badge}"}}"#));
+    let all = [badge("a", "7k"), badge("b", "8"), badge("c", "7K")];
+    let request = self::request(&all.join(","), "");
+    let mut plan = Plan::new(&request, &[("urn:x:Badge", "number")]);
+    assert_eq!(together(&mut plan), [0, 1]);
+    assert_eq!(together(&mut plan), [2]);
+}
+
+/// Who is done in the next step, which succeeds.
+#[track_caller]
+fn together(plan: &mut Plan<'_>) -> Vec<usize> {
+    let Some(Step::Do(operations)) = plan.next_step() else {
+        panic!("nothing to do");
+    };
+    let indices: Vec<_> = operations.iter().map(|(index, ..)| *index).collect();
+    for index in &indices {
+        plan.made(*index, &format!("id{index}"));
+    }
+    indices
 }
