@@ -48,7 +48,7 @@ fn rename_answers_no_content_and_holds() {
     let scim = super::tenant().scim();
     let path = format!("/Groups/{}", scim.group("Engines", &[]));
     let operations = json!([{"op": "Replace", "path": "displayName", "value": "Looms"}]);
-    let _ = scim.patch(&path, &operations).status(200);
+    let _ = scim.patch(&path, &operations).status(204);
     assert_eq!(scim.get(&path).json()["displayName"], "Looms");
     assert_eq!(scim.find("/Groups", "displayName eq \"looms\"").total(), 1);
     assert_eq!(

@@ -27,8 +27,7 @@ impl Echo {
             return;
         }
         let hash = self.0.get_or_insert_default();
-        // A hash takes whatever is written.
-        let _ = writeln!(Ear(hash), "{json}");
+        note(hash, json);
     }
 
     /// An attribute of an extension. Of those only a manager speaks of another:
@@ -37,6 +36,26 @@ impl Echo {
         let name = value.as_object().and_then(|o| o.get("displayName"));
         if let Some(Value::String(name)) = name {
             self.hear(&Json::String(name.clone()));
+        }
+    }
+}
+
+/// Takes this down but for its URIs: they say nothing that the ids do not say,
+/// and how they begin depends on where the server was asked.
+fn note(hash: &mut Sha256, json: &Json) {
+    // A hash takes whatever is written.
+    match json {
+        Json::Array(elements) => elements.iter().for_each(|element| note(hash, element)),
+        Json::Object(members) => {
+            hash.update("{");
+            for (name, value) in members.0.iter().filter(|(name, _)| name != "$ref") {
+                let _ = write!(Ear(hash), "{name:?}");
+                note(hash, value);
+            }
+            hash.update("}");
+        }
+        _ => {
+            let _ = writeln!(Ear(hash), "{json}");
         }
     }
 }

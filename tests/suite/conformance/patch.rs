@@ -474,6 +474,28 @@ fn members_are_added_removed_and_replaced() {
 }
 
 #[test]
+fn a_changed_group_is_shown_where_the_flavor_shows_it() {
+    let [lenient, strict] = both();
+    for (scim, code) in [(&lenient, 204), (&strict, 200)] {
+        let ada = scim.user(&format!("ada-{code}"));
+        let path = format!("/Groups/{}", scim.group(&format!("Pilots {code}"), &[&ada]));
+        let renamed = scim.patch(
+            &path,
+            &replace("displayName", json!(format!("Crew {code}"))),
+        );
+        let renamed = renamed.status(code);
+        if code == 200 {
+            assert_eq!(renamed.etag(), scim.get(&path).etag());
+            assert_eq!(renamed.json(), scim.get(&path).json());
+        }
+        let name = format!("Team {code}");
+        let asked = format!("{path}?attributes=displayName");
+        let shown = scim.patch(&asked, &replace("displayName", json!(name)));
+        assert_eq!(shown.status(200).json()["displayName"], name);
+    }
+}
+
+#[test]
 fn the_answer_is_the_resource_or_nothing() {
     each(|scim, path| {
         let reply = scim
