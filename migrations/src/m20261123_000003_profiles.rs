@@ -1,5 +1,6 @@
 //! What a facade goes by: a connection's flavor, a tenant's own schemas, and the
-//! user to whom a credential is bound. And `active` among what filters read.
+//! user to whom a credential is bound. And `active` among what filters read, and
+//! an index that counts people without reading them.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -45,7 +46,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP: [&str; 4] = [
+const UP: [&str; 8] = [
     // entra, okta or strict.
     "ALTER TABLE connections ADD COLUMN flavor TEXT NOT NULL DEFAULT 'entra'",
     // Grows with every change of the tenant's own schemas; 0 while it has none.
@@ -61,9 +62,19 @@ const UP: [&str; 4] = [
         definition TEXT NOT NULL,
         updated_at BIGINT NOT NULL,
         PRIMARY KEY (tenant_id, urn_key))",
+    // SQLite does not conclude from an index's condition what deleted_at is, and
+    // looked into every row to count them.
+    "DROP INDEX ix_users_page",
+    "CREATE INDEX ix_users_page ON users (tenant_id, id, deleted_at) WHERE deleted_at IS NULL",
+    "DROP INDEX ix_groups_page",
+    "CREATE INDEX ix_groups_page ON groups (tenant_id, id, deleted_at) WHERE deleted_at IS NULL",
 ];
 
-const DOWN: [&str; 4] = [
+const DOWN: [&str; 8] = [
+    "DROP INDEX ix_groups_page",
+    "CREATE INDEX ix_groups_page ON groups (tenant_id, id) WHERE deleted_at IS NULL",
+    "DROP INDEX ix_users_page",
+    "CREATE INDEX ix_users_page ON users (tenant_id, id) WHERE deleted_at IS NULL",
     "DROP TABLE extension_schemas",
     "ALTER TABLE credentials DROP COLUMN user_id",
     "ALTER TABLE directory_heads DROP COLUMN schema_version",
