@@ -15,7 +15,7 @@ fn three_users(scim: &Scim) -> (String, String, String) {
 #[track_caller]
 fn patch(scim: &Scim, group: &str, operation: &Value) {
     let path = format!("/Groups/{group}");
-    let _ = scim.patch(&path, &json!([operation])).status(204);
+    let _ = scim.patch(&path, &json!([operation])).status(200);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn operations_on_members_apply_in_order() {
     ]);
     let _ = scim
         .patch(&format!("/Groups/{group}"), &operations)
-        .status(204);
+        .status(200);
     assert_eq!(scim.members(&group), [b]);
 }
 
@@ -154,7 +154,7 @@ fn a_group_is_no_member_of_itself() {
         let operations = json!([{"op": "add", "path": "members", "value": [{"value": member}]}]);
         let reply = scim.patch(&format!("/Groups/{group}"), &operations);
         // What cannot be is refused; what is refused has changed nothing.
-        if reply.code() != 204 {
+        if reply.code() != 200 {
             reply.keeps_the_store_to_itself();
             let _ = reply.status_in(&[400, 409]);
             assert!(scim.members(group).is_empty());
@@ -209,11 +209,8 @@ fn a_group_of_a_thousand_and_one_is_whole() {
     let (last, first) = ids.split_last().expect("a thousand and one");
     let first: Vec<&str> = first.iter().map(String::as_str).collect();
     let group = scim.group("Everybody", &first);
-    let value = json!([{"value": last}]);
-    patch(
-        &scim,
-        &group,
-        &json!({"op": "add", "path": "members", "value": value}),
-    );
+    // Too many to be shown unasked.
+    let add = json!([{"op": "add", "path": "members", "value": [{"value": last}]}]);
+    let _ = scim.patch(&format!("/Groups/{group}"), &add).status(204);
     assert_eq!(scim.members(&group), sorted(ids));
 }

@@ -216,7 +216,7 @@ fn groups_have_versions_as_well() {
         let draft = scim.request("PATCH", &path).json(&add);
         draft.header("if-match", tag).send()
     };
-    let _ = send(&first).status(204);
+    let _ = send(&first).status(200);
     let bare = format!("{path}?excludedAttributes=members");
     let second = scim.get(&path).etag();
     assert_ne!(first, second, "a new member is a new version");
@@ -234,5 +234,5 @@ fn groups_have_versions_as_well() {
     assert_eq!(group.json()["members"][0]["display"], "Ada");
     let _ = ask(&path, &group.etag()).status(304);
     let _ = ask(&bare, &own).status(304);
-    let _ = send(&second).status(204);
+    let _ = send(&second).status(200);
 }

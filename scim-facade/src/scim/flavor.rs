@@ -65,7 +65,6 @@ const OKTA: &[Accent] = &[
     Accent::ReadOnlyInPatch,
     Accent::MemberTypeIgnored,
     Accent::ComparisonBehindBrackets,
-    Accent::GroupPatchNoContent,
 ];
 
 macro_rules! accents {
@@ -181,9 +180,6 @@ accents! {
     /// `attributes=emails[type eq "work"]` means all of `emails` (RFC 7644
     /// section 3.10).
     BracketsInProjection = "brackets-in-projection",
-    /// PATCH of a group answers 204 without a body, which RFC 7644 section 3.5.2
-    /// allows: Entra is documented to want it, and has stumbled over bodies.
-    GroupPatchNoContent = "group-patch-no-content",
 }
 
 /// A set of accents.

@@ -474,24 +474,17 @@ fn members_are_added_removed_and_replaced() {
 }
 
 #[test]
-fn a_changed_group_is_shown_where_the_flavor_shows_it() {
-    let [lenient, strict] = both();
-    for (scim, code) in [(&lenient, 204), (&strict, 200)] {
-        let ada = scim.user(&format!("ada-{code}"));
-        let path = format!("/Groups/{}", scim.group(&format!("Pilots {code}"), &[&ada]));
-        let renamed = scim.patch(
-            &path,
-            &replace("displayName", json!(format!("Crew {code}"))),
-        );
-        let renamed = renamed.status(code);
-        if code == 200 {
-            assert_eq!(renamed.etag(), scim.get(&path).etag());
-            assert_eq!(renamed.json(), scim.get(&path).json());
-        }
-        let name = format!("Team {code}");
-        let asked = format!("{path}?attributes=displayName");
-        let shown = scim.patch(&asked, &replace("displayName", json!(name)));
-        assert_eq!(shown.status(200).json()["displayName"], name);
+fn a_changed_group_is_shown_while_it_is_small() {
+    for scim in both() {
+        let size = scim.get("/Groups").total();
+        let ada = scim.user(&format!("ada-{size}"));
+        let path = format!("/Groups/{}", scim.group(&format!("G{size}"), &[&ada]));
+        let name = format!("H{size}");
+        let renamed = scim.patch(&path, &replace("displayName", json!(name)));
+        let renamed = renamed.status(200);
+        let read = scim.get(&path);
+        assert_eq!(renamed.etag(), read.etag());
+        assert_eq!(renamed.json(), read.json());
     }
 }
 
