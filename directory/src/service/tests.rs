@@ -552,6 +552,23 @@ async fn a_page_of_large_users_ends_early() {
     assert!(list.value.next.is_some());
 }
 
+/// Every list says how many there are, so that must not read who they are.
+#[tokio::test]
+async fn an_index_alone_counts() {
+    let world = World::new().await;
+    let tx = world.directory.store.single();
+    for (kind, index) in [
+        (ResourceKind::User, "COVERING INDEX ix_users_page"),
+        (ResourceKind::Group, "COVERING INDEX ix_groups_page"),
+    ] {
+        let scope = world.caller.scope();
+        let plan = crate::storage::resources::count_plan(&tx, scope, kind)
+            .await
+            .unwrap();
+        assert!(plan.iter().any(|step| step.contains(index)), "{plan:#?}");
+    }
+}
+
 /// What provisioning clients look up must not cost more with more users.
 #[tokio::test]
 async fn lookups_use_an_index_whatever_the_number_of_users() {

@@ -335,14 +335,17 @@ impl Part<'_> {
     }
 
     async fn count(&self) -> Result<i64> {
-        let sql = Sql::new("SELECT COUNT(*) AS total ")
-            .then(self.reader.rows())
-            .then(self.wanted.clone());
+        let sql = counting(&self.reader).then(self.wanted.clone());
         let connection = &self.reader.tx.connection();
         let statement = sql.statement(connection.get_database_backend());
         let row = Count::find_by_statement(statement).one(connection).await?;
         Ok(row.map_or(0, |count| count.total))
     }
+}
+
+/// Counts all that there are, if no conditions follow.
+fn counting(reader: &Reader<'_>) -> Sql {
+    Sql::new("SELECT COUNT(*) AS total ").then(reader.rows())
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -358,10 +361,6 @@ pub(crate) async fn plan(
     kind: ResourceKind,
     filter: &Filter,
 ) -> Result<Vec<String>> {
-    #[derive(FromQueryResult)]
-    struct Step {
-        detail: String,
-    }
     let compiler = Compiler {
         dialect: tx.dialect(),
         kind,
@@ -372,14 +371,37 @@ pub(crate) async fn plan(
     let rest = Sql::new(" AND ")
         .then(condition)
         .text(" ORDER BY r.id LIMIT 101");
-    let reader = Reader {
+    explain(tx, live_reader(tx, scope, kind).selection(rest)).await
+}
+
+/// How the database counts what there is, for tests.
+#[cfg(test)]
+pub(crate) async fn count_plan(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+) -> Result<Vec<String>> {
+    explain(tx, counting(&live_reader(tx, scope, kind))).await
+}
+
+#[cfg(test)]
+fn live_reader<'a>(tx: &'a Tx, scope: Scope<'a>, kind: ResourceKind) -> Reader<'a> {
+    Reader {
         tx,
         scope,
         kind,
         reach: Reach::Live,
         wants: Wants::ALL,
-    };
-    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(reader.selection(rest));
+    }
+}
+
+#[cfg(test)]
+async fn explain(tx: &Tx, sql: Sql) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Step {
+        detail: String,
+    }
+    let sql = Sql::new("EXPLAIN QUERY PLAN ").then(sql);
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let steps = Step::find_by_statement(statement).all(connection).await?;

@@ -26,9 +26,9 @@ mod reindex;
 mod unique;
 mod write;
 
-#[cfg(test)]
-pub(crate) use list::plan;
 pub use list::{Selection, list, search};
+#[cfg(test)]
+pub(crate) use list::{count_plan, plan};
 pub use reindex::{Hidden, Reindexing, reindex};
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
