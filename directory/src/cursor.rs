@@ -26,8 +26,8 @@ pub const KEY_BYTES: usize = 32;
 /// Bytes of the MAC that are kept; 128 bits.
 const MAC_BYTES: usize = 16;
 
-/// How long a page token is good, in milliseconds: an hour.
-pub const PAGE_TOKEN_LIFE_MS: i64 = 60 * 60 * 1_000;
+/// How long a page token is good, in milliseconds.
+const PAGE_TOKEN_LIFE_MS: i64 = muster_proto::PAGE_TOKEN_LIFE_S as i64 * 1_000;
 
 /// Makes leaked access tokens findable, as the prefixes of secrets do.
 pub const ACCESS_PREFIX: &str = "musa_";

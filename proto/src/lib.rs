@@ -33,6 +33,12 @@ pub mod v1 {
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.binpb"));
 
+/// Most resources in a page of a list; what asks for more gets so many.
+pub const PAGE_SIZE_LIMIT: u16 = 1_000;
+
+/// How long a page token is good, in seconds: an hour.
+pub const PAGE_TOKEN_LIFE_S: u32 = 60 * 60;
+
 /// Metadata key by which a caller names the connection it believes to speak
 /// for. When present it must be the credential's own connection.
 pub const CONNECTION_METADATA: &str = "identity-connection-id";

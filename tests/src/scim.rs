@@ -338,6 +338,13 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// All headers of this name as one list (RFC 9110 section 5.2).
+    pub fn list(&self, name: &str) -> String {
+        let values = self.headers.get_all(name).iter();
+        let texts: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+        texts.join(", ").to_lowercase()
+    }
+
     /// The body as it came.
     pub fn bytes(&self) -> &[u8] {
         &self.body

@@ -52,6 +52,7 @@ fn group_of(grpc: &Grpc, members: &[String]) -> String {
             ..Default::default()
         }),
         members: members.iter().map(reference).collect(),
+        ..Default::default()
     };
     let answer = wait(grpc.groups().create_group(request)).expect("created");
     answer.into_inner().group.expect("the created group").id

@@ -139,6 +139,7 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     let request = v1::CreateGroupRequest {
                         group: Some(group),
                         members: vec![member(ids.user)],
+                        members_up_to: 100,
                     };
                     g.groups()
                         .create_group(request)
@@ -196,6 +197,7 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                 };
                 let modification = v1::GroupModification {
                     modification: Some(v1::group_modification::Modification::AddMembers(add)),
+                    ..Default::default()
                 };
                 let request = v1::ModifyGroupRequest {
                     id: ids.own_group,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 pub const DEFAULT_SIZE: usize = 100;
 
 /// Most results of a page; larger wishes are cut to it (AIP-158).
-pub const MAX_SIZE: usize = 1_000;
+pub const MAX_SIZE: usize = muster_proto::PAGE_SIZE_LIMIT as usize;
 
 /// A page that is wanted.
 #[derive(Debug, Clone, PartialEq)]

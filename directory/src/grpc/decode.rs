@@ -119,6 +119,7 @@ pub(super) fn search_identity(tenant_id: &str, targets: &[v1::Target]) -> Vec<u8
         // What is shown of them does not tell one list from another.
         let target = v1::Target {
             read_mask: None,
+            members_up_to: 0,
             ..target.clone()
         };
         identity.extend(target.encode_length_delimited_to_vec());
@@ -369,9 +370,9 @@ pub(super) fn modifications(
     let mut named = 0;
     let mut steps = Vec::with_capacity(modifications.len());
     for modification in modifications {
-        let step = modification.modification;
+        let (step, require_target) = (modification.modification, modification.require_target);
         let step = step.ok_or_else(|| Error::invalid("modifications", "has an empty one"))?;
-        for step in modification_steps(resource, step)? {
+        for step in modification_steps(resource, step, require_target)? {
             if let Modification::Add(refs)
             | Modification::Remove(refs)
             | Modification::Replace(refs) = &step
@@ -389,6 +390,7 @@ pub(super) fn modifications(
 fn modification_steps(
     resource: &'static ResourceType,
     step: group_modification::Modification,
+    require_target: bool,
 ) -> Result<Vec<Modification>> {
     use group_modification::Modification as Wire;
     let single = match step {
@@ -410,7 +412,10 @@ fn modification_steps(
             let field = "modifications.clear_members";
             return Err(Error::invalid(field, "must be true, or be left out"));
         }
-        Wire::RemoveMatchingMembers(filter) => Modification::RemoveMatching(members(&filter)?),
+        Wire::RemoveMatchingMembers(filter) => Modification::RemoveMatching {
+            filter: members(&filter)?,
+            require_target,
+        },
     };
     Ok(vec![single])
 }

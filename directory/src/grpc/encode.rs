@@ -52,11 +52,17 @@ pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1:
 
 /// A group as callers see it.
 pub(super) fn group(directory: &Directory, view: View, mask: &Mask) -> Result<v1::Group> {
-    let mut resource = view.resource;
+    let View {
+        mut resource,
+        relations,
+    } = view;
     mask.apply(&mut resource.attributes);
     let meta = meta(directory, &resource);
     let mut group = group_from_object(resource.attributes).map_err(misfit)?;
     group.id = resource.id;
+    group.members = relations.members.map(|members| v1::GroupMembers {
+        members: members.into_iter().map(member).collect(),
+    });
     group.meta = Some(meta);
     Ok(group)
 }

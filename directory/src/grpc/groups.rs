@@ -115,7 +115,9 @@ impl Groups {
     ) -> Result<v1::CreateGroupResponse> {
         let attributes = decode::group(request.group)?;
         let members = decode::references(request.members)?;
-        let written = self.0.create_group(caller, attributes, members).await?;
+        let up_to = wanted::members_up_to(request.members_up_to);
+        let creating = self.0.create_group(caller, attributes, members, up_to);
+        let written = creating.await?;
         Ok(v1::CreateGroupResponse {
             written_at: self.revision(caller, written.position.as_ref()),
             group: Some(encode::group(
@@ -137,7 +139,7 @@ impl Groups {
             kind: KIND,
             id: &request.id,
             reach: wanted::reach(request.show_deleted),
-            wants: mask.wants(),
+            wants: mask.wants_members(request.members_up_to),
         };
         let found = self.0.get(caller, get, &consistency).await?;
         Ok(v1::GetGroupResponse {
@@ -171,7 +173,7 @@ impl Groups {
             filter: filter.as_ref(),
             sort: sort.as_ref(),
             reach: wanted::reach(request.show_deleted),
-            wants: mask.wants(),
+            wants: mask.wants_members(request.members_up_to),
         };
         let listing = self.0.list(caller, KIND, &selection, &page, &consistency);
         let Reading { value: found, at } = listing.await?;
@@ -195,10 +197,10 @@ impl Groups {
         let precondition = decode::precondition(request.options.as_ref());
         let modifications =
             decode::modifications(caller.profile.registry.group, request.modifications)?;
-        let modified = self
-            .0
-            .modify_group(caller, &request.id, modifications, &precondition)
-            .await?;
+        let up_to = wanted::members_up_to(request.members_up_to);
+        let (id, directory) = (&request.id, &self.0);
+        let modifying = directory.modify_group(caller, id, modifications, &precondition, up_to);
+        let modified = modifying.await?;
         let written = modified.written;
         Ok(v1::ModifyGroupResponse {
             changed: written.position.is_some(),

@@ -8,6 +8,7 @@ use muster_proto::{
 };
 use prost_types::FieldMask;
 
+use super::wanted;
 use crate::{
     error::{Error, Result},
     service::Wants,
@@ -41,6 +42,15 @@ impl Mask {
         Wants {
             groups: self.has("groups"),
             manager_name: self.has("enterprise"),
+            members_up_to: 0,
+        }
+    }
+
+    /// The same for groups that may come with so many members.
+    pub(super) fn wants_members(&self, members_up_to: i32) -> Wants {
+        Wants {
+            members_up_to: wanted::members_up_to(members_up_to),
+            ..self.wants()
         }
     }
 

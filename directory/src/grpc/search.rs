@@ -33,6 +33,7 @@ struct Target {
     filter: Option<Filter>,
     sort: Option<Sort>,
     mask: Mask,
+    members_up_to: i32,
 }
 
 impl Target {
@@ -41,7 +42,7 @@ impl Target {
             filter: self.filter.as_ref(),
             sort: self.sort.as_ref(),
             reach: Reach::Live,
-            wants: self.mask.wants(),
+            wants: self.mask.wants_members(self.members_up_to),
         };
         (self.kind, selection)
     }
@@ -106,6 +107,7 @@ fn targets(caller: &Caller, targets: Vec<v1::Target>) -> Result<Vec<Target>> {
             filter: filter.transpose()?,
             sort: sort.transpose()?,
             mask: Mask::read(kind.schema(), target.read_mask)?,
+            members_up_to: target.members_up_to,
         });
     }
     let mut directions = read

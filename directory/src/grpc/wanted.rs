@@ -55,6 +55,14 @@ pub(super) fn reach(show_deleted: bool) -> Reach {
     }
 }
 
+/// Most members that a group can come with.
+const MEMBERS_UP_TO: usize = 1_000;
+
+/// How many members a group may have to come with them.
+pub(super) fn members_up_to(asked: i32) -> usize {
+    usize::try_from(asked).unwrap_or(0).min(MEMBERS_UP_TO)
+}
+
 /// Most groups that a filter of changes may name.
 const GROUP_LIMIT: usize = 100;
 

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         Resource,
         filter::Filter,
-        history::{Change, ChangeKind},
+        history::{Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
         resource::ResourceKind,
@@ -68,8 +68,13 @@ pub enum Modification {
     Add(Vec<Reference>),
     /// Removes members; those who are not in are passed over.
     Remove(Vec<Reference>),
-    /// Removes the members that satisfy a filter on elements of `members`.
-    RemoveMatching(Filter),
+    /// Removes the members that satisfy a filter.
+    RemoveMatching {
+        /// On elements of `members`.
+        filter: Filter,
+        /// Whether it is an error that it matches nobody.
+        require_target: bool,
+    },
     /// Leaves exactly these members.
     Replace(Vec<Reference>),
 }
@@ -97,7 +102,8 @@ pub struct Modified {
 }
 
 impl Directory {
-    /// Creates a group with members.
+    /// Creates a group with members, and shows them if there are no more than
+    /// `members_up_to`.
     ///
     /// # Errors
     /// [`Error::Invalid`], also for a member that does not exist;
@@ -107,6 +113,7 @@ impl Directory {
         caller: &Caller,
         attributes: Object,
         members: Vec<Reference>,
+        members_up_to: usize,
     ) -> Result<Written> {
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut group = Resource::new(
@@ -131,7 +138,7 @@ impl Directory {
                     changes.extend(edit.changes(group));
                     let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
                     Ok(Written {
-                        view: View::plain(group.clone()),
+                        view: with_members(&tx, group.clone(), members_up_to).await?,
                         position: Some(position),
                     })
                 }
@@ -139,7 +146,8 @@ impl Directory {
             .await
     }
 
-    /// Changes attributes and members of a group, in order, all or none.
+    /// Changes attributes and members of a group, in order, all or none. The
+    /// members are shown if there are no more than `members_up_to`.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`],
@@ -151,6 +159,7 @@ impl Directory {
         id: &str,
         modifications: Vec<Modification>,
         precondition: &Precondition,
+        members_up_to: usize,
     ) -> Result<Modified> {
         let now = self.source.now_ms();
         let target = Target::new(caller, ResourceKind::Group, id, precondition);
@@ -158,7 +167,12 @@ impl Directory {
         self.store
             .write(&caller.tenant_id, "ModifyGroup", move |tx| {
                 let work = Arc::clone(&work);
-                async move { modify(&tx, &work.0, &work.1, now).await }
+                async move {
+                    let (after, position, counts) = modify(&tx, &work.0, &work.1, now).await?;
+                    let view = with_members(&tx, after, members_up_to).await?;
+                    let written = Written { view, position };
+                    Ok(Modified { written, counts })
+                }
             })
             .await
     }
@@ -185,12 +199,14 @@ impl Directory {
     }
 }
 
+/// The group afterwards, the tenant's position unless nothing differed, and
+/// what became of the members.
 async fn modify(
     tx: &Tx,
     target: &Target,
     modifications: &[Modification],
     now: i64,
-) -> Result<Modified> {
+) -> Result<(Resource, Option<Position>, Counts)> {
     check_profile(tx, &target.caller)?;
     let (before, _) = target.load(tx, Reach::Live, Wants::NONE).await?;
     let mut after = before.clone();
@@ -202,11 +218,7 @@ async fn modify(
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
     if !renamed && edit.is_empty() {
-        let written = Written {
-            view: View::plain(after),
-            position: None,
-        };
-        return Ok(Modified { written, counts });
+        return Ok((after, None, counts));
     }
     advance(&mut after, now);
     resources::update(tx, target.caller.scope(), &before, &after).await?;
@@ -216,11 +228,18 @@ async fn modify(
     }
     changes.extend(edit.changes(&after));
     let position = record(tx, &target.caller, "ModifyGroup", &after, &changes).await?;
-    let written = Written {
-        view: View::plain(after),
-        position: Some(position),
-    };
-    Ok(Modified { written, counts })
+    Ok((after, Some(position), counts))
+}
+
+/// A group after a write, with its members if there are no more than this.
+async fn with_members(tx: &Tx, group: Resource, members_up_to: usize) -> Result<View> {
+    let mut view = View::plain(group);
+    if members_up_to > 0 {
+        let id = view.resource.id.as_str();
+        let mut few = members::few(tx, &[id], members_up_to).await?;
+        view.relations.members = few.remove(id);
+    }
+    Ok(view)
 }
 
 /// Changes the members of one group and remembers what came of it.
@@ -254,9 +273,15 @@ impl<'a> MemberEdit<'a> {
             }
             Modification::Add(references) => self.add(references).await,
             Modification::Remove(references) => self.remove_named(references).await,
-            Modification::RemoveMatching(filter) => {
+            Modification::RemoveMatching {
+                filter,
+                require_target,
+            } => {
                 let scope = self.caller.scope();
                 let found = members::matching(self.tx, scope, self.group_id, filter).await?;
+                if *require_target && found.is_empty() {
+                    return Err(Error::NoTarget("members".to_owned()));
+                }
                 self.remove(found).await
             }
             Modification::Replace(references) => self.replace(references).await,

@@ -113,7 +113,10 @@ impl Directory {
         consistency: &Consistency,
     ) -> Result<Reading<View>> {
         caller.reach(get.kind, get.id)?;
-        let tx = self.one_statement(caller, consistency).await?;
+        let tx = match get.wants.members_up_to {
+            0 => self.one_statement(caller, consistency).await?,
+            _ => self.one_moment(caller, consistency).await?,
+        };
         let found = resources::load(&tx, caller.scope(), get.kind, get.id, get.reach, get.wants);
         let (found, at) = found.await?.ok_or_else(|| get.kind.not_found(get.id))?;
         Ok(Reading {

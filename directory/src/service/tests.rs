@@ -90,7 +90,7 @@ impl World {
     async fn group(&self, name: &str) -> Written {
         let attributes = object([("displayName", name)]);
         self.directory
-            .create_group(&self.caller, attributes, Vec::new())
+            .create_group(&self.caller, attributes, Vec::new(), 0)
             .await
             .unwrap()
     }
@@ -176,7 +176,7 @@ async fn every_write_leaves_one_audit_entry_one_revision_and_its_changes() {
     let group = world.group("engineers").await.view.resource.id;
     let member = vec![Modification::Add(vec![Reference::User(user.clone())])];
     directory
-        .modify_group(caller, &group, member, &free())
+        .modify_group(caller, &group, member, &free(), 0)
         .await
         .unwrap();
     directory
@@ -266,13 +266,13 @@ async fn what_changes_nothing_leaves_nothing() {
         Modification::Remove(members.clone()),
     ];
     let modified = directory
-        .modify_group(caller, &group, there_and_back, &free())
+        .modify_group(caller, &group, there_and_back, &free(), 0)
         .await
         .unwrap();
     assert_eq!(modified.written.position, None);
     let absent = vec![Modification::Remove(members)];
     let modified = directory
-        .modify_group(caller, &group, absent, &free())
+        .modify_group(caller, &group, absent, &free(), 0)
         .await
         .unwrap();
     assert_eq!(modified.counts.not_present, 1);
@@ -292,7 +292,7 @@ async fn a_refused_write_leaves_nothing() {
     assert!(matches!(taken, Err(Error::Taken(Taken::UserName))));
     let group = object([("displayName", "engineers"), ("externalId", "x")]);
     let nobody = vec![Reference::Any("nobody".to_owned())];
-    let refused = directory.create_group(caller, group, nobody).await;
+    let refused = directory.create_group(caller, group, nobody, 0).await;
     assert!(matches!(refused, Err(Error::Invalid(_))));
     assert_eq!(world.history().await.audit.len(), before);
     let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
@@ -341,7 +341,7 @@ async fn another_tenant_sees_nothing_and_reaches_nobody() {
         .get(&stranger, get(&user), &Consistency::Strong)
         .await;
     assert!(matches!(got, Err(Error::NotFound { .. })));
-    let own = directory.create_group(&stranger, object([("displayName", "engineers")]), vec![]);
+    let own = directory.create_group(&stranger, object([("displayName", "engineers")]), vec![], 0);
     let own = own.await.unwrap().view.resource.id;
     for reference in [
         Reference::User(user.clone()),
@@ -349,7 +349,9 @@ async fn another_tenant_sees_nothing_and_reaches_nobody() {
         Reference::Group(group),
     ] {
         let add = vec![Modification::Add(vec![reference])];
-        let added = directory.modify_group(&stranger, &own, add, &free()).await;
+        let added = directory
+            .modify_group(&stranger, &own, add, &free(), 0)
+            .await;
         assert!(matches!(added, Err(Error::Invalid(_))));
     }
 }
@@ -367,7 +369,11 @@ async fn a_group_is_never_within_itself() {
             groups[member].clone(),
         )])];
         let into = groups[into].clone();
-        async move { directory.modify_group(caller, &into, step, &free()).await }
+        async move {
+            directory
+                .modify_group(caller, &into, step, &free(), 0)
+                .await
+        }
     };
     add(0, 1).await.unwrap();
     add(1, 2).await.unwrap();
@@ -395,7 +401,7 @@ async fn a_deleted_user_frees_his_names_and_leaves_his_groups() {
     let group = object([("displayName", "engineers")]);
     let members = vec![Reference::Any("e".to_owned())];
     let group = directory
-        .create_group(caller, group, members)
+        .create_group(caller, group, members, 0)
         .await
         .unwrap()
         .view

@@ -307,7 +307,7 @@ pub(super) async fn close_books(tx: &Tx) -> Result<()> {
 
 /// How many of these rows one statement inserts: a power of two, so that there
 /// are few statements, which stay prepared.
-fn at_once(rows: usize) -> usize {
+pub(super) fn at_once(rows: usize) -> usize {
     1 << rows.min(CHUNK).ilog2()
 }
 

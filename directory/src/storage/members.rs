@@ -3,6 +3,8 @@
 //! Edits are set operations whose cost follows the number of members named,
 //! never the size of the group.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
     QueryFilter as _,
@@ -12,6 +14,7 @@ use super::{
     Scope, Tx,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
+    history,
     resources::CHUNK,
     sql::Sql,
 };
@@ -99,6 +102,59 @@ pub async fn list(tx: &Tx, group_id: &str, page: &PageRequest) -> Result<Page<Me
     let next = next.map(|row| Place::of(row.id.as_str()));
     let items = rows.into_iter().map(Row::into_member).collect();
     Ok(Page { items, next, total })
+}
+
+/// Groups whose members one statement reads at most; SQLite joins at most 500
+/// selections.
+const GROUPS_AT_ONCE: usize = 64;
+
+#[derive(Debug, FromQueryResult)]
+struct MemberOf {
+    group_id: String,
+    #[sea_orm(nested)]
+    member: Row,
+}
+
+/// The live members of each of these groups that has no more than so many of
+/// them, by group, in the order of their ids. Groups that have more are left
+/// out, and cost no more than that many.
+///
+/// # Errors
+/// The database's.
+pub async fn few(tx: &Tx, groups: &[&str], most: usize) -> Result<HashMap<String, Vec<Member>>> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+    let mut few: HashMap<_, Vec<_>> = HashMap::new();
+    let mut groups = groups;
+    while !groups.is_empty() {
+        let (now, later) = groups.split_at(history::at_once(groups.len().min(GROUPS_AT_ONCE)));
+        groups = later;
+        let each = now.iter().map(|group| {
+            let first = Sql::new(format!(
+                "SELECT * FROM (SELECT m.group_id, m.member_id AS id, \
+                 m.member_type = 2 AS is_group, \
+                 COALESCE(mu.display_name, mg.display_name) AS display_name \
+                 FROM memberships m{MEMBER_JOINS} WHERE m.group_id = ? AND {MEMBER_IS_LIVE} \
+                 ORDER BY m.member_id LIMIT ?) AS part"
+            ));
+            first.bind(*group).bind(limit)
+        });
+        let sql = Sql::join(each, " UNION ALL ", "");
+        let connection = &tx.connection();
+        let statement = sql.statement(connection.get_database_backend());
+        let rows = MemberOf::find_by_statement(statement)
+            .all(connection)
+            .await?;
+        few.extend(now.iter().map(|group| ((*group).to_owned(), Vec::new())));
+        for MemberOf { group_id, member } in rows {
+            few.entry(group_id).or_default().push(member.into_member());
+        }
+    }
+    few.retain(|_, members| members.len() <= most);
+    for members in few.values_mut() {
+        // Nothing is promised of the order in which selections are joined.
+        members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    }
+    Ok(few)
 }
 
 #[derive(Debug, FromQueryResult)]

@@ -1,6 +1,6 @@
-//! What a user's representation says about others: the groups he is in, the
-//! name of his manager. They are columns of the statement that reads the user,
-//! so one statement sees all of it at one moment.
+//! What a representation says about others: the groups a user is in, the name
+//! of his manager, the members of a group. Those of a user are columns of the
+//! statement that reads him, so one statement sees all of it at one moment.
 
 use muster_proto::schema::ENTERPRISE_USER;
 use sea_orm::ConnectionTrait as _;
@@ -9,6 +9,7 @@ use sea_orm::FromQueryResult;
 use super::{
     Scope, Tx,
     dialect::{Dialect, JsonKind},
+    members::Member,
     sql::Sql,
 };
 use crate::{
@@ -30,6 +31,9 @@ pub struct GroupRef {
 /// What a resource's representation says about others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relations {
+    /// Of a group: its direct live members in the order of their ids; `None`
+    /// when they were not wanted or are more than that.
+    pub members: Option<Vec<Member>>,
     /// Of a user: the groups he is in, directly or through others, in the order
     /// of their ids.
     pub groups: Vec<GroupRef>,
@@ -44,20 +48,29 @@ pub struct Wants {
     pub groups: bool,
     /// The manager's display name.
     pub manager_name: bool,
+    /// How many members a group may have to come with them.
+    pub members_up_to: usize,
 }
 
 impl Wants {
-    /// All of them.
+    /// All but members of groups.
     pub const ALL: Self = Self {
         groups: true,
         manager_name: true,
+        members_up_to: 0,
     };
 
     /// None of them.
     pub const NONE: Self = Self {
         groups: false,
         manager_name: false,
+        members_up_to: 0,
     };
+
+    /// Whether groups of this kind may come with members.
+    pub(super) fn has_members(self, kind: ResourceKind) -> bool {
+        kind == ResourceKind::Group && self.members_up_to > 0
+    }
 }
 
 /// Where a user's document has the id of his manager.

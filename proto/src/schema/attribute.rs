@@ -256,6 +256,7 @@ pub(super) const EXTERNAL_ID: Attribute = Attribute::string(
     "Identifier given by the provisioning client; unique in its connection.",
 )
 .case_exact()
+.unique()
 .reach(Reach::Column);
 
 pub(super) const META: Attribute = Attribute::complex(

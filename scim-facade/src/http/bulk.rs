@@ -12,7 +12,7 @@ use super::{
     routes::{self, Verb},
 };
 use crate::scim::{
-    bulk::{self, Done, Plan, Request, Step, Unique},
+    bulk::{self, Done, Operation, Plan, Request, Step, Unique},
     error::ScimError,
     json::Members,
 };
@@ -39,7 +39,8 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
         match step {
             Step::Refuse(index, error) => {
                 plan.failed(index);
-                refuse(&mut results[index], error);
+                let location = named_location(exchange, &request.operations[index]);
+                refuse(&mut results[index], error, location);
             }
             Step::Do(operations) => {
                 for (index, made) in together(exchange, &request, operations).await {
@@ -54,7 +55,7 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
                 let path = location_path(&request, index, exchange, results[index].as_ref());
                 let patched = perform(exchange, "PATCH", &path, Conditions::default(), body).await;
                 match patched.done.error {
-                    Some(error) => refuse(&mut results[index], error),
+                    Some(error) => refuse(&mut results[index], error, None),
                     None => {
                         if let Some(done) = &mut results[index] {
                             done.version = patched.done.version.or(done.version.take());
@@ -89,17 +90,24 @@ fn is_enough(request: &Request, results: &[Option<Done>]) -> bool {
 }
 
 /// The operation failed; what it made before stays where it is.
-fn refuse(result: &mut Option<Done>, error: ScimError) {
-    let location = result.take().and_then(|done| done.location);
+fn refuse(result: &mut Option<Done>, error: ScimError, named: Option<String>) {
+    let made = result.take().and_then(|done| done.location);
     // Whatever it was, the references conflict with what there is.
-    let error = match &location {
+    let error = match &made {
         Some(_) => ScimError::new(
             409,
             format!("It was made without its references: {}", error.detail()),
         ),
         None => error,
     };
-    *result = Some(Done::failed(error, location));
+    *result = Some(Done::failed(error, made.or(named)));
+}
+
+/// Where the resource is that an operation names: RFC 7644 section 3.7 wants it
+/// told of whatever fails but a POST.
+fn named_location(exchange: &Exchange, operation: &Operation) -> Option<String> {
+    let (target, id) = find(&operation.method, &operation.path).ok()?;
+    target.location(exchange, &id)
 }
 
 /// Path of what an operation made.
@@ -119,6 +127,20 @@ fn location_path(
 enum Target {
     User(Verb),
     Group(Verb),
+}
+
+impl Target {
+    /// Where the resource with this id is; `None` for one that has none yet, or
+    /// whose id another operation will make.
+    fn location(self, exchange: &Exchange, id: &str) -> Option<String> {
+        let registry = exchange.registry();
+        let kind = match self {
+            Self::User(_) => registry.user,
+            Self::Group(_) => registry.group,
+        };
+        let is_named = !id.is_empty() && !bulk::is_reference(id);
+        is_named.then(|| exchange.links.resource(kind.endpoint, id))
+    }
 }
 
 /// What became of an operation, and of which resource.
@@ -163,14 +185,7 @@ async fn perform(
             };
         }
     };
-    let location = (!id.is_empty()).then(|| {
-        let registry = exchange.registry();
-        let kind = match target {
-            Target::User(_) => registry.user,
-            Target::Group(_) => registry.group,
-        };
-        exchange.links.resource(kind.endpoint, &id)
-    });
+    let location = target.location(exchange, &id);
     let part = exchange.part(id.clone(), conditions, data);
     match once_or_twice(target, part).await {
         Ok(outcome) => made(outcome, id, location),
@@ -208,7 +223,8 @@ fn made(outcome: Outcome, id: String, location: Option<String>) -> Made {
         Outcome::Shown(status, shown) => {
             (status.as_u16(), Some(shown.version), Some(shown.location))
         }
-        Outcome::Done(version) => (204, version, location),
+        Outcome::Done => (204, None, location),
+        Outcome::Unshown { status, location } => (status.as_u16(), None, Some(location)),
         Outcome::NotModified { version, location } => (304, Some(version), Some(location)),
         Outcome::Document(_) => (200, None, location),
     };
@@ -245,7 +261,7 @@ fn find(method: &str, path: &str) -> Result<(Target, String), ScimError> {
         (method, false) if method == Method::DELETE => Verb::Delete,
         _ => {
             let detail = "The endpoint does not have this method.";
-            return Err(ScimError::new(400, detail));
+            return Err(ScimError::new(405, detail));
         }
     };
     let id = percent_decode_str(id).decode_utf8();

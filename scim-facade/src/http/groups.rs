@@ -1,4 +1,5 @@
-//! `/Groups`. Members have their own call, made only when they are wanted.
+//! `/Groups`. Members come only when they are wanted, and have their own call
+//! where they are many.
 
 use axum::http::StatusCode;
 use muster_proto::v1;
@@ -11,13 +12,11 @@ use super::{
 use crate::{
     scim::{
         document,
-        group::{MEMBERS, MemberView},
         patch::{self as scim_patch, GroupEdit},
         projection::Projection,
-        resource::{Resource, Shown},
     },
     translate::{
-        group::{lower, member_refs, replacement, resource},
+        group::{Told, lower, member_refs, replacement, told},
         patch::modifications,
     },
 };
@@ -28,15 +27,13 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
         .projection(exchange.registry().group, exchange.accents())?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
-        read_mask: None,
+        members_up_to: members::up_to(&projection),
         ..v1::GetGroupRequest::default()
     };
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
-    let mut group = resource(found.group.unwrap_or_default(), exchange.registry().group);
-    if let Some(view) = MemberView::new(&projection) {
-        group.members = members::all(exchange, &group.id, view).await?;
-    }
+    let group = told(found.group.unwrap_or_default(), exchange.registry().group);
+    let group = members::all(exchange, group, &projection).await?;
     exchange.read(group.render(&exchange.links, &projection))
 }
 
@@ -50,21 +47,15 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
         exchange.accents(),
     )?;
     let projection = projection.written(&document.attributes);
-    let is_empty = document.members.is_empty();
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
         members: member_refs(document.members),
+        members_up_to: members::up_to(&projection),
     };
     let directory = exchange.directory();
     let created = directory.create_group(&exchange.caller, request).await?;
-    let mut group = resource(created.group.unwrap_or_default(), exchange.registry().group);
-    let shown = if is_empty && projection.wants("", MEMBERS) {
-        group.members = Some(Vec::new());
-        group.render(&exchange.links, &projection)
-    } else {
-        written(exchange, group, &projection).await
-    };
-    Ok(Outcome::Shown(StatusCode::CREATED, shown))
+    let group = told(created.group.unwrap_or_default(), exchange.registry().group);
+    written(exchange, StatusCode::CREATED, group, &projection).await
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
@@ -78,9 +69,8 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     )?;
     let projection = projection.written(&document.attributes);
     let modifications = replacement(document.attributes, document.members)?;
-    let group = modify(exchange, modifications).await?;
-    let shown = written(exchange, group, &projection).await;
-    Ok(Outcome::Shown(StatusCode::OK, shown))
+    let group = modify(exchange, modifications, &projection).await?;
+    written(exchange, StatusCode::OK, group, &projection).await
 }
 
 /// Answers with the group unless it has many members: RFC 7644 section 3.5.2
@@ -99,16 +89,18 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
         GroupEdit::Attribute(edit) => Some(edit),
         _ => None,
     }));
-    let group = modify(
-        exchange,
-        modifications(edits, exchange.context(exchange.registry().group))?,
-    )
-    .await?;
+    let context = exchange.context(exchange.registry().group);
+    let group = modify(exchange, modifications(edits, context)?, &projection).await?;
     if query.has_projection() {
-        let shown = written(exchange, group, &projection).await;
-        return Ok(Outcome::Shown(StatusCode::OK, shown));
+        return written(exchange, StatusCode::OK, group, &projection).await;
     }
-    changed(exchange, group, &projection).await
+    Ok(match members::few(exchange, group, &projection) {
+        Some(group) => {
+            let shown = group.render(&exchange.links, &projection);
+            Outcome::Shown(StatusCode::OK, shown)
+        }
+        None => Outcome::Done,
+    })
 }
 
 pub(super) async fn delete(exchange: &Exchange) -> Answer {
@@ -119,54 +111,48 @@ pub(super) async fn delete(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     directory.delete_group(&exchange.caller, request).await?;
-    Ok(Outcome::Done(None))
+    Ok(Outcome::Done)
 }
 
 async fn modify(
     exchange: &Exchange,
     modifications: Vec<v1::GroupModification>,
-) -> Result<Resource, Fault> {
+    projection: &Projection,
+) -> Result<Told, Fault> {
     let request = v1::ModifyGroupRequest {
         id: exchange.id.clone(),
         modifications,
         options: exchange.conditions.of_write(),
+        members_up_to: members::up_to(projection),
     };
     let directory = exchange.directory();
     let modified = directory.modify_group(&exchange.caller, request).await?;
-    Ok(resource(
+    Ok(told(
         modified.group.unwrap_or_default(),
         exchange.registry().group,
     ))
 }
 
 /// A group as it was written. The write stands, so members that cannot be read
-/// are left out: an error would say that nothing was written.
-async fn written(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Shown {
-    if !exchange.is_part
-        && let Some(view) = MemberView::new(projection)
-        && let Ok(members) = members::all(exchange, &group.id, view).await
-    {
-        group.members = members;
-    }
-    group.render(&exchange.links, projection)
-}
-
-/// A group that was changed.
-async fn changed(exchange: &Exchange, mut group: Resource, projection: &Projection) -> Answer {
-    let members = match MemberView::new(projection) {
-        Some(view) if !exchange.is_part => members::few(exchange, &group.id, view).await,
-        _ => Ok(None),
+/// are left out: an error would say that nothing was written. For an operation
+/// of a bulk no more is read than came.
+async fn written(
+    exchange: &Exchange,
+    status: StatusCode,
+    group: Told,
+    projection: &Projection,
+) -> Answer {
+    let plain = group.resource.clone();
+    let group = if exchange.is_part {
+        let location = plain.location(&exchange.links);
+        let Some(group) = members::few(exchange, group, projection) else {
+            return Ok(Outcome::Unshown { status, location });
+        };
+        group
+    } else {
+        let whole = members::all(exchange, group, projection).await;
+        whole.unwrap_or(plain)
     };
-    // The write stands, so members that cannot be read are no error.
-    match members {
-        Ok(Some(members)) => {
-            group.members = Some(members);
-            let shown = group.render(&exchange.links, projection);
-            Ok(Outcome::Shown(StatusCode::OK, shown))
-        }
-        Ok(None) | Err(_) => {
-            let shown = group.render(&exchange.links, projection);
-            Ok(Outcome::Done(Some(shown.version)))
-        }
-    }
+    let shown = group.render(&exchange.links, projection);
+    Ok(Outcome::Shown(status, shown))
 }

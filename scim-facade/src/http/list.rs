@@ -23,7 +23,7 @@ use crate::{
     },
     translate::{
         filter::lower,
-        group,
+        group::{self, Told},
         list::{page_request, user_mask},
         user,
     },
@@ -56,16 +56,19 @@ struct List<'a> {
 /// section 3.4.2.4 allows it); the next page goes on behind them.
 pub(super) async fn answer(exchange: &Exchange, of: Of, query: Query) -> Answer {
     let list = List::new(exchange, of, &query)?;
-    let (mut resources, page) = list.fetch(page_request(&list.paging)).await?;
-    let ids: Vec<_> = resources.iter().map(|found| found.id.clone()).collect();
+    let (found, page) = list.fetch(page_request(&list.paging)).await?;
+    let ids: Vec<_> = found.iter().map(|told| told.resource.id.clone()).collect();
     let mut next = page.next_page_token;
-    if let Some(groups) = list.target(exchange.registry().group) {
-        let completed = members::complete(exchange, resources, &groups.projection).await?;
-        resources = completed.resources;
-        if completed.taken < ids.len() {
-            next = list.token_behind(&ids[..completed.taken]).await?;
+    let resources = match list.target(exchange.registry().group) {
+        Some(groups) => {
+            let completed = members::complete(exchange, found, &groups.projection).await?;
+            if completed.taken < ids.len() {
+                next = list.token_behind(&ids[..completed.taken]).await?;
+            }
+            completed.resources
         }
-    }
+        None => found.into_iter().map(|told| told.resource).collect(),
+    };
     Ok(list.render(page.total_size, next, resources))
 }
 
@@ -102,10 +105,7 @@ impl<'a> List<'a> {
         targets.find(|target| ptr::eq(target.kind, kind))
     }
 
-    async fn fetch(
-        &self,
-        page: v1::PageRequest,
-    ) -> Result<(Vec<Resource>, v1::PageResponse), Fault> {
+    async fn fetch(&self, page: v1::PageRequest) -> Result<(Vec<Told>, v1::PageResponse), Fault> {
         let directory = self.exchange.directory();
         let caller = &self.exchange.caller;
         let registry = self.exchange.registry();
@@ -121,24 +121,21 @@ impl<'a> List<'a> {
                 };
                 let found = directory.list_users(caller, request).await?;
                 let users = found.users.into_iter();
-                let users = users
-                    .map(|user| user::resource(user, registry.user, links))
-                    .collect();
-                (users, found.page)
+                let users = users.map(|user| user::resource(user, registry.user, links));
+                (users.map(Told::from).collect(), found.page)
             }
             (Of::Groups, Some(target)) => {
                 let request = v1::ListGroupsRequest {
                     filter: target.filter.clone(),
                     sort: target.sort.clone(),
                     page: Some(page),
+                    members_up_to: members::up_to(&target.projection),
                     ..v1::ListGroupsRequest::default()
                 };
                 let found = directory.list_groups(caller, request).await?;
                 let groups = found.groups.into_iter();
-                let groups = groups
-                    .map(|group| group::resource(group, registry.group))
-                    .collect();
-                (groups, found.page)
+                let groups = groups.map(|group| group::told(group, registry.group));
+                (groups.collect(), found.page)
             }
             _ => {
                 let request = v1::SearchResourcesRequest {
@@ -149,8 +146,8 @@ impl<'a> List<'a> {
                 let found = directory.search_resources(caller, request).await?;
                 let each = found.resources.into_iter().filter_map(|r| r.resource);
                 let each = each.map(|resource| match resource {
-                    Wire::User(user) => user::resource(user, registry.user, links),
-                    Wire::Group(group) => group::resource(group, registry.group),
+                    Wire::User(user) => user::resource(user, registry.user, links).into(),
+                    Wire::Group(group) => group::told(group, registry.group),
                 });
                 (each.collect(), found.page)
             }
@@ -169,6 +166,10 @@ impl<'a> List<'a> {
             filter: target.filter.clone(),
             sort: target.sort.clone(),
             read_mask: is_user.then(|| user_mask(&target.projection)).flatten(),
+            members_up_to: match is_user {
+                true => 0,
+                false => members::up_to(&target.projection),
+            },
         }
     }
 
@@ -187,7 +188,9 @@ impl<'a> List<'a> {
                 ..page_request(&self.paging)
             };
             let (found, page) = self.fetch(page).await?;
-            let same = found.iter().take_while(|found| shown.contains(&found.id));
+            let same = found
+                .iter()
+                .take_while(|told| shown.contains(&told.resource.id));
             match same.count() {
                 same if same == found.len() => return Ok(page.next_page_token),
                 0 => return Err(ScimError::unavailable().into()),

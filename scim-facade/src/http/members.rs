@@ -1,12 +1,17 @@
-//! Members of groups, read page by page and rendered at once: a group may have
-//! very many.
+//! Members of groups. Those of small groups come with them; others are read page
+//! by page and rendered at once, because a group may have very many.
 
 use muster_proto::v1;
 
 use super::exchange::{Exchange, Fault};
 use crate::{
-    scim::{group::MemberView, json::Json, projection::Projection, resource::Resource},
-    translate::group::member,
+    scim::{
+        group::{Member, MemberView},
+        json::Json,
+        projection::Projection,
+        resource::Resource,
+    },
+    translate::group::{Told, member},
 };
 
 /// The directory's largest page.
@@ -15,8 +20,13 @@ const MEMBERS_PER_CALL: i32 = 1000;
 /// Most members in one page of a list, but for a single group that has more.
 const MEMBERS_PER_LIST: usize = 10_000;
 
-/// Most members that are read for an answer nobody asked for.
-const FEW: usize = 100;
+/// Groups with no more members than this come with them.
+const FEW: i32 = 100;
+
+/// How many members groups may have that come with them.
+pub(super) fn up_to(projection: &Projection) -> i32 {
+    MemberView::new(projection).map_or(0, |_| FEW)
+}
 
 /// Members of a group, rendered.
 struct Found {
@@ -25,27 +35,31 @@ struct Found {
     count: usize,
 }
 
-/// All members; `None` when nothing of them is shown, though there are some.
+/// A group with all its members, where they are wanted.
 pub(super) async fn all(
     exchange: &Exchange,
-    group_id: &str,
-    view: MemberView,
-) -> Result<Option<Vec<Json>>, Fault> {
-    let found = read(exchange, group_id, view, usize::MAX).await?;
-    Ok(found.into_shown())
+    told: Told,
+    projection: &Projection,
+) -> Result<Resource, Fault> {
+    let mut group = told.resource;
+    if let Some(view) = MemberView::new(projection) {
+        let found = match told.members {
+            Some(members) => Found::of(members, view, exchange),
+            None => read(exchange, &group.id, view, usize::MAX).await?,
+        };
+        group.members = found.into_shown();
+    }
+    Ok(group)
 }
 
-/// All members of a group that has few; `None` for one that has more.
-pub(super) async fn few(
-    exchange: &Exchange,
-    group_id: &str,
-    view: MemberView,
-) -> Result<Option<Vec<Json>>, Fault> {
-    let found = read(exchange, group_id, view, FEW).await?;
-    match found.count > FEW {
-        true => Ok(None),
-        false => Ok(found.into_shown()),
+/// A group with the members that came with it; `None` where they are wanted
+/// and did not come.
+pub(super) fn few(exchange: &Exchange, told: Told, projection: &Projection) -> Option<Resource> {
+    let mut group = told.resource;
+    if let Some(view) = MemberView::new(projection) {
+        group.members = Found::of(told.members?, view, exchange).into_shown();
     }
+    Some(group)
 }
 
 /// Resources of a list, groups among them with their members.
@@ -61,25 +75,35 @@ pub(super) struct Completed {
 /// front of a group for which there is no room.
 pub(super) async fn complete(
     exchange: &Exchange,
-    resources: Vec<Resource>,
+    page: Vec<Told>,
     projection: &Projection,
 ) -> Result<Completed, Fault> {
     let mut completed = Completed {
-        taken: resources.len(),
-        resources: Vec::with_capacity(resources.len()),
+        taken: page.len(),
+        resources: Vec::with_capacity(page.len()),
     };
     let Some(view) = MemberView::new(projection) else {
-        completed.resources = resources;
+        completed.resources = page.into_iter().map(|told| told.resource).collect();
         return Ok(completed);
     };
     let groups = exchange.registry().group;
     // The first of all is shown however large it is, or nobody would get on.
     let mut room = usize::MAX;
-    for (index, mut resource) in resources.into_iter().enumerate() {
+    for (
+        index,
+        Told {
+            mut resource,
+            members,
+        },
+    ) in page.into_iter().enumerate()
+    {
         if std::ptr::eq(resource.kind, groups) {
-            let read = read(exchange, &resource.id, view, room).await;
-            let Some(found) = if_any(read)? else {
-                continue;
+            let found = match members {
+                Some(members) => Found::of(members, view, exchange),
+                None => match if_any(read(exchange, &resource.id, view, room).await)? {
+                    Some(found) => found,
+                    None => continue,
+                },
             };
             if found.count > room {
                 completed.taken = index;
@@ -104,6 +128,16 @@ fn if_any(read: Result<Found, Fault>) -> Result<Option<Found>, Fault> {
 }
 
 impl Found {
+    fn of(members: Vec<Member>, view: MemberView, exchange: &Exchange) -> Self {
+        let count = members.len();
+        let each = members.into_iter();
+        let shown = each.filter_map(|member| view.render(member, &exchange.links));
+        Self {
+            shown: shown.collect(),
+            count,
+        }
+    }
+
     fn into_shown(self) -> Option<Vec<Json>> {
         (!self.shown.is_empty() || self.count == 0).then_some(self.shown)
     }

@@ -180,7 +180,7 @@ fn only(methods: MethodRouter<App>, allowed: &[Method]) -> MethodRouter<App> {
 
 fn wrong_method(method: &Method) -> Response {
     if method == Method::OPTIONS {
-        return reply::Outcome::Done(None).respond();
+        return reply::Outcome::Done.respond();
     }
     let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
     let detail = "The endpoint does not have this method.";

@@ -45,9 +45,15 @@ impl Query {
             let Some(slot) = query.slot(&name) else {
                 continue;
             };
-            if slot.replace(decode(value)?).is_some() {
-                return Err(ScimError::invalid_value(format!("{name} is there twice.")));
-            }
+            let value = decode(value)?;
+            *slot = Some(match slot.take() {
+                None => value,
+                // A list may be written as several parameters.
+                Some(before) if is_list(&name) => format!("{before},{value}"),
+                Some(_) => {
+                    return Err(ScimError::invalid_value(format!("{name} is there twice.")));
+                }
+            });
         }
         Ok(query)
     }
@@ -143,10 +149,11 @@ impl Query {
         types: &[&'static ResourceType],
         accents: Accents,
     ) -> Result<Vec<Option<v1::SortOrder>>, ScimError> {
-        let descending = match self.sort_order.as_deref() {
-            None | Some("" | "ascending") => false,
-            Some("descending") => true,
-            Some(_) => {
+        let order = self.sort_order.as_deref().unwrap_or_default();
+        let descending = match order.to_ascii_lowercase().as_str() {
+            "" | "ascending" => false,
+            "descending" => true,
+            _ => {
                 let detail = "sortOrder must be ascending or descending.";
                 return Err(ScimError::invalid_value(detail));
             }
@@ -180,12 +187,16 @@ pub(super) const PARAMETERS: [&str; 8] = [
     "excludedAttributes",
 ];
 
+/// Whether a parameter is a list of names (RFC 7644 section 3.9).
+fn is_list(name: &str) -> bool {
+    let lists = ["attributes", "excludedAttributes"];
+    lists.iter().any(|list| list.eq_ignore_ascii_case(name))
+}
+
 /// The value of a member as the URL would have it. `None` for null, which is
 /// the same as not being there.
 fn text_of(name: &str, json: Json) -> Result<Option<String>, ScimError> {
-    let is_list = ["attributes", "excludedAttributes"]
-        .iter()
-        .any(|list| list.eq_ignore_ascii_case(name));
+    let is_list = is_list(name);
     match json {
         Json::Null => Ok(None),
         Json::String(text) => Ok(Some(text)),
@@ -250,6 +261,8 @@ mod tests {
         let url = "filter=title+pr&sortBy=userName&sortOrder=descending&startIndex=2&count=3\
                    &attributes=a,b.c";
         assert_eq!(read(body), Query::parse(url));
+        let twice = url.replace("a,b.c", "a&attributes=b.c");
+        assert_eq!(read(body), Query::parse(&twice));
         assert_eq!(read("{}"), Ok(Query::default()));
         for odd in [
             r#"{"schemas":1}"#,
@@ -282,6 +295,7 @@ mod tests {
         assert_eq!(sort("sortBy=jobTitle"), Err(Some("invalidPath")));
         assert_eq!(sort("sortBy=name"), Err(Some("invalidPath")));
         assert_eq!(sort("sortBy=a%5Bb"), Err(Some("invalidPath")));
+        assert_eq!(sort("sortOrder=Descending"), Ok(vec![None, None]));
         assert_eq!(sort("sortOrder=up"), Err(Some("invalidValue")));
     }
 

@@ -4,7 +4,9 @@ use axum::{
     body::Body,
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{
+            CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+        },
     },
     response::Response,
 };
@@ -12,6 +14,7 @@ use axum::{
 use crate::scim::{error::ScimError, json::Json, resource::Shown};
 
 const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+const BY_ACCEPT: HeaderValue = HeaderValue::from_static("accept");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"scim\"");
 
 /// A body.
@@ -19,6 +22,12 @@ pub(super) fn json(status: StatusCode, json: &Json) -> Response {
     let mut response = Response::new(Body::from(json.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    varying(response)
+}
+
+/// An answer whose media type the client chose (RFC 9110 section 12.5.5).
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().insert(VARY, BY_ACCEPT);
     response
 }
 
@@ -32,8 +41,14 @@ pub(super) enum Outcome {
     Document(Json),
     /// The client has this already.
     NotModified { version: String, location: String },
-    /// Done, and nothing to show; the version that it led to.
-    Done(Option<String>),
+    /// Done, and nothing to show.
+    Done,
+    /// A resource that was written and is not shown, nor is its version: that
+    /// tells of members who were not read.
+    Unshown {
+        status: StatusCode,
+        location: String,
+    },
 }
 
 impl Outcome {
@@ -46,9 +61,11 @@ impl Outcome {
             }
             Self::Document(document) => json(StatusCode::OK, &document),
             Self::NotModified { version, location } => {
-                about(empty(StatusCode::NOT_MODIFIED), &version, &location)
+                let response = varying(empty(StatusCode::NOT_MODIFIED));
+                about(response, &version, &location)
             }
-            Self::Done(_) => empty(StatusCode::NO_CONTENT),
+            Self::Done => empty(StatusCode::NO_CONTENT),
+            Self::Unshown { status, location } => with(empty(status), LOCATION, &location),
         }
     }
 }

@@ -320,7 +320,7 @@ fn faults_of_requests() {
     check("GET", "/scim/v2/Groups?count=x", "", 400, "invalidValue");
     check(
         "GET",
-        "/scim/v2/Users?cursor=&count=0",
+        "/scim/v2/Users?cursor=&count=1001",
         "",
         400,
         "invalidCount",
@@ -495,7 +495,8 @@ async fn strangers_learn_nothing_but_401() {
         }
         assert_eq!(reply.status, 401);
         assert_eq!(reply.headers["www-authenticate"], "Bearer realm=\"scim\"");
-        assert_eq!(reply.headers.len(), 2);
+        assert_eq!(reply.headers["vary"], "accept");
+        assert_eq!(reply.headers.len(), 3);
         assert_eq!(
             reply.body,
             "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"401\",\

@@ -123,5 +123,5 @@ pub(super) async fn delete(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     directory.delete_user(&exchange.caller, request).await?;
-    Ok(Outcome::Done(None))
+    Ok(Outcome::Done)
 }

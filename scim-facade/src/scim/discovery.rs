@@ -15,10 +15,6 @@ use super::{
 /// Longest body, in bytes, of a bulk and of what is written to groups.
 pub const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
 
-/// How long a cursor leads on, in seconds: the directory's page tokens do not
-/// live longer.
-const CURSOR_TIMEOUT_S: i64 = 3600;
-
 /// Answer of `/ServiceProviderConfig`.
 pub fn service_provider_config(links: &Links) -> Json {
     let supported = |yes: bool| Json::object([("supported", yes.into())]);
@@ -63,7 +59,10 @@ fn pagination() -> Json {
         ("defaultPaginationMethod", "index".into()),
         ("defaultPageSize", i64::from(list::DEFAULT_COUNT).into()),
         ("maxPageSize", i64::from(list::MAX_COUNT).into()),
-        ("cursorTimeout", CURSOR_TIMEOUT_S.into()),
+        (
+            "cursorTimeout",
+            i64::from(muster_proto::PAGE_TOKEN_LIFE_S).into(),
+        ),
     ])
 }
 

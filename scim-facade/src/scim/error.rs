@@ -35,8 +35,6 @@ pub enum ScimType {
     Mutability,
     /// The path has no target.
     NoTarget,
-    /// The answer would be larger than the server is willing to give.
-    TooMany,
     /// The value is taken.
     Uniqueness,
 }
@@ -54,7 +52,6 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::Mutability => "mutability",
             Self::NoTarget => "noTarget",
-            Self::TooMany => "tooMany",
             Self::Uniqueness => "uniqueness",
         }
     }
@@ -123,11 +120,6 @@ impl ScimError {
     /// 400 noTarget
     pub fn no_target(detail: impl Into<String>) -> Self {
         Self::typed(ScimType::NoTarget, detail)
-    }
-
-    /// 400 tooMany
-    pub fn too_many(detail: impl Into<String>) -> Self {
-        Self::typed(ScimType::TooMany, detail)
     }
 
     /// 401, the same for all causes.

@@ -134,11 +134,12 @@ pub fn member_names(json: Json, accents: Accents) -> Result<Vec<MemberName>, Sci
 fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
     let (value, kind) = match json {
         Json::Object(mut members) => {
-            let value = members.take("value");
+            let reference = members.take("$ref");
+            let value = members.take("value").filter(|value| *value != Json::Null);
             let kind = members.take("type");
             no_others(&members, accents)?;
             (
-                value,
+                value.or_else(|| reference.and_then(id_in)),
                 kind.filter(|_| !accents.has(Accent::MemberTypeIgnored)),
             )
         }
@@ -161,12 +162,16 @@ fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
     }
 }
 
+/// The id in the URI of a member (RFC 7643 section 4.2).
+fn id_in(reference: Json) -> Option<Json> {
+    let uri = reference.as_str()?.to_owned();
+    let id = coerce::id_in(uri.into());
+    id.as_str().map(|id| Json::String(id.to_owned()))
+}
+
 /// What only the server says of a member may be repeated to it.
 fn no_others(members: &Members, accents: Accents) -> Result<(), ScimError> {
-    let known = |name: &str| {
-        let names = ["$ref", "display"];
-        names.into_iter().any(|n| n.eq_ignore_ascii_case(name))
-    };
+    let known = |name: &str| name.eq_ignore_ascii_case("display");
     let unknown = members.0.iter().find(|(name, _)| !known(name));
     match unknown {
         Some((name, _)) if !accents.has(Accent::UnknownAttributes) => {

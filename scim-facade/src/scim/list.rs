@@ -9,7 +9,7 @@ use super::{
 /// Elements per page when the client does not say.
 pub const DEFAULT_COUNT: i32 = 100;
 /// Most elements per page; more is coerced.
-pub const MAX_COUNT: i32 = 1000;
+pub const MAX_COUNT: i32 = muster_proto::PAGE_SIZE_LIMIT as i32;
 
 /// The page a client asks for, with RFC 7644's corrections applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Paging {
     Cursor {
         /// From the page before; empty for the first.
         cursor: String,
-        /// Most elements of the page.
+        /// Most elements of the page; 0: only their number is wanted.
         count: i32,
     },
 }
@@ -51,8 +51,8 @@ impl Paging {
     /// By cursor when there is one, else by index.
     ///
     /// # Errors
-    /// `invalidValue` for both, `invalidCount` for a page that a cursor cannot
-    /// have.
+    /// `invalidValue` for both, `invalidCount` for a page larger than a cursor
+    /// can have. What is below 0 is 0 (RFC 9865 section 2).
     pub fn new(
         cursor: Option<String>,
         start_index: Option<i64>,
@@ -65,11 +65,10 @@ impl Paging {
             let detail = "A page is asked for by startIndex or by cursor, not by both.";
             return Err(ScimError::invalid_value(detail));
         }
-        let count = count.unwrap_or(DEFAULT_COUNT.into());
-        match i32::try_from(count) {
-            Ok(count) if (1..=MAX_COUNT).contains(&count) => Ok(Self::Cursor { cursor, count }),
+        match i32::try_from(count.unwrap_or(DEFAULT_COUNT.into()).max(0)) {
+            Ok(count) if count <= MAX_COUNT => Ok(Self::Cursor { cursor, count }),
             _ => {
-                let detail = format!("With a cursor, count must be from 1 to {MAX_COUNT}.");
+                let detail = format!("With a cursor, count must be at most {MAX_COUNT}.");
                 Err(ScimError::typed(ScimType::InvalidCount, detail))
             }
         }
@@ -129,7 +128,9 @@ mod tests {
         };
         assert_eq!(paging(None, None), page(100));
         assert_eq!(paging(None, Some(1000)), page(1000));
-        for count in [0, -1, 1001, i64::MAX] {
+        assert_eq!(paging(None, Some(0)), page(0));
+        assert_eq!(paging(None, Some(i64::MIN)), page(0));
+        for count in [1001, i64::MAX] {
             assert_eq!(paging(None, Some(count)), Err(Some("invalidCount")));
         }
         assert_eq!(paging(Some(1), None), Err(Some("invalidValue")));

@@ -368,7 +368,7 @@ fn is_name(text: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            .all(|c| c.is_ascii_alphanumeric() || "$-_".contains(c))
 }
 
 impl fmt::Display for Path {

@@ -84,6 +84,19 @@ fn elements(path: &AttrPath) -> Option<Scope> {
     }
 }
 
+/// What a name means in the brackets behind an attribute. A simple value is its
+/// own "value" (RFC 7644 section 3.5.2.2 compares with it).
+fn part(attribute: &'static Attribute, name: &str) -> Option<AttrPath> {
+    if attribute.kind == Kind::Complex {
+        return AttrPath::registered("", attribute.sub_attribute(name)?, None);
+    }
+    let itself = AttrPath::registered("", attribute, None)?;
+    name.eq_ignore_ascii_case("value").then(|| AttrPath {
+        attribute: "value".into(),
+        ..itself
+    })
+}
+
 struct Lowering<'a> {
     context: Context<'a>,
     scope: Scope,
@@ -115,12 +128,8 @@ impl<'a> Lowering<'a> {
     /// Whether a condition on an attribute of another type holds: here it has
     /// no value. `None` for any other condition.
     fn of_another_type(&self, filter: &Filter) -> Option<bool> {
-        let (path, holds) = match filter {
-            Filter::Compare(path, Operator::Equal, literal) => (path, *literal == Literal::Null),
-            Filter::Compare(path, Operator::NotEqual, literal) => (path, *literal != Literal::Null),
-            Filter::Compare(path, ..) | Filter::Present(path) | Filter::Element(path, _) => {
-                (path, false)
-            }
+        let path = match filter {
+            Filter::Compare(path, ..) | Filter::Present(path) | Filter::Element(path, _) => path,
             Filter::And(_) | Filter::Or(_) | Filter::Not(_) => return None,
         };
         let Context {
@@ -129,10 +138,19 @@ impl<'a> Lowering<'a> {
             among,
             ..
         } = self.context;
-        let has = |kind: &&'static ResourceType| path.resolve(kind, accents).is_some();
-        let is_of_another =
-            matches!(self.scope, Scope::Resource) && !has(&resource) && among.iter().any(has);
-        is_of_another.then_some(holds)
+        if !matches!(self.scope, Scope::Resource) || path.resolve(resource, accents).is_some() {
+            return None;
+        }
+        let mut others = among.iter();
+        let other = others.find_map(|kind| path.resolve(kind, accents))?;
+        Some(match filter {
+            Filter::Compare(_, Operator::Equal, literal) => *literal == Literal::Null,
+            // Of a list, some element must be unequal, and there is none.
+            Filter::Compare(_, Operator::NotEqual, literal) => {
+                *literal != Literal::Null && !is_in_a_list(&other)
+            }
+            _ => false,
+        })
     }
 
     /// A condition that holds for every resource, or for none.
@@ -157,7 +175,7 @@ impl<'a> Lowering<'a> {
         let found = self.find(path)?;
         let attribute = match (&self.scope, found.definition) {
             (Scope::Resource, Definition::Attribute(attribute))
-                if attribute.kind == Kind::Complex =>
+                if attribute.multi_valued || attribute.kind == Kind::Complex =>
             {
                 attribute
             }
@@ -177,9 +195,7 @@ impl<'a> Lowering<'a> {
         let found = match &self.scope {
             Scope::Resource => path.resolve(resource, accents),
             // Inside brackets a sub-attribute is all the path there is.
-            Scope::Elements(attribute) => path
-                .name()
-                .and_then(|name| AttrPath::registered("", attribute.sub_attribute(name)?, None)),
+            Scope::Elements(attribute) => path.name().and_then(|name| part(attribute, name)),
             Scope::Single(parent) => path.name().and_then(|name| parent.with_sub(name)),
         };
         let found = found.filter(|found| !is_hidden(found));
@@ -200,7 +216,11 @@ impl<'a> Lowering<'a> {
             Literal::String(text) if is_version(&found) => &Literal::String(strong_of_text(text)),
             literal => literal,
         };
-        let found = with_value(path, found)?;
+        // Whether there is a value can be asked of any attribute.
+        let found = match literal {
+            Literal::Null => found,
+            _ => with_value(path, found)?,
+        };
         comparison(path, &found, operator, literal, self.context.accents)
     }
 
@@ -339,6 +359,15 @@ fn some_element(list: &AttrPath, filter: v1::Filter) -> v1::Filter {
     .into_filter()
 }
 
+fn is_in_a_list(path: &AttrPath) -> bool {
+    match path.definition {
+        Definition::Attribute(attribute) | Definition::SubAttribute(attribute, _) => {
+            attribute.multi_valued
+        }
+        Definition::Extension(_) | Definition::Unregistered => false,
+    }
+}
+
 fn is_version(path: &AttrPath) -> bool {
     matches!(
         path.definition,
@@ -465,7 +494,11 @@ fn value(literal: &Literal, kind: Option<Kind>) -> Option<Wire> {
         Some(Kind::String | Kind::Reference) => Some(Wire::StringValue(text)),
         Some(Kind::Binary) => coerce::binary(&text).map(Wire::StringValue),
         Some(Kind::Boolean) => coerce::boolean(&text).map(Wire::BoolValue),
-        Some(Kind::Integer) => text.parse().ok().map(Wire::IntegerValue),
+        // Any number is larger or smaller than a whole one.
+        Some(Kind::Integer) => {
+            let whole = text.parse().ok().map(Wire::IntegerValue);
+            whole.or_else(|| coerce::finite(&text).map(Wire::DecimalValue))
+        }
         Some(Kind::Decimal) => coerce::finite(&text).map(Wire::DecimalValue),
         Some(Kind::DateTime) => coerce::time(&text).map(Wire::StringValue),
         Some(Kind::Complex) => None,

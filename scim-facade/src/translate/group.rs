@@ -22,14 +22,37 @@ pub fn lower(attributes: Object) -> Result<v1::Group, ScimError> {
     group_from_object(attributes).map_err(wrong_shape)
 }
 
-/// The group as a resource of this type, without its members.
-pub fn resource(mut group: v1::Group, kind: &'static ResourceType) -> Resource {
-    Resource {
+/// A resource as the directory told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The resource, without members.
+    pub resource: Resource,
+    /// Of a group: its members, when they came with it.
+    pub members: Option<Vec<Member>>,
+}
+
+impl From<Resource> for Told {
+    fn from(resource: Resource) -> Self {
+        Self {
+            resource,
+            members: None,
+        }
+    }
+}
+
+/// The group as a resource of this type.
+pub fn told(mut group: v1::Group, kind: &'static ResourceType) -> Told {
+    let members = group.members.take().map(|came| came.members.into_iter());
+    let resource = Resource {
         kind,
         id: std::mem::take(&mut group.id),
         members: None,
         meta: meta(group.meta.take()),
         attributes: group_to_object(group),
+    };
+    Told {
+        resource,
+        members: members.map(|members| members.filter_map(member).collect()),
     }
 }
 
@@ -89,8 +112,9 @@ pub(super) fn member_list(names: Vec<MemberName>) -> v1::MemberList {
     }
 }
 
-pub(super) fn modification(modification: Modification) -> v1::GroupModification {
+fn modification(modification: Modification) -> v1::GroupModification {
     v1::GroupModification {
         modification: Some(modification),
+        require_target: false,
     }
 }

@@ -27,6 +27,7 @@ pub fn page_request(paging: &Paging) -> v1::PageRequest {
         Paging::Cursor { cursor, count } => v1::PageRequest {
             page_size: *count,
             page_token: cursor.clone(),
+            count_only: *count == 0,
             ..page
         },
     }

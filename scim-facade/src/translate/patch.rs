@@ -4,7 +4,7 @@ use muster_proto::v1::{self, group_modification::Modification, patch_operation};
 
 use super::{
     filter::{Context, lower_elements, wire_path},
-    group::{member_list, modification, replace_members},
+    group::{member_list, replace_members},
 };
 use crate::scim::{
     error::ScimError,
@@ -38,7 +38,19 @@ pub fn modifications(
 ) -> Result<Vec<v1::GroupModification>, ScimError> {
     edits
         .into_iter()
-        .map(|edit| group_modification(edit, context).map(modification))
+        .map(|edit| {
+            let require_target = matches!(
+                edit,
+                GroupEdit::RemoveMatching {
+                    require_target: true,
+                    ..
+                }
+            );
+            Ok(v1::GroupModification {
+                modification: Some(group_modification(edit, context)?),
+                require_target,
+            })
+        })
         .collect()
 }
 
@@ -49,7 +61,7 @@ fn group_modification(edit: GroupEdit, context: Context<'_>) -> Result<Modificat
         GroupEdit::RemoveMembers(names) => Modification::RemoveMembers(member_list(names)),
         GroupEdit::ClearMembers => Modification::ClearMembers(true),
         GroupEdit::ReplaceMembers(names) => replace_members(names),
-        GroupEdit::RemoveMatching(filter) => {
+        GroupEdit::RemoveMatching { filter, .. } => {
             let members = group::members(context.resource);
             let path = members.and_then(|members| AttrPath::registered("", members, None));
             let path = path.ok_or_else(|| ScimError::invalid_path("Only groups have members."))?;

@@ -131,6 +131,18 @@ mod tests {
         client(Code::FailedPrecondition, NoTarget, 400, Some("noTarget"));
         client(Code::InvalidArgument, Mutability, 400, Some("mutability"));
         client(Code::InvalidArgument, TooManyItems, 413, None);
+        client(
+            Code::InvalidArgument,
+            PageTokenInvalid,
+            400,
+            Some("invalidCursor"),
+        );
+        client(
+            Code::InvalidArgument,
+            PageTokenExpired,
+            400,
+            Some("expiredCursor"),
+        );
         client(Code::AlreadyExists, UserNameTaken, 409, Some("uniqueness"));
         client(Code::NotFound, GroupNotFound, 404, None);
         client(

@@ -241,6 +241,62 @@ fn a_reference_to_nothing_fails_its_operation() {
     }
 }
 
+/// RFC 7644 section 3.7: "location" is there but for a POST that failed.
+#[test]
+fn what_fails_says_where_it_would_have_been() {
+    let scim = tenant().scim();
+    let path = format!("/Users/{}", scim.user("ada"));
+    let location = format!("{}{path}", scim.base());
+    let nobody = json!({"schemas": [PATCH], "Operations": [
+        {"op": "add", "value": {"manager": {"value": "bulkId:nobody"}}}]});
+    let results = run(
+        &scim,
+        &json!([
+            {"method": "PATCH", "path": path, "data": nobody},
+            {"method": "PUT", "path": path, "data": []},
+            {"method": "DELETE", "path": path, "version": 7},
+            {"method": "PATCH", "path": "/Users/bulkId:nobody", "data": nobody},
+            {"method": "PUT", "path": "/Users", "data": {"userName": "x"}},
+        ]),
+    );
+    for (result, status) in results.iter().zip(["409", "400", "400"]) {
+        assert_eq!(result["status"], status, "{result}");
+        assert_eq!(result["location"], location, "{result}");
+    }
+    assert_eq!(results[3].get("location"), None, "{results:?}");
+    assert_failed(&results[4], "405", None);
+    assert_eq!(scim.get(&path).json()["userName"], "ada");
+}
+
+/// RFC 7644 section 3.7: the versions are those of the resources.
+#[test]
+fn groups_have_the_versions_that_reading_them_shows() {
+    let scim = tenant().scim();
+    let ids: Vec<_> = (0..102).map(|n| scim.user(&format!("u{n}"))).collect();
+    let few: Vec<_> = ids[..3].iter().map(String::as_str).collect();
+    let many: Vec<_> = ids.iter().map(String::as_str).collect();
+    let results = run(
+        &scim,
+        &json!([
+            group("few", "Few", &few),
+            group("many", "Many", &many),
+            group("none", "None", &[])
+        ]),
+    );
+    for name in ["few", "none"] {
+        let result = of(&results, name);
+        assert_eq!(read(&scim, result)["meta"]["version"], result["version"]);
+    }
+    // A version is told of only when it is known: it tells of members, too.
+    let many = of(&results, "many");
+    assert_eq!(
+        (&many["status"], many.get("version")),
+        (&json!("201"), None)
+    );
+    let group = read(&scim, many);
+    assert_eq!(group["members"].as_array().map(Vec::len), Some(102));
+}
+
 #[test]
 fn what_refers_to_a_failure_fails_too() {
     let scim = tenant().scim();

@@ -387,6 +387,21 @@ fn null_is_the_absence_of_a_value() {
     check(&scim, "title eq null", &["boss", "delta"]);
     check(&scim, "title ne null", &["Beta", "alpha", "gamma"]);
     check(&scim, "emails eq null", &["boss", "delta"]);
+    check(
+        &scim,
+        "addresses eq null",
+        &["alpha", "Beta", "boss", "gamma"],
+    );
+    check(&scim, "name ne null", &["alpha", "Beta"]);
+    check(
+        &scim,
+        &format!("{ENTERPRISE} eq null"),
+        &["Beta", "boss", "gamma"],
+    );
+    // An element without a value is a value of the list.
+    let typed = json!({"schemas": [USER], "userName": "typed", "emails": [{"type": "work"}]});
+    create(&scim, "/Users", &typed);
+    check(&scim, "emails eq null", &["boss", "delta"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod schemas_managed;
 mod search;
 mod sorting;
 mod strict;
+mod values;
 
 use muster_tests::{
     raw::{self, RawReply},

@@ -188,6 +188,7 @@ fn create_group(grpc: &Grpc, members: Vec<MemberRef>) -> Result<String, Status> 
             ..Default::default()
         }),
         members,
+        ..Default::default()
     };
     let answer = wait(grpc.groups().create_group(request))?.into_inner();
     Ok(answer.group.expect("the created group").id)
@@ -219,8 +220,9 @@ fn modify(grpc: &Grpc, id: String, modification: Modification) -> Result<(), Sta
         id,
         modifications: vec![v1::GroupModification {
             modification: Some(modification),
+            ..Default::default()
         }],
-        options: None,
+        ..Default::default()
     };
     wait(grpc.groups().modify_group(request)).map(drop)
 }

@@ -110,6 +110,7 @@ fn groups(grpc: &Grpc, dice: &mut Dice, users: &[&str]) -> Groups {
                 ..Default::default()
             }),
             members: members.iter().map(any).collect(),
+            ..Default::default()
         };
         let answer = wait(grpc.groups().create_group(request)).expect("created");
         let group = answer.into_inner().group.expect("the created group");

@@ -268,6 +268,9 @@ fn change(
     match (attribute.multi_valued, select) {
         (false, None) => single::change(container, change.op, attribute, sub, value),
         (true, None) if !complex => values::change(container, change.op, attribute, value),
+        (true, Some(select)) if !complex && sub.is_none() => {
+            values::change_selected(container, change, attribute, &select, value)
+        }
         (true, select) if complex => {
             multi::change(container, change, attribute, select.as_ref(), sub, value)
         }

@@ -5,10 +5,11 @@ use muster_proto::{
     value::{Object, Value},
 };
 
-use super::Op;
+use super::{Change, Op};
 use crate::{
     domain::{
         conform::{self, LIST_LIMIT},
+        filter::Filter,
         fold::fold,
     },
     error::{Error, Result},
@@ -30,6 +31,35 @@ pub(super) fn change(
         (Op::Remove, meant) => remove(&mut values, attribute, conformed(attribute, meant)?),
         (Op::Replace, given) => values = conformed(attribute, given)?,
         (Op::Add, given) => add(&mut values, attribute, conformed(attribute, given)?)?,
+    }
+    if !values.is_empty() {
+        container.insert(attribute.name.to_owned(), Value::List(values));
+    }
+    Ok(())
+}
+
+/// Changes the values that a filter selects. Where there are none and none is
+/// required, what is set is put beside the others, as it is with objects.
+pub(super) fn change_selected(
+    container: &mut Object,
+    change: Change,
+    attribute: &'static Attribute,
+    select: &Filter,
+    value: Value,
+) -> Result<()> {
+    let mut values = match container.remove(attribute.name) {
+        Some(Value::List(values)) => values,
+        _ => Vec::new(),
+    };
+    let is_selected = |value: &Value| select.matches_value(value);
+    if change.require_target && !values.iter().any(is_selected) {
+        return Err(Error::NoTarget(attribute.name.to_owned()));
+    }
+    if change.op != Op::Add {
+        values.retain(|value| !is_selected(value));
+    }
+    if change.op != Op::Remove {
+        add(&mut values, attribute, conformed(attribute, value)?)?;
     }
     if !values.is_empty() {
         container.insert(attribute.name.to_owned(), Value::List(values));

@@ -21,7 +21,7 @@ use crate::{
     storage::{
         Scope, Tx,
         filter::Compiler,
-        history,
+        history, members,
         order::{KeyColumns, Order},
         relations::Wants,
         sql::Sql,
@@ -47,6 +47,9 @@ const BATCH: usize = 100;
 /// Where a page of large documents ends before it is full, in bytes: an answer
 /// must fit a message and memory.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most members of groups in one page.
+const PAGE_MEMBERS: usize = 10_000;
 
 /// Resources of one kind, and when this was so.
 ///
@@ -161,8 +164,37 @@ impl<'a> Listing<'a> {
             Some((_, position)) => position.clone(),
             None => self.position().await?,
         };
-        let items = items.into_iter().map(|(found, _)| found).collect();
+        let mut items: Vec<_> = items.into_iter().map(|(found, _)| found).collect();
+        self.add_members(&mut items).await?;
         Ok((Page { items, next, total }, position))
+    }
+
+    /// Gives the groups of a page their members, where they are wanted and few.
+    async fn add_members(&self, items: &mut [Found]) -> Result<()> {
+        let is_group = |(resource, _): &Found| resource.kind == ResourceKind::Group;
+        let wants = self
+            .parts
+            .iter()
+            .map(|part| (part.reader.kind, part.reader.wants));
+        let mut wanted = wants.filter(|(kind, wants)| wants.has_members(*kind));
+        let Some((_, wants)) = wanted.next() else {
+            return Ok(());
+        };
+        let groups = items.iter().filter(|found| is_group(found));
+        let groups: Vec<_> = groups.map(|(group, _)| group.id.as_str()).collect();
+        let mut few = members::few(self.tx, &groups, wants.members_up_to).await?;
+        let mut room = PAGE_MEMBERS;
+        for (group, relations) in items.iter_mut().filter(|found| is_group(found)) {
+            let Some(members) = few.remove(&group.id) else {
+                continue;
+            };
+            if members.len() > room {
+                break;
+            }
+            room -= members.len();
+            relations.members = Some(members);
+        }
+        Ok(())
     }
 
     async fn count(&self) -> Result<i64> {

@@ -7,7 +7,7 @@
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{
-    Scope, Tx,
+    Scope, Tx, members,
     relations::{self, Relations, Wants},
     sql::Sql,
 };
@@ -80,6 +80,7 @@ pub enum Reach {
 impl Row {
     fn into_found(self, kind: ResourceKind) -> Result<Found> {
         let relations = Relations {
+            members: None,
             groups: relations::groups(self.groups.as_deref())?,
             manager_name: self.manager_name.clone(),
         };
@@ -114,7 +115,8 @@ impl Row {
     }
 }
 
-/// The resource with this id, and when this was so.
+/// The resource with this id, and when this was so. The members of a group are
+/// read by a statement of their own.
 ///
 /// # Errors
 /// The database's.
@@ -142,7 +144,13 @@ pub async fn load(
         return Ok(None);
     };
     let position = row.position();
-    Ok(Some((row.into_found(kind)?, position)))
+    let (resource, mut relations) = row.into_found(kind)?;
+    if wants.has_members(kind) {
+        let groups = [resource.id.as_str()];
+        let mut few = members::few(tx, &groups, wants.members_up_to).await?;
+        relations.members = few.remove(&resource.id);
+    }
+    Ok(Some(((resource, relations), position)))
 }
 
 /// Live resources with these ids.

@@ -50,6 +50,11 @@ pub struct Operation {
     pub fault: Option<ScimError>,
 }
 
+/// Whether this stands for an id that another operation makes.
+pub fn is_reference(id: &str) -> bool {
+    reference::name(id).is_some()
+}
+
 /// Reads a bulk request. What is wrong with a single operation is kept with it.
 ///
 /// # Errors
@@ -60,11 +65,13 @@ pub fn read(mut body: Members, accents: Accents) -> Result<Request, ScimError> {
     document::check_schemas(schemas.as_ref(), urn::BULK_REQUEST, accents)?;
     let fail_on_errors = match body.take("failOnErrors") {
         None | Some(Json::Null) => None,
-        Some(Json::Number(number)) if number.as_u64().is_some_and(|n| n > 0) => {
-            number.as_u64().and_then(|n| usize::try_from(n).ok())
+        // Serializers write 0 for what nobody set.
+        Some(Json::Number(number)) if number.as_u64().is_some() => {
+            let most = number.as_u64().filter(|most| *most > 0);
+            most.and_then(|most| usize::try_from(most).ok())
         }
         Some(_) => {
-            let detail = "failOnErrors must be a whole number above 0.";
+            let detail = "failOnErrors must be a whole number, not below 0.";
             return Err(ScimError::invalid_value(detail));
         }
     };

@@ -146,7 +146,7 @@ fn what_is_wrong_with_one_is_kept_with_it() {
     for odd in [
         "{}",
         r#"{"Operations":{}}"#,
-        r#"{"Operations":[],"failOnErrors":0}"#,
+        r#"{"Operations":[],"failOnErrors":-1}"#,
     ] {
         assert_eq!(read(odd).map_err(|e| e.status()), Err(400), "{odd}");
     }

@@ -54,6 +54,7 @@ pub(super) fn edit(target: Target) -> Result<Option<GroupEdit>, ScimError> {
 
 /// `members[...]`
 fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
+    let require_target = target.requires_target();
     let Some(filter) = target.filter.take() else {
         return Err(immutable(&target));
     };
@@ -63,8 +64,11 @@ fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
         names.collect::<Vec<_>>()
     });
     match (target.op, named) {
-        (Op::Remove, Some(members)) => Ok(GroupEdit::RemoveMembers(members)),
-        (Op::Remove, None) => Ok(GroupEdit::RemoveMatching(filter)),
+        (Op::Remove, Some(members)) if !require_target => Ok(GroupEdit::RemoveMembers(members)),
+        (Op::Remove, _) => Ok(GroupEdit::RemoveMatching {
+            filter,
+            require_target,
+        }),
         (Op::Add | Op::Replace, Some(members))
             if target.path.sub_attribute.is_none() && accents.has(Accent::MembersByFilter) =>
         {

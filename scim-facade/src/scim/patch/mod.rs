@@ -69,7 +69,12 @@ pub enum GroupEdit {
     /// Exactly these are members.
     ReplaceMembers(Vec<MemberName>),
     /// Members that satisfy the filter are members no more.
-    RemoveMatching(Filter),
+    RemoveMatching {
+        /// On elements of `members`.
+        filter: Filter,
+        /// Whether it is an error that it matches nobody.
+        require_target: bool,
+    },
 }
 
 /// Edits of a user.
@@ -177,6 +182,7 @@ impl Target {
         }
         let members = match self.take_value()? {
             Json::Object(members) => members,
+            Json::Null if self.op == Op::Add => return Ok(()),
             Json::Null => return edits.push(self.removal()),
             other => {
                 let found = other.type_name();
@@ -263,9 +269,11 @@ impl Target {
         }
         let name = self.path.to_string();
         let value = coerce::attribute(json, attribute, &name, self.accents)?;
-        match &value {
-            Value::List(elements) if elements.is_empty() && self.op == Op::Add => Ok(()),
-            _ => self.set(value, edits),
+        // RFC 7643 section 2.5: null and an empty list are the same, and adding
+        // nothing to a list leaves it as it is.
+        match self.op == Op::Add && attribute.multi_valued && dialect::clears(&value) {
+            true => Ok(()),
+            false => self.set(value, edits),
         }
     }
 
@@ -378,15 +386,14 @@ impl Target {
         }
     }
 
-    /// RFC 7644 section 3.12: "noTarget" where a filter yields no match. What
-    /// is to be removed may be gone already (section 3.5.2.2).
+    /// RFC 7644 section 3.12: "noTarget" where a filter yields no match.
     fn requires_target(&self) -> bool {
-        let makes_one = match self.op {
+        let goes_on = match self.op {
             Op::Add => Accent::AddMakesElement,
             Op::Replace => Accent::ReplaceMakesElement,
-            Op::Remove => return false,
+            Op::Remove => Accent::RemoveOfNothing,
         };
-        self.filter.is_some() && !self.accents.has(makes_one)
+        self.filter.is_some() && !self.accents.has(goes_on)
     }
 
     fn take_value(&mut self) -> Result<Json, ScimError> {

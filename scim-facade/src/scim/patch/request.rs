@@ -63,10 +63,6 @@ impl Reader {
             ScimError::invalid_syntax("op must be \"add\", \"replace\" or \"remove\".")
         })?;
         let value = operation.take("value");
-        if op == Op::Remove && value.is_some() && !self.accents.has(Accent::ValueBesideRemove) {
-            let detail = "A remove operation has a path and no value.";
-            return Err(ScimError::invalid_value(detail));
-        }
         match operation.take("path") {
             None | Some(Json::Null) => self.without_path(op, value, targets),
             Some(Json::String(path)) if path.is_empty() && self.accents.has(Accent::EmptyPath) => {
@@ -86,6 +82,12 @@ impl Reader {
         text: &str,
         value: Option<Json>,
     ) -> Result<Option<Target>, ScimError> {
+        // RFC 7643 section 2.5: null is as good as nothing.
+        let is_given = value.as_ref().is_some_and(|value| *value != Json::Null);
+        if op == Op::Remove && is_given && !self.accents.has(Accent::ValueBesideRemove) {
+            let detail = "A remove operation has a path and no value.";
+            return Err(ScimError::invalid_value(detail));
+        }
         let parsed = filter::parse_path(text, self.accents)
             .map_err(|error| ScimError::invalid_path(format!("The path is malformed: {error}.")))?;
         let shape = Shape::of(value.as_ref());

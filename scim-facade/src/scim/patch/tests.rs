@@ -53,7 +53,14 @@ fn group(operation: &str, expected: Result<&[&str], &str>) {
 fn group_of(operation: &str, accents: Accents, expected: Result<&[&str], &str>) {
     let show = |edit: &GroupEdit| match edit {
         GroupEdit::Attribute(edit) => super::tests::show(edit),
-        GroupEdit::RemoveMatching(filter) => format!("RemoveMatching {filter}"),
+        GroupEdit::RemoveMatching {
+            filter,
+            require_target: true,
+        } => format!("RemoveMatching {filter}"),
+        GroupEdit::RemoveMatching {
+            filter,
+            require_target: false,
+        } => format!("RemoveMatching {filter} or nobody"),
         other => ["Any(", "Id(", "User(", "Group("]
             .iter()
             .fold(format!("{other:?}"), |text, name| {
@@ -178,6 +185,10 @@ fn clearing() {
         );
         user(
             &format!(r#""op":"add","path":"emails","value":{value}"#),
+            Ok(&[]),
+        );
+        user(
+            &format!(r#""op":"replace","path":"emails","value":{value}"#),
             Ok(&["Remove emails"]),
         );
         user(
@@ -527,7 +538,7 @@ fn removing_members() {
     );
     group(
         r#""op":"remove","path":"members[type eq \"Group\"]""#,
-        Ok(&["RemoveMatching type eq \"Group\""]),
+        Ok(&["RemoveMatching type eq \"Group\" or nobody"]),
     );
     group(r#""op":"remove","path":"members""#, Ok(&["ClearMembers"]));
     group(

@@ -131,7 +131,7 @@ fn of_members() {
     of_group(
         Accent::MembersByFilter,
         r#""op":"remove","path":"members[value eq \"a\"].value""#,
-        &["RemoveMembers([a])"],
+        &[r#"RemoveMatching value eq "a""#],
         "mutability",
     );
     of_group(
@@ -142,8 +142,8 @@ fn of_members() {
     );
     of_group(
         Accent::ValueBesideRemove,
-        r#""op":"remove","path":"members","value":null"#,
-        &["ClearMembers"],
+        r#""op":"remove","path":"members","value":[{"value":"a"}]"#,
+        &["RemoveMembers([a])"],
         "invalidValue",
     );
 }
@@ -167,7 +167,7 @@ fn to_the_letter() {
     );
     group(
         r#""op":"remove","path":"members[value eq \"a\"]""#,
-        Ok(&["RemoveMembers([a])"]),
+        Ok(&[r#"RemoveMatching value eq "a""#]),
     );
     group(
         r#""op":"remove","path":"members[type eq \"User\" and not (display co \"x\")]""#,
@@ -210,6 +210,16 @@ fn to_the_letter() {
         Ok(&["Remove title"]),
     );
     user(r#""op":"remove""#, Err("noTarget"));
+    user(r#""op":"remove","value":{"title":"t"}"#, Err("noTarget"));
+    user(
+        r#""op":"remove","path":"title","value":null"#,
+        Ok(&["Remove title"]),
+    );
+    user(r#""op":"add","path":"emails","value":null"#, Ok(&[]));
+    user(
+        &format!(r#""op":"add","path":"{URN}","value":null"#),
+        Ok(&[]),
+    );
     user(r#""op":"remove","path":"jobTitle""#, Err("invalidPath"));
     user(r#""op":"remove","path":"id""#, Err("mutability"));
     user(
