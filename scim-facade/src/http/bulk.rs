@@ -17,8 +17,9 @@ use crate::scim::{
     json::Members,
 };
 
-/// Most operations that are in flight at a time.
-const IN_FLIGHT: usize = 32;
+/// Most operations that are in flight at a time: as many as the directory
+/// commits together.
+const IN_FLIGHT: usize = 64;
 
 pub(super) async fn run(exchange: &Exchange) -> Answer {
     let profile = exchange.admit().await?;

@@ -12,9 +12,13 @@ use crate::scim::{
     urn,
 };
 
-/// Attributes of which two resources must not have the same value, so that the
-/// order in which they are made decides who gets it.
-const CONTESTED: [&str; 3] = ["userName", "displayName", "externalId"];
+/// Attributes of which two resources at an endpoint must not have the same
+/// value, so that the order in which they are made decides who gets it. Many
+/// users share a `displayName`.
+const CONTESTED: [(&str, &[&str]); 2] = [
+    ("Users", &["userName", "externalId"]),
+    ("Groups", &["displayName", "externalId"]),
+];
 
 /// An attribute that a schema of the tenant calls unique: the URN and its name.
 pub type Unique = (&'static str, &'static str);
@@ -218,7 +222,8 @@ impl<'a> Plan<'a> {
     /// Whether no operation before claimed the same unique value.
     fn claim(&self, operation: &Operation, claims: &mut HashSet<String>) -> bool {
         let endpoint = operation.path.trim_matches('/');
-        let core = CONTESTED.iter().filter_map(|name| {
+        let contested = CONTESTED.iter().filter(|(home, _)| *home == endpoint);
+        let core = contested.flat_map(|(_, names)| *names).filter_map(|name| {
             let text = operation.data.get(name)?.as_str()?;
             Some(format!("{endpoint} {name} {}", text.to_lowercase()))
         });

@@ -287,6 +287,27 @@ fn an_order_that_decides_is_kept() {
     assert_eq!(together(&mut plan), [2]);
 }
 
+/// Users share names that are shown; if they waited for each other, each would
+/// be a transaction of its own.
+#[test]
+fn what_may_be_equal_decides_nothing() {
+    let user =
+        |id: &str, name: &str| post(id, &format!(r#""userName":"{name}","displayName":"Ada""#));
+    let all = [user("a", "ada"), user("b", "ann"), user("c", "ADA")];
+    let request = request(&all.join(","), "");
+    let mut plan = Plan::new(&request, &[]);
+    assert_eq!(together(&mut plan), [0, 1]);
+    assert_eq!(together(&mut plan), [2]);
+    let group = |id: &str, name: &str| {
+        post(id, &format!(r#""displayName":"{name}""#)).replace("/Users", "/Groups")
+    };
+    let all = [group("a", "Ada"), group("b", "Bob"), group("c", "ada")];
+    let request = self::request(&all.join(","), "");
+    let mut plan = Plan::new(&request, &[]);
+    assert_eq!(together(&mut plan), [0, 1]);
+    assert_eq!(together(&mut plan), [2]);
+}
+
 /// Who is done in the next step, which succeeds.
 #[track_caller]
 fn together(plan: &mut Plan<'_>) -> Vec<usize> {
