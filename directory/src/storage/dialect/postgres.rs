@@ -68,6 +68,8 @@ fn session(options: PgConnectOptions, purpose: Purpose) -> PgConnectOptions {
         ("lock_timeout", LOCK),
         ("idle_in_transaction_session_timeout", STATEMENT),
         ("client_min_messages", "warning"),
+        // Compiling a statement takes longer than any of these runs.
+        ("jit", "off"),
     ]);
     match purpose {
         Purpose::Write => options,
