@@ -1,10 +1,7 @@
 //! Random filters, and what the domain understands of them.
 
 use muster_directory::{
-    domain::{
-        filter::{Field, Filter, Operator},
-        resource::ResourceKind,
-    },
+    domain::filter::{Field, Filter, Operator},
     error::{Error, Result},
 };
 use muster_proto::{
@@ -14,12 +11,13 @@ use muster_proto::{
 };
 
 use super::{
+    badge::{self, BADGE},
     dice::Dice,
-    people::{People, URN, simple, text},
+    people::{NUMBERS, People, URN, simple, text},
 };
 
 /// What is asked for and sorted by: schema, attribute, sub-attribute.
-pub(super) const PATHS: [(&str, &str, &str); 33] = [
+pub(super) const PATHS: [(&str, &str, &str); 46] = [
     ("", "userName", ""),
     ("", "displayName", ""),
     ("", "externalId", ""),
@@ -53,6 +51,28 @@ pub(super) const PATHS: [(&str, &str, &str); 33] = [
     (URN, "parts", "value"),
     (URN, "whole", "value"),
     (URN, "whole", ""),
+    (BADGE, "number", ""),
+    (BADGE, "nick", ""),
+    (BADGE, "level", ""),
+    (BADGE, "score", ""),
+    (BADGE, "certified", ""),
+    (BADGE, "since", ""),
+    (BADGE, "photo", ""),
+    (BADGE, "tags", ""),
+    (BADGE, "codes", ""),
+    (BADGE, "office", ""),
+    (BADGE, "office", "building"),
+    (BADGE, "office", "floor"),
+    (BADGE, "desks", "value"),
+];
+
+/// The lists whose elements are asked for: schema and attribute.
+const LISTS: [(&str, &str); 5] = [
+    ("", "emails"),
+    ("", "roles"),
+    ("", "groups"),
+    ("", "schemas"),
+    (BADGE, "desks"),
 ];
 
 const OPERATORS: [(Wire, Operator); 9] = [
@@ -104,8 +124,8 @@ pub(super) fn filter(dice: &mut Dice, people: &People, depth: usize) -> v1::Filt
 
 /// Conditions on one element of a list.
 fn elements(dice: &mut Dice, people: &People) -> Node {
-    let name = *dice.one_of(&["emails", "roles", "groups", "schemas"]);
-    let attribute = listed(name).expect("a list");
+    let (schema, name) = *dice.one_of(&LISTS);
+    let attribute = listed(schema, name).expect("a list");
     let condition = |dice: &mut Dice| {
         let subs = attribute.sub_attributes;
         let sub = (!subs.is_empty()).then(|| dice.one_of(subs));
@@ -130,7 +150,7 @@ fn elements(dice: &mut Dice, people: &People) -> Node {
         false => Node::And(list),
     };
     Node::ValuePath(Box::new(v1::ValuePathFilter {
-        path: Some(Box::new(path("", name, ""))),
+        path: Some(Box::new(path(schema, name, ""))),
         filter: Some(Box::new(v1::Filter { node: Some(inner) })),
     }))
 }
@@ -163,9 +183,17 @@ fn value(dice: &mut Dice, people: &People, leaf: Option<&'static Attribute>) -> 
     match (leaf.kind, leaf.name) {
         _ if dice.one_in(20) => Value::Null,
         (Kind::Boolean, _) => Value::Boolean(dice.one_in(2)),
+        (Kind::DateTime, "since") => (*dice.one_of(&badge::TIMES)).into(),
         (Kind::DateTime, _) => instant(person.resource.created_at).into(),
+        (Kind::Binary, _) => (*dice.one_of(&badge::PHOTOS)).into(),
+        (Kind::Integer, _) => Value::Integer(*dice.one_of(&badge::LEVELS)),
+        (Kind::Decimal, _) if dice.one_in(4) => Value::Integer(*dice.one_of(&badge::LEVELS)),
+        (Kind::Decimal, _) => Value::Decimal(*dice.one_of(&NUMBERS)),
         (_, "version") => "\"1\"".into(),
-        (_, "schemas") => (*dice.one_of(&[USER.core.urn, ENTERPRISE_USER, URN, "urn:x"])).into(),
+        (_, "schemas") => {
+            let urns = [USER.core.urn, ENTERPRISE_USER, URN, BADGE, "urn:x"];
+            (*dice.one_of(&urns)).into()
+        }
         (_, "type") => (*dice.one_of(&["work", "HOME", "direct", "Indirect"])).into(),
         (_, "id") => person.resource.id.as_str().into(),
         (_, "value") if dice.one_in(2) => {
@@ -203,10 +231,11 @@ fn instant(ms: i64) -> String {
     format!("{year:04}-{month:02}-{of_month:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
 }
 
-fn listed(name: &str) -> Option<&'static Attribute> {
-    match name {
-        "schemas" => Some(schemas_attribute()),
-        name => USER.core.attribute(name),
+fn listed(schema: &str, name: &str) -> Option<&'static Attribute> {
+    match (schema, name) {
+        ("", "schemas") => Some(schemas_attribute()),
+        ("", name) => USER.core.attribute(name),
+        (_, name) => badge::extension().attribute(name),
     }
 }
 
@@ -241,7 +270,7 @@ fn decode(filter: &v1::Filter, element: Option<&'static Attribute>) -> Result<Fi
         }
         Node::ValuePath(node) => {
             let path = node.path.as_ref().expect("a path");
-            let attribute = listed(&path.attribute);
+            let attribute = listed(&path.schema, &path.attribute);
             let inner = decode(node.filter.as_ref().expect("a filter"), attribute)?;
             Ok(Filter::Element(self::field(path)?, Box::new(inner)))
         }
@@ -249,6 +278,6 @@ fn decode(filter: &v1::Filter, element: Option<&'static Attribute>) -> Result<Fi
 }
 
 fn field(path: &v1::AttributePath) -> Result<Field, Error> {
-    let user = ResourceKind::User.schema();
-    Field::find(user, &path.schema, &path.attribute, &path.sub_attribute)
+    let (schema, attribute) = (&path.schema, &path.attribute);
+    Field::find(badge::users(), schema, attribute, &path.sub_attribute)
 }

@@ -11,7 +11,10 @@ use muster_proto::{
 };
 use muster_tests::{grpc::Grpc, runtime::wait};
 
-use super::dice::Dice;
+use super::{
+    badge::{self, BADGE},
+    dice::Dice,
+};
 
 /// URN of an extension that nobody registered.
 pub(super) const URN: &str = "urn:example:Params:2.0:User";
@@ -59,7 +62,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// So many people in a new tenant.
+    /// So many people in a new tenant that knows badges.
     pub(super) fn make(grpc: &Grpc, dice: &mut Dice, count: usize) -> Self {
         let mut users: Vec<v1::User> = Vec::with_capacity(count);
         for number in 0..count {
@@ -231,6 +234,11 @@ fn user(dice: &mut Dice, number: usize, managers: &[String]) -> v1::User {
     if !dice.one_in(4) {
         user.extensions
             .insert(URN.to_owned(), object_to_wire(extension(dice)));
+    }
+    if !dice.one_in(4) {
+        let badge = badge::badge(dice, number);
+        user.extensions
+            .insert(BADGE.to_owned(), object_to_wire(badge));
     }
     user
 }
