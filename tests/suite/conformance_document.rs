@@ -50,55 +50,85 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// The files in which a test of this name may be, and the test's function.
-fn function_of(name: &str) -> Option<(Vec<String>, &str)> {
-    let (module, function) = name.rsplit_once("::")?;
-    let path = module.replace("::", "/");
-    let places = vec![
-        format!("tests/suite/{path}.rs"),
-        format!("tests/suite/{path}/mod.rs"),
-    ];
-    Some((places, function))
-}
-
-fn defines(text: &str, function: &str) -> bool {
-    text.contains(&format!("fn {function}("))
-}
-
-/// Whether a test of this name is in the suite or in a crate.
+/// Whether a test of this name is in the suite or in a crate: the modules are
+/// where the name says, and the function is a test.
 fn is_there(name: &str) -> bool {
-    let Some((places, function)) = function_of(name) else {
+    let modules: Vec<&str> = name.split("::").collect();
+    let Some((function, modules)) = modules.split_last() else {
         return false;
     };
-    let in_suite = places.iter().any(|place| {
-        let text = fs::read_to_string(workspace().join(place));
-        text.is_ok_and(|text| defines(&text, function))
-    });
-    in_suite || is_in_crate(name, function)
-}
-
-/// Whether a crate's sources have the test: `scim-facade: scim::path::name`
-/// is written `scim_facade::scim::path::name`.
-fn is_in_crate(name: &str, function: &str) -> bool {
-    let member = name
-        .split("::")
-        .next()
-        .unwrap_or_default()
-        .replace('_', "-");
-    let sources = workspace().join(member).join("src");
-    sources.is_dir() && folder_defines(&sources, function)
-}
-
-fn folder_defines(folder: &Path, function: &str) -> bool {
-    let entries = fs::read_dir(folder).expect("a folder");
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            return folder_defines(&path, function);
+    let Some((first, below)) = modules.split_first() else {
+        return false;
+    };
+    let member = workspace().join(first.replace('_', "-")).join("src");
+    match member.is_dir() {
+        true => holds(&member, &["lib.rs"], below, function),
+        // What runs once, and what runs on every database.
+        false => {
+            let suite = workspace().join("tests/suite");
+            holds(&suite, &["main.rs", "behaviour.rs"], modules, function)
         }
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        defines(&text, function)
+    }
+}
+
+/// Whether one of these files of a folder declares the first of the modules,
+/// that one the next, and the last one the test.
+fn holds(folder: &Path, files: &[&str], modules: &[&str], function: &str) -> bool {
+    let texts = files
+        .iter()
+        .map(|file| fs::read_to_string(folder.join(file)));
+    let mut texts = texts.flatten();
+    texts.any(|text| tests_in(&text, "", folder, modules, function))
+}
+
+/// The same of a module's text, whose lines stand so far to the right, and whose
+/// modules have their files in this folder.
+fn tests_in(text: &str, margin: &str, folder: &Path, modules: &[&str], function: &str) -> bool {
+    let Some((module, below)) = modules.split_first() else {
+        return is_test(text, margin, function);
+    };
+    let within = folder.join(module);
+    if let Some(start) = line_of(text, &format!("mod {module} {{")) {
+        let inner = text.get(start..).unwrap_or_default();
+        return tests_in(inner, &format!("{margin}    "), &within, below, function);
+    }
+    if line_of(text, &format!("mod {module};")).is_none() {
+        return false;
+    }
+    let places = [folder.join(format!("{module}.rs")), within.join("mod.rs")];
+    let mut texts = places.iter().flat_map(fs::read_to_string);
+    texts.any(|text| tests_in(&text, "", &within, below, function))
+}
+
+/// Where a line with this declaration ends, whoever may see what it declares.
+fn line_of(text: &str, declaration: &str) -> Option<usize> {
+    let mut end = 0;
+    let mut lines = text.split_inclusive('\n');
+    lines.find_map(|line| {
+        end += line.len();
+        let line = line.trim();
+        let line = line.strip_prefix("pub").map_or(line, |rest| {
+            let rest = rest.strip_prefix("(super)").unwrap_or(rest);
+            rest.strip_prefix("(crate)").unwrap_or(rest).trim_start()
+        });
+        (line == declaration).then_some(end)
     })
+}
+
+/// Whether the text has this function, marked as a test that is not ignored.
+fn is_test(text: &str, margin: &str, function: &str) -> bool {
+    let lines: Vec<&str> = text.lines().collect();
+    let heads = ["", "async "].map(|before| format!("{margin}{before}fn {function}("));
+    let defined = |line: &&str| heads.iter().any(|head| line.starts_with(head));
+    let Some(at) = lines.iter().position(defined) else {
+        return false;
+    };
+    let above = lines.iter().take(at).rev().map(|line| line.trim());
+    let marks: Vec<&str> = above
+        .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+        .collect();
+    let marked = |mark: &str| marks.iter().any(|line| line.starts_with(mark));
+    (marked("#[test]") || marked("#[tokio::test")) && !marked("#[ignore")
 }
 
 #[test]
@@ -146,8 +176,31 @@ fn every_test_that_is_named_is_there() {
 
 #[test]
 fn names_of_tests_are_looked_up_where_they_say() {
-    assert!(is_there("conformance_document::no_cell_is_empty"));
-    assert!(!is_there("conformance_document::no_such_test"));
-    assert!(!is_there("no_module::no_cell_is_empty"));
-    assert!(!is_there("no_cell_is_empty"));
+    for there in [
+        "conformance_document::no_cell_is_empty",
+        "conformance::errors::every_keyword_has_its_occasion",
+        "scim_facade::scim::flavor::tests::names_are_unique",
+        "scim_facade::scim::coerce::tests::accents_of_values",
+        "scim_facade::scim::patch::tests::accents::of_values",
+    ] {
+        assert!(is_there(there), "{there}");
+    }
+    for absent in [
+        "no_cell_is_empty",
+        "conformance_document::no_such_test",
+        "no_module::no_cell_is_empty",
+        // In another module.
+        "conformance::bulk::every_keyword_has_its_occasion",
+        "errors::every_keyword_has_its_occasion",
+        "scim_facade::scim::path::tests::names_are_unique",
+        "scim_facade::scim::flavor::names_are_unique",
+        "directory::scim::flavor::tests::names_are_unique",
+        "scim_facade::names_are_unique",
+        // No tests.
+        "conformance_document::document",
+        "conformance::errors::shaped",
+        "scim_facade::scim::flavor::tests::accents",
+    ] {
+        assert!(!is_there(absent), "{absent}");
+    }
 }
