@@ -331,17 +331,8 @@ fn a_query_that_is_no_uri_is_refused_before_any_handler() {
 #[test]
 fn unknown_routes_are_not_found_in_scim() {
     let scim = super::tenant().scim();
-    for path in [
-        "/Devices",
-        "/users",
-        "/Users/a/b",
-        "/Me",
-        "/Groups/a/members",
-    ] {
-        let reply = scim.get(path);
-        assert!([404, 501].contains(&reply.code()), "{reply}");
-        let code = reply.code();
-        let _ = reply.scim_error(code, None);
+    for path in ["/Devices", "/users", "/Users/a/b", "/Groups/a/members"] {
+        let _ = scim.get(path).scim_error(404, None);
     }
 }
 

@@ -1,12 +1,14 @@
 //! Everything that muster promises at its edges, against the real binary.
 //!
 //! What it does is in `behaviour.rs`, and is asked of SQLite and of PostgreSQL
-//! in the same words: by capability in `users`, `groups`, `membership`,
-//! `filter`, `patch`, `paging`, `versions`, `discovery`, `grpc`, `oauth`,
-//! `admin`, `feed`, `watch`, `large`, `snapshot`, `audit`, `restore`; by property
-//! in `auth`, `tenancy`, `errors`, `concurrency`, `consistency`, `feed_property`,
-//! `secrets`, `lifecycle`, `settings`; from outside in `replay`. Most of these
-//! tests share one server of each kind; each makes a tenant of its own in it.
+//! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
+//! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
+//! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
+//! `snapshot`, `audit`, `restore`, `transfer`; by property in `auth`, `tenancy`,
+//! `errors`, `concurrency`, `consistency`, `durability`, `feed_property`,
+//! `query_property`, `secrets`, `lifecycle`, `settings`; by the standard's
+//! sections in `conformance`; from outside in `replay`. Most of these tests
+//! share one server of each kind; each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
 //! [`tidy`] and [`supply`], about the sources; [`conformance_document`], about

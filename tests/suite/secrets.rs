@@ -1,6 +1,7 @@
-//! The log is read by more people than the directory.
+//! The log is read by more people than the directory, and so are its backups.
 
-use muster_tests::{scim::USER, tenant::Tenant};
+use aws_lc_rs::digest::{SHA256, digest};
+use muster_tests::{oauth::Client, scim::USER, tenant::Tenant};
 use serde_json::json;
 
 #[test]
@@ -65,4 +66,27 @@ fn the_log_names_no_token_and_no_person() {
         assert_eq!(found, None, "the log tells {secret:?}");
     }
     assert!(log.len() > 3, "a log that says nothing proves nothing");
+}
+
+#[test]
+fn what_is_kept_of_a_secret_is_its_hash() {
+    let server = super::launch().start();
+    let tenant = Tenant::create(&server);
+    let client = Client::create(&server, &tenant);
+    let person = json!({"schemas": [USER], "userName": "ada-4711", "password": "t1meMa$heen"});
+    let _ = tenant.scim().post("/Users", &person).status(201);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("export");
+    let path = file.to_str().expect("UTF-8");
+    let _ = server.admin().json(&["export", "--output", path]);
+    let kept = std::fs::read_to_string(&file).expect("the export");
+    assert!(kept.contains("ada-4711"), "an export of nothing");
+    assert!(!kept.contains("t1meMa"), "a password is kept");
+    for secret in [&tenant.token, &client.secret] {
+        let (key, proof) = secret.rsplit_once('_').expect("a key and a proof");
+        assert!(!kept.contains(proof), "{key} is kept in clear");
+        let hash = digest(&SHA256, secret.as_bytes());
+        let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        assert!(kept.contains(&hash), "{key} is not kept as its hash");
+    }
 }

@@ -171,6 +171,28 @@ fn nobody_is_missed_or_met_twice_while_others_come_and_go() {
 }
 
 #[test]
+fn every_cursor_that_is_none_gets_one_answer() {
+    let (scim, stranger) = (tenant().scim(), tenant().scim());
+    people(&scim, 0..3);
+    people(&stranger, 0..3);
+    let mine = list(&scim, "/Users", &[("cursor", ""), ("count", "2")]);
+    let theirs = list(&stranger, "/Users", &[("cursor", ""), ("count", "2")]);
+    let [mine, theirs] = [mine, theirs].map(|page| next(&page).expect("there is more"));
+    let of_another_query = [("cursor", mine.as_str()), ("filter", "userName pr")];
+    let answers = [
+        ask(&scim, "/Users", &[("cursor", "AAAA")]),
+        ask(&scim, "/Users", &[("cursor", &theirs)]),
+        ask(&scim, "/Users", &[("cursor", &mine[1..])]),
+        ask(&scim, "/Groups", &[("cursor", &mine)]),
+        ask(&scim, "/Users", &of_another_query),
+    ];
+    for answer in &answers {
+        refused(answer, 400, &["invalidCursor"]);
+        assert_eq!(answer.text(), answers[0].text());
+    }
+}
+
+#[test]
 fn what_is_no_cursor_of_this_query_is_invalid() {
     let tenant = tenant();
     let scim = tenant.scim();

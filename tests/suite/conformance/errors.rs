@@ -4,7 +4,7 @@
 use muster_tests::scim::{ERROR, GROUP, Reply, Scim, USER};
 use serde_json::{Value, json};
 
-use super::{NOBODY, both, post_large, refused, server, tenant};
+use super::{NOBODY, SEARCH, both, post_large, refused, server, tenant};
 
 /// Asserts the shape of an error, whatever it is about.
 #[track_caller]
@@ -122,16 +122,70 @@ fn whoever_proves_nothing_learns_how_to() {
 #[test]
 fn what_a_credential_may_not_is_forbidden() {
     let tenant = tenant();
-    tenant.scim().user("a");
-    let (_, token) = tenant.credential(
-        server(),
-        "entra",
-        &["--scopes", "groups.read,provisioning.self"],
-    );
-    let narrow = tenant.scim_with(&token);
-    let reply = narrow.post("/Groups", &json!({"schemas": [GROUP], "displayName": "G"}));
-    shaped(&reply, 403);
+    let group = json!({"schemas": [GROUP], "displayName": "G"});
+    let allowed = |scopes: &str| {
+        let (_, token) = tenant.credential(server(), "entra", &["--scopes", scopes]);
+        tenant.scim_with(&token)
+    };
+    let groups = allowed("groups.read,provisioning.self");
+    let _ = groups.get("/Groups").status(200);
+    shaped(&groups.post("/Groups", &group), 403);
     assert_eq!(tenant.scim().get("/Groups").total(), 0);
+}
+
+#[test]
+fn who_may_not_see_people_sees_none() {
+    let tenant = tenant();
+    let id = tenant.scim().user("ada-4711");
+    let path = format!("/Users/{id}");
+    for scopes in [
+        "groups.read,provisioning.self",
+        "audit.read,provisioning.self",
+    ] {
+        let (_, token) = tenant.credential(server(), "entra", &["--scopes", scopes]);
+        let narrow = tenant.scim_with(&token);
+        let search = json!({"schemas": [SEARCH], "filter": "userName pr"});
+        for reply in [
+            narrow.get(&path),
+            narrow.get(&format!("{path}?attributes=id")),
+            narrow.get("/Users"),
+            narrow.get("/Users?count=0"),
+            narrow.find("/Users", "userName eq \"ada-4711\""),
+            narrow.post("/Users/.search", &search),
+            narrow.get("/"),
+        ] {
+            assert!(!reply.text().contains("4711"), "{scopes}: {reply}");
+            shaped(&reply, 403);
+        }
+    }
+}
+
+#[test]
+fn strangers_read_the_configuration_and_nothing_of_a_tenant() {
+    let scim = tenant().scim();
+    let stranger = Scim::anonymous(scim.base());
+    for open in ["/ServiceProviderConfig", "/openapi.json"] {
+        let reply = stranger.get(open);
+        assert_eq!(reply.code(), 200, "{open}: {reply}");
+    }
+    let root = scim.base().trim_end_matches("/scim/v2");
+    for open in ["/healthz", "/readyz", "/metrics"] {
+        let reply = stranger.get(&format!("{root}{open}"));
+        assert_eq!(reply.code(), 200, "{open}: {reply}");
+    }
+    for closed in [
+        "/Schemas",
+        &format!("/Schemas/{USER}"),
+        "/ResourceTypes",
+        "/ResourceTypes/User",
+        "/Users",
+        "/Users?count=0",
+        "/Groups",
+        "/Me",
+        "/",
+    ] {
+        shaped(&stranger.get(closed), 401);
+    }
 }
 
 #[test]

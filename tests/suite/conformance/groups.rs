@@ -9,7 +9,7 @@ use muster_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{BULK, both, list, refused, resources, tenant, unassigned};
+use super::{BULK, both, list, refused, resources, server, tenant, unassigned};
 
 /// The groups of a user, as id and type.
 fn groups_of(scim: &Scim, user: &str) -> BTreeSet<(String, String)> {
@@ -65,18 +65,60 @@ fn members_say_who_they_are() {
 
 #[test]
 fn members_of_the_wrong_type_are_refused() {
-    let scim = tenant().scim();
+    let tenant = tenant();
+    let scim = tenant.scim();
     let (user, group) = (scim.user("a"), scim.group("G", &[]));
-    for (id, kind) in [(&user, "Group"), (&group, "User")] {
-        let body = json!({"schemas": [GROUP], "displayName": "H", "members": [{"value": id, "type": kind}]});
-        let reply = scim.post("/Groups", &body);
-        // A client's word for what something is may be passed over.
-        if reply.code() == 201 {
-            let members = reply.json()["members"].clone();
-            assert_ne!(members[0]["type"], kind, "{reply}");
+    let wrong = [(&user, "Group"), (&group, "User"), (&user, "Robot")];
+    let body = |id: &String, kind: &str| {
+        let members = json!([{"value": id, "type": kind}]);
+        json!({"schemas": [GROUP], "displayName": "H", "members": members})
+    };
+    let strict = tenant.flavored(server(), "strict");
+    for (id, kind) in wrong {
+        let reply = strict.post("/Groups", &body(id, kind));
+        refused(&reply, 400, &["invalidValue"]);
+    }
+    assert_eq!(strict.get("/Groups").total(), 1);
+    for (id, kind) in [(&user, "User"), (&group, "group")] {
+        let id = strict.post("/Groups", &body(id, kind)).status(201).id();
+        let _ = strict.delete(&format!("/Groups/{id}")).status(204);
+    }
+    // A client's word for what something is may be passed over.
+    for flavor in ["entra", "okta"] {
+        let scim = tenant.flavored(server(), flavor);
+        for (id, kind) in wrong {
+            let reply = scim.post("/Groups", &body(id, kind)).status(201);
+            let expected = if *id == user { "User" } else { "Group" };
+            assert_eq!(reply.json()["members"][0]["type"], expected, "{reply}");
             let _ = scim.delete(&format!("/Groups/{}", reply.id())).status(204);
-        } else {
-            refused(&reply, 400, &["invalidValue"]);
+        }
+    }
+}
+
+#[test]
+fn a_member_is_named_by_its_id_whatever_its_reference_says() {
+    for scim in both() {
+        let size = scim.get("/Groups").total();
+        let (ada, bob) = (
+            named(&scim, &format!("a{size}")),
+            named(&scim, &format!("b{size}")),
+        );
+        let base = scim.base().trim_end_matches("/v2").to_owned();
+        for (number, reference) in [
+            // Without a version, of somebody else, of another place.
+            format!("{base}/Users/{ada}"),
+            format!("{}/Users/{bob}", scim.base()),
+            "https://elsewhere.test/v7/Users/1".to_owned(),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let body = json!({"schemas": [GROUP], "displayName": format!("G{size}-{number}"),
+                "members": [{"value": ada, "$ref": reference}]});
+            let group = scim.post("/Groups", &body).status(201).json();
+            let member = &group["members"][0];
+            assert_eq!(member["value"], ada, "{group}");
+            assert_eq!(member["$ref"], format!("{}/Users/{ada}", scim.base()));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! RFC 7644 section 3.11: the alias of whoever asks.
 
 use muster_tests::{
-    scim::{PATCH, Scim, USER},
+    scim::{ENTERPRISE, PATCH, Scim, USER},
     tenant::Tenant,
 };
 use serde_json::{Value, json};
 
-use super::{server, tenant};
+use super::{refused, server, tenant};
 
 /// What a user may do with himself.
 const OWN: &str = "users.read.basic,users.read.pii,users.write,provisioning.self";
@@ -93,6 +93,45 @@ fn me_is_written_to() {
     let _ = scim.get(&path).scim_error(404, None);
     // Whoever is gone is nobody, whatever his token says.
     let _ = me.get("/Me").status_in(&[401, 404]);
+}
+
+#[test]
+fn what_the_organization_decides_is_not_his_to_change() {
+    let (tenant, id, me) = bound();
+    let path = format!("/Users/{id}");
+    let before = tenant.scim().get(&path).status(200).json();
+    for (attribute, value) in [
+        ("userName", json!("eve")),
+        ("active", json!(false)),
+        ("externalId", json!("e-1")),
+        ("roles", json!([{"value": "admin"}])),
+        ("entitlements", json!([{"value": "engine"}])),
+        (&format!("{ENTERPRISE}:department"), json!("Engines")),
+        ("urn:example:own:2.0:User:site", json!("North")),
+    ] {
+        let set = json!([{"op": "replace", "path": attribute, "value": value}]);
+        let reply = me.patch("/Me", &set);
+        assert_eq!(reply.code(), 400, "{attribute}: {reply}");
+        refused(&reply, 400, &["mutability"]);
+    }
+    let body = json!({"schemas": [USER], "userName": "eve"});
+    refused(&me.put("/Me", &body), 400, &["mutability"]);
+    assert_eq!(tenant.scim().get(&path).status(200).json(), before);
+}
+
+#[test]
+fn a_user_without_more_scopes_reads_himself_and_one_with_others_does_not() {
+    let (tenant, id, _) = bound();
+    let title = json!([{"op": "replace", "path": "title", "value": "Countess"}]);
+    let (_, token) = tenant.credential(server(), "entra", &["--user", &id]);
+    let reader = tenant.scim_with(&token);
+    assert_eq!(reader.get("/Me").status(200).json()["title"], "Analyst");
+    let _ = reader.patch("/Me", &title).scim_error(403, None);
+    let _ = reader.delete("/Me").scim_error(403, None);
+    let write = ["--user", &id, "--scopes", "users.write"];
+    let (_, token) = tenant.credential(server(), "entra", &write);
+    let writer = tenant.scim_with(&token);
+    let _ = writer.get("/Me").scim_error(403, None);
 }
 
 #[test]

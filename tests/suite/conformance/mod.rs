@@ -5,14 +5,17 @@
 
 mod bulk;
 mod content;
+mod credentials;
 mod cursors;
 mod discovery;
 mod errors;
 mod etags;
 mod filters;
 mod filters_text;
+mod flavors;
 mod groups;
 mod me;
+mod okta;
 mod paging;
 mod patch;
 mod patch_errors;

@@ -6,7 +6,7 @@ use muster_tests::scim::{ENTERPRISE, GROUP, LIST, Reply, Scim, USER};
 use serde_json::{Value, json};
 
 use super::super::users::ada;
-use super::{NOBODY, SEARCH, both, resources, tenant};
+use super::{BULK, NOBODY, SEARCH, both, resources, tenant};
 
 /// The names of what is shown.
 fn keys(resource: &Value) -> BTreeSet<&str> {
@@ -230,6 +230,43 @@ fn a_patch_with_attributes_answers_with_a_body() {
         let answer = scim.patch(&path, &operations).status(200).json();
         shows(&answer, &["id", "displayName"]);
         assert_eq!(answer["displayName"], format!("H{size}"));
+    }
+}
+
+#[test]
+fn a_patch_of_a_large_group_has_a_body_for_those_who_ask() {
+    for scim in both() {
+        let size = scim.get("/Groups").total();
+        let operations: Vec<Value> = (0..101)
+            .map(|n| {
+                json!({"method": "POST", "path": "/Users", "bulkId": format!("b{n}"),
+                    "data": {"schemas": [USER], "userName": format!("u{size}-{n}")}})
+            })
+            .collect();
+        let body = json!({"schemas": [BULK], "Operations": operations});
+        let done = scim.post("/Bulk", &body).status(200).json();
+        let ids: Vec<&str> = done["Operations"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|result| result["location"].as_str()?.rsplit('/').next())
+            .collect();
+        assert_eq!(ids.len(), 101);
+        let path = format!("/Groups/{}", scim.group(&format!("G{size}"), &ids));
+        let rename = |name: &str| json!([{"op": "replace", "path": "displayName", "value": name}]);
+        let nothing = scim.patch(&path, &rename(&format!("H{size}"))).status(204);
+        assert!(nothing.bytes().is_empty(), "{nothing}");
+        let asked = format!("{path}?attributes=displayName");
+        let answer = scim.patch(&asked, &rename(&format!("I{size}"))).status(200);
+        shows(&answer.json(), &["id", "displayName"]);
+        assert_eq!(answer.json()["displayName"], format!("I{size}"));
+        // The last that is too many goes.
+        let filter = format!("members[value eq \"{}\"]", ids[0]);
+        let fewer = scim.patch(&path, &json!([{"op": "remove", "path": filter}]));
+        let fewer = fewer.status(200).json();
+        assert_eq!(fewer["members"].as_array().map(Vec::len), Some(100));
+        let one = json!([{"op": "add", "path": "members", "value": [{"value": ids[0]}]}]);
+        let _ = scim.patch(&path, &one).status(204);
     }
 }
 

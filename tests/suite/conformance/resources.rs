@@ -1,7 +1,7 @@
 //! RFC 7643 sections 2 to 4, RFC 7644 sections 3.3, 3.4.1 and 3.6: what a
 //! resource looks like, how it is made, and how it goes.
 
-use muster_tests::scim::{ENTERPRISE, GROUP, USER};
+use muster_tests::scim::{ENTERPRISE, GROUP, PATCH, USER};
 use serde_json::{Value, json};
 
 use super::super::users::{ada, assert_includes};
@@ -190,7 +190,74 @@ fn values_have_the_type_of_their_attribute() {
 }
 
 #[test]
-fn the_same_value_twice_is_one_value_or_two_of_other_types() {
+fn neither_members_nor_schemas_have_an_order() {
+    for scim in both() {
+        let size = scim.get("/Users").total();
+        let members = [
+            format!(r#""schemas":["{USER}","{ENTERPRISE}"]"#),
+            format!(r#""{ENTERPRISE}":{{"department":"D","employeeNumber":"7"}}"#),
+            r#""name":{"givenName":"G","familyName":"F"}"#.to_owned(),
+            r#""title":"T""#.to_owned(),
+        ];
+        let backwards = [
+            r#""title":"T""#.to_owned(),
+            r#""name":{"familyName":"F","givenName":"G"}"#.to_owned(),
+            format!(r#""{ENTERPRISE}":{{"employeeNumber":"7","department":"D"}}"#),
+            format!(r#""schemas":["{ENTERPRISE}","{USER}"]"#),
+        ];
+        let send = |method: &str, path: &str, body: String| {
+            let draft = scim.request(method, path);
+            let draft = draft.header("content-type", "application/scim+json");
+            draft.body(body).send()
+        };
+        let [one, other] = [members, backwards].map(|members| {
+            let name = format!("u{}", scim.get("/Users").total());
+            let body = format!(r#"{{{},"userName":"{name}"}}"#, members.join(","));
+            let path = format!("/Users/{}", send("POST", "/Users", body).status(201).id());
+            // The value before the path, the path before the operation.
+            let body = format!(
+                r#"{{"Operations":[{{"value":"N","path":"nickName","op":"add"}}],"schemas":["{PATCH}"]}}"#
+            );
+            let mut user = send("PATCH", &path, body).status(200).json();
+            for own in ["id", "meta", "userName"] {
+                user.as_object_mut().expect("an object").remove(own);
+            }
+            user
+        });
+        assert_eq!(one, other);
+        assert_eq!(one["nickName"], "N");
+        assert_eq!(scim.get("/Users").total(), size + 2);
+    }
+}
+
+#[test]
+fn nobody_makes_up_an_external_id() {
+    for scim in both() {
+        let size = scim.get("/Users").total();
+        let user = json!({"schemas": [USER], "userName": format!("u{size}")});
+        let group = json!({"schemas": [GROUP], "displayName": format!("G{size}")});
+        for (collection, body) in [("/Users", &user), ("/Groups", &group)] {
+            let created = scim.post(collection, body).status(201);
+            let path = format!("{collection}/{}", created.id());
+            let replaced = scim.put(&path, body).status(200);
+            let read = scim.get(&path).status(200);
+            for reply in [created, replaced, read] {
+                assert!(unassigned(&reply.json(), "externalId"), "{reply}");
+            }
+            assert_eq!(scim.find(collection, "externalId pr").total(), 0);
+            // What was sent is what is there, as long as it is sent.
+            let mut own = body.clone();
+            own["externalId"] = json!("e-1");
+            let shown = scim.put(&path, &own).status(200).json();
+            assert_eq!(shown["externalId"], "e-1");
+            let shown = scim.put(&path, body).status(200).json();
+            assert!(unassigned(&shown, "externalId"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_same_value_of_two_types_is_two_values() {
     let scim = tenant().scim();
     let body = json!({"schemas": [USER], "userName": "u", "emails": [
         {"value": "a@x.test", "type": "work"}, {"value": "a@x.test", "type": "home"}]});

@@ -7,7 +7,7 @@ use muster_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{both_of, column, create, list, refused, server, tenant, unassigned};
+use super::{ask, both_of, column, create, list, refused, server, tenant, unassigned};
 
 /// The extension that these tests register.
 pub(super) const BADGE: &str = "urn:example:params:scim:schemas:extension:badge:2.0:User";
@@ -269,9 +269,28 @@ fn filters_that_do_not_fit_the_type_are_invalid() {
             &["invalidFilter"],
         );
     }
-    for hidden in ["pin eq \"1234\"", "pin sw \"1\""] {
-        let reply = scim.find("/Users", &format!("{BADGE}:{hidden}"));
-        assert!(reply.code() == 400 || reply.total() == 0, "{reply}");
+}
+
+#[test]
+fn what_is_never_shown_is_neither_found_nor_sorted_by() {
+    for scim in both_of(&badged()) {
+        let body = holder("u", &json!({"pin": "1234", "nick": "N"}));
+        let id = create(&scim, "/Users", &body);
+        for hidden in ["pin eq \"1234\"", "pin ne \"1\"", "pin sw \"1\"", "pin pr"] {
+            for filter in [
+                format!("{BADGE}:{hidden}"),
+                format!("not ({BADGE}:{hidden})"),
+                format!("userName eq \"u\" and {BADGE}:{hidden}"),
+            ] {
+                refused(&scim.find("/Users", &filter), 400, &["invalidFilter"]);
+            }
+        }
+        for order in ["ascending", "descending"] {
+            let sort_by = format!("{BADGE}:pin");
+            let parameters = [("sortBy", sort_by.as_str()), ("sortOrder", order)];
+            refused(&ask(&scim, "/Users", &parameters), 400, &["invalidPath"]);
+        }
+        let _ = scim.delete(&format!("/Users/{id}")).status(204);
     }
 }
 
@@ -409,6 +428,14 @@ fn read_only_is_ignored_and_immutable_stays() {
         assert_eq!(badge["hired"], "2019");
         let other = holder("u", &json!({"hired": "2021", "nick": "N"}));
         refused(&scim.put(&path, &other), 400, &["mutability"]);
+        // Who leaves it out sends another value, too.
+        for other in [
+            holder("u", &json!({"nick": "N"})),
+            holder("u", &json!({"hired": null, "nick": "N"})),
+            json!({"schemas": [USER], "userName": "u"}),
+        ] {
+            refused(&scim.put(&path, &other), 400, &["mutability"]);
+        }
         let same = holder("u", &json!({"serial": "x", "hired": "2019", "nick": "M"}));
         let badge = scim.put(&path, &same).status(200).json()[BADGE].clone();
         assert_eq!(badge, json!({"hired": "2019", "nick": "M"}));

@@ -5,7 +5,7 @@ use muster_tests::scim::{ENTERPRISE, GROUP, USER};
 use serde_json::{Value, json};
 
 use super::schemas::{BADGE, badge, badged, put};
-use super::{both_of, create, refused, resources, server, tenant};
+use super::{both_of, create, refused, resources, server, tenant, unassigned};
 
 const DEPOT: &str = "urn:example:params:scim:schemas:extension:depot:2.0:Group";
 
@@ -71,6 +71,38 @@ fn a_registered_schema_is_discovered() {
 }
 
 #[test]
+fn what_a_schema_leaves_unsaid_is_the_standards_default() {
+    const URN: &str = "urn:example:params:scim:schemas:extension:brief:2.0:User";
+    let tenant = tenant();
+    let schema = small(URN, &json!({"name": "plain"}));
+    let _ = put(&tenant, "user", &schema).code(0);
+    for scim in both_of(&tenant) {
+        let shown = scim.get(&format!("/Schemas/{URN}")).status(200).json();
+        let plain = &shown["attributes"][0];
+        for (characteristic, default) in [
+            ("type", json!("string")),
+            ("multiValued", json!(false)),
+            ("required", json!(false)),
+            ("caseExact", json!(false)),
+            ("mutability", json!("readWrite")),
+            ("returned", json!("default")),
+            ("uniqueness", json!("none")),
+        ] {
+            assert_eq!(plain[characteristic], default, "{characteristic}: {plain}");
+        }
+        assert!(unassigned(plain, "canonicalValues"), "{plain}");
+        // And that is how it behaves.
+        let name = format!("u{}", scim.get("/Users").total());
+        let body = json!({"schemas": [USER, URN], "userName": name, URN: {"plain": "Text"}});
+        let path = format!("/Users/{}", create(&scim, "/Users", &body));
+        assert_eq!(scim.found(&format!("{URN}:plain eq \"TEXT\"")), [name]);
+        let other = json!([{"op": "replace", "path": format!("{URN}:plain"), "value": "Other"}]);
+        let _ = scim.patch(&path, &other).status(200);
+        let _ = scim.delete(&path).status(204);
+    }
+}
+
+#[test]
 fn a_schema_is_its_tenants_alone() {
     let (one, other) = (badged(), tenant());
     let stranger = other.scim();
@@ -109,7 +141,9 @@ fn a_schema_is_its_tenants_alone() {
 fn what_an_extension_requires_is_required_of_those_who_have_it() {
     const URN: &str = "urn:example:params:scim:schemas:extension:needed:2.0:User";
     let tenant = tenant();
-    let schema = small(URN, &text("must", &json!({"required": true})));
+    let mut schema = small(URN, &text("must", &json!({"required": true})));
+    let attributes = schema["attributes"].as_array_mut().expect("a list");
+    attributes.push(text("may", &json!({})));
     let _ = put(&tenant, "user", &schema).code(0);
     for scim in both_of(&tenant) {
         let size = scim.get("/Users").total();
@@ -117,20 +151,28 @@ fn what_an_extension_requires_is_required_of_those_who_have_it() {
         let body =
             json!({"schemas": [USER, URN], "userName": format!("with-{size}"), URN: {"must": "M"}});
         let with = format!("/Users/{}", create(&scim, "/Users", &body));
-        let body = json!({"schemas": [USER, URN], "userName": "no", URN: {"must": null}});
-        let reply = scim.post("/Users", &body).status_in(&[201, 400]);
-        if reply.code() == 400 {
-            refused(&reply, 400, &["invalidValue"]);
-        } else {
-            let _ = scim.delete(&format!("/Users/{}", reply.id())).status(204);
+        let before = scim.get(&with).status(200);
+        for extension in [json!({"may": "m"}), json!({"must": null, "may": "m"})] {
+            let mut body = json!({"schemas": [USER, URN], "userName": "no", URN: extension});
+            refused(&scim.post("/Users", &body), 400, &["invalidValue"]);
+            body["userName"] = json!(format!("with-{size}"));
+            refused(&scim.put(&with, &body), 400, &["invalidValue"]);
+            // Nor does it come to those who had none of it.
+            body["userName"] = json!(format!("without-{size}"));
+            let without = format!("/Users/{id}");
+            refused(&scim.put(&without, &body), 400, &["invalidValue"]);
         }
+        let both = json!([{"op": "add", "path": format!("{URN}:may"), "value": "m"}]);
+        let _ = scim.patch(&with, &both).status(200);
         let remove = json!([{"op": "remove", "path": format!("{URN}:must")}]);
-        refused(
-            &scim.patch(&with, &remove),
-            400,
-            &["mutability", "invalidValue"],
+        refused(&scim.patch(&with, &remove), 400, &["mutability"]);
+        assert_eq!(
+            scim.get(&with).json()[URN],
+            json!({"must": "M", "may": "m"})
         );
-        let _ = scim.get(&format!("/Users/{id}")).status(200);
+        assert_ne!(scim.get(&with).etag(), before.etag());
+        let user = scim.get(&format!("/Users/{id}")).status(200).json();
+        assert!(unassigned(&user, URN), "{user}");
     }
 }
 

@@ -138,6 +138,40 @@ fn resources_name_their_schemas() {
 }
 
 #[test]
+fn extensions_that_no_schema_describes_are_unknown() {
+    const OWN: &str = "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User";
+    let scim = strict();
+    let path = one_user(&scim);
+    let before = scim.get(&path).status(200);
+    for (schemas, word) in [
+        (json!([USER]), "invalidSyntax"),
+        (json!([USER, OWN]), "invalidSyntax"),
+    ] {
+        let body = json!({"schemas": schemas, "userName": "u", OWN: {"site": "North"}});
+        refused(&scim.post("/Users", &body), 400, &[word]);
+    }
+    let body = json!({"schemas": [USER, OWN], "userName": "u"});
+    refused(&scim.post("/Users", &body), 400, &["invalidValue"]);
+    for (operation, word) in [
+        (
+            json!({"op": "add", "path": format!("{OWN}:site"), "value": "North"}),
+            "invalidPath",
+        ),
+        (json!({"op": "remove", "path": OWN}), "invalidPath"),
+        (
+            json!({"op": "add", "value": {OWN: {"site": "North"}}}),
+            "invalidSyntax",
+        ),
+    ] {
+        refused(&scim.patch(&path, &json!([operation])), 400, &[word]);
+    }
+    let filter = format!("{OWN}:site eq \"North\"");
+    refused(&scim.find("/Users", &filter), 400, &["invalidFilter"]);
+    assert_eq!(scim.get(&path).json(), before.json());
+    assert_eq!(scim.get("/Users").total(), 1);
+}
+
+#[test]
 fn a_flavor_can_be_changed_and_changes_what_is_understood() {
     let tenant = tenant();
     let scim = tenant.scim();
