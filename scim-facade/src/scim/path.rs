@@ -319,7 +319,7 @@ fn split<'a>(text: &'a str, resource: &ResourceType, shape: Shape) -> Option<Par
     if let Some((schema, rest)) = registered.min_by_key(|(_, rest)| rest.len()) {
         return Parts::new(schema, rest);
     }
-    if shape == Shape::Attributes && !has_version(text) {
+    if shape == Shape::Attributes && !is_behind_type(text) {
         return Parts::new(text, "");
     }
     match text.rsplit_once(':') {
@@ -351,9 +351,14 @@ fn behind<'a>(text: &'a str, schema: &Schema) -> Option<(&'a str, &'a str)> {
         .map(|attribute| (head, attribute))
 }
 
-fn has_version(urn: &str) -> bool {
-    urn.match_indices(':')
-        .any(|(end, _)| ends_with_version(&urn[..end]))
+/// Whether the last part stands behind a version and the name of a resource
+/// type, as in `urn:...:2.0:User:manager`. Those names begin with a capital:
+/// `urn:okta:app:1.0:user:custom` is an extension as a whole.
+fn is_behind_type(urn: &str) -> bool {
+    let mut ends = urn.match_indices(':').map(|(end, _)| end);
+    let has_version = ends.any(|end| ends_with_version(&urn[..end]));
+    let named = urn.rsplit(':').nth(1);
+    has_version && named.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
 fn ends_with_version(urn: &str) -> bool {
@@ -522,6 +527,8 @@ mod tests {
         };
         assert_eq!(sub("urn:x:a:1.0:level", simple), "level");
         assert_eq!(sub("urn:x:a:1.0:level", attributes), "");
+        assert_eq!(sub("urn:okta:app:1.0:user:custom", attributes), "");
+        assert_eq!(sub("urn:x:a:1.0:User:custom", attributes), "custom");
         assert_eq!(sub("urn:x:a:level", Shape::Unknown), "level");
         assert_eq!(sub("urn:x:a:level", attributes), "");
     }

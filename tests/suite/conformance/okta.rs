@@ -79,6 +79,28 @@ fn unknown_attributes_are_passed_over_and_unregistered_extensions_kept() {
     assert_eq!(user["emails"], json!([{"value": "a@b.test"}]));
 }
 
+/// Behind a version, Okta's URNs of applications go on in small letters.
+#[test]
+fn extensions_of_applications_are_kept_as_sent() {
+    const OWN: &str = "urn:okta:app_1:1.0:user:custom";
+    for flavor in ["okta", "entra"] {
+        let scim = tenant().flavored(server(), flavor);
+        let body = json!({"schemas": [USER, OWN], "userName": "ada", OWN: {"site": "North"}});
+        let path = format!("/Users/{}", create(&scim, "/Users", &body));
+        let user = scim.get(&path).json();
+        assert_eq!(user[OWN], json!({"site": "North"}), "{flavor}");
+        assert_eq!(user["schemas"], json!([USER, OWN]), "{flavor}");
+        let replace = json!({"op": "replace", "path": format!("{OWN}:site"), "value": "South"});
+        assert_eq!(
+            apply(&scim, &path, replace)[OWN]["site"],
+            "South",
+            "{flavor}"
+        );
+        let filter = format!("{OWN}:site eq \"south\"");
+        assert_eq!(scim.found(&filter), ["ada"], "{flavor}");
+    }
+}
+
 #[test]
 fn a_password_and_what_is_read_only_are_passed_over_in_a_patch() {
     let scim = okta();
