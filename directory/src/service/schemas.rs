@@ -112,7 +112,7 @@ impl Directory {
         let tenant = editor.tenant_id.clone();
         let work = Arc::new((editor, new));
         self.store
-            .write(&tenant, "PutSchema", move |tx| {
+            .write_at_length(&tenant, "PutSchema", move |tx| {
                 let work = Arc::clone(&work);
                 async move { put(&tx, &work.0, &work.1).await }
             })
@@ -133,7 +133,7 @@ impl Directory {
         let tenant = editor.tenant_id.clone();
         let work = Arc::new((editor, urn.to_owned()));
         self.store
-            .write(&tenant, "DeleteSchema", move |tx| {
+            .write_at_length(&tenant, "DeleteSchema", move |tx| {
                 let work = Arc::clone(&work);
                 async move { delete(&tx, &work.0, &work.1, allow_missing, now).await }
             })

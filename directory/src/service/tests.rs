@@ -29,6 +29,7 @@ use crate::{
 
 mod lists;
 mod oauth;
+mod schemas;
 
 /// Time and identifiers that count up.
 #[derive(Debug, Default)]

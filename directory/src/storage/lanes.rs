@@ -8,6 +8,10 @@
 //! what it changes, and no two of them can deadlock. Under load, waiting for the
 //! lock makes the next transaction larger instead of the queue longer.
 //!
+//! A write that looks at all that a tenant has takes long. It shares its
+//! transaction with nobody, so that only the time of others is lost when it
+//! fails.
+//!
 //! SQLite has one writer, hence one lane for all tenants.
 
 use std::{
@@ -44,6 +48,10 @@ const ATTEMPTS: u32 = 5;
 /// How long one try may take: behind it the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(65);
 
+/// The same for a write of which it is known that it takes long. Others wait for
+/// it in their lane; what never ends must end some time.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(30 * 60);
+
 /// The lock that keeps administration of several processes apart.
 pub(super) const ADMINISTRATION: i64 = 0x6d75_7374_6572;
 
@@ -61,9 +69,28 @@ struct Inner {
     queues: Mutex<HashMap<String, VecDeque<Box<dyn Job>>>>,
 }
 
+/// How long a write is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Moments: it shares its transaction with others that wait.
+    Usual,
+    /// Minutes, perhaps: it is alone.
+    Long,
+}
+
+impl Pace {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Usual => PATIENCE,
+            Self::Long => LONG_PATIENCE,
+        }
+    }
+}
+
 /// A write that waits for its turn.
 trait Job: Send + Sync {
     fn tenant(&self) -> Option<&str>;
+    fn pace(&self) -> Pace;
     fn name(&self) -> &'static str;
     /// Whether nobody waits for it any longer.
     fn is_abandoned(&self) -> bool;
@@ -75,6 +102,7 @@ trait Job: Send + Sync {
 
 struct Typed<T, F> {
     tenant: Option<String>,
+    pace: Pace,
     name: &'static str,
     work: F,
     value: Mutex<Option<T>>,
@@ -89,6 +117,10 @@ where
 {
     fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    fn pace(&self) -> Pace {
+        self.pace
     }
 
     fn name(&self) -> &'static str {
@@ -129,7 +161,7 @@ impl Lanes {
     /// Puts a write in its lane and waits for it.
     pub(super) async fn run<T, F, Fut>(
         &self,
-        tenant: Option<&str>,
+        (tenant, pace): (Option<&str>, Pace),
         name: &'static str,
         work: F,
     ) -> Result<T>
@@ -141,6 +173,7 @@ impl Lanes {
         let (reply, outcome) = oneshot::channel();
         let job = Typed {
             tenant: tenant.map(ToOwned::to_owned),
+            pace,
             name,
             work,
             value: Mutex::new(None),
@@ -217,7 +250,7 @@ impl Worker {
         let queue = queues.get_mut(&self.lane)?;
         // Nobody is told of what nobody waits for.
         queue.retain(|job| !job.is_abandoned());
-        let count = queue.len().min(BATCH);
+        let count = together(queue);
         let jobs: Vec<_> = queue.drain(..count).collect();
         if jobs.is_empty() {
             queues.remove(&self.lane);
@@ -225,6 +258,15 @@ impl Worker {
             return None;
         }
         Some(jobs)
+    }
+}
+
+/// How many of those that wait first share a transaction.
+fn together(queue: &VecDeque<Box<dyn Job>>) -> usize {
+    let first = queue.iter().take(BATCH);
+    match first.take_while(|job| job.pace() == Pace::Usual).count() {
+        0 => queue.len().min(1),
+        count => count,
     }
 }
 
@@ -340,7 +382,8 @@ impl Inner {
         jobs: &[&dyn Job],
         care: Care,
     ) -> Result<Vec<Result<()>>, Failed> {
-        match tokio::time::timeout(PATIENCE, self.attempt(jobs, care)).await {
+        let patience = pace(jobs).patience();
+        match tokio::time::timeout(patience, self.attempt(jobs, care)).await {
             Ok(result) => result,
             Err(_) => Err(Failed::unknown(Error::Unavailable(
                 "the database took too long".into(),
@@ -352,6 +395,10 @@ impl Inner {
         let options = self.dialect.write_transaction();
         let begun = begin(&self.writer, options).await;
         let transaction = Arc::new(begun.map_err(Failed::unbegun)?);
+        if pace(jobs) == Pace::Long {
+            let unlimited = self.dialect.take_time(&transaction).await;
+            unlimited.map_err(Failed::undone)?;
+        }
         let ledger = Ledger::default();
         let tx = Tx {
             handle: Handle::Transaction(Arc::clone(&transaction)),
@@ -394,6 +441,14 @@ impl Inner {
             history::close_books(tx).await?;
         }
         Ok(outcomes)
+    }
+}
+
+/// That of the slowest.
+fn pace(jobs: &[&dyn Job]) -> Pace {
+    match jobs.iter().any(|job| job.pace() == Pace::Long) {
+        true => Pace::Long,
+        false => Pace::Usual,
     }
 }
 
@@ -447,3 +502,6 @@ fn pause(attempt: u32) -> Duration {
     let spread = u64::from(std::process::id() % 16);
     Duration::from_millis((10 << attempt) + spread)
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub use schema::MigrationStatus;
 use bell::Bell;
 use dialect::{Dialect, Purpose};
 use history::Ledger;
-use lanes::Lanes;
+use lanes::{Lanes, Pace};
 use replicas::Replica;
 
 /// The database with its connections.
@@ -161,7 +161,29 @@ impl Store {
         F: Fn(Tx) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        self.lanes.run(Some(tenant_id), name, work).await
+        let lane = (Some(tenant_id), Pace::Usual);
+        self.lanes.run(lane, name, work).await
+    }
+
+    /// As [`write`](Self::write), for work that looks at all that a tenant has:
+    /// alone in its transaction, and for as long as it takes, within
+    /// [`LONG_PATIENCE`](lanes::LONG_PATIENCE).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_at_length<T, F, Fut>(
+        &self,
+        tenant_id: &str,
+        name: &'static str,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(Tx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let lane = (Some(tenant_id), Pace::Long);
+        self.lanes.run(lane, name, work).await
     }
 
     /// As [`write`](Self::write), for what belongs to no tenant. Nobody else
@@ -175,7 +197,7 @@ impl Store {
         F: Fn(Tx) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        self.lanes.run(None, name, work).await
+        self.lanes.run((None, Pace::Usual), name, work).await
     }
 
     /// A view of the database at one moment, for reads of several statements.
@@ -285,4 +307,18 @@ pub struct Scope<'a> {
     pub connection_id: &'a str,
     /// What the tenant's users and groups consist of.
     pub registry: &'static Registry,
+}
+
+/// How many rows were written so far, for tests on SQLite.
+#[cfg(test)]
+pub(crate) async fn rows_written(store: &Store) -> Result<i64> {
+    use sea_orm::FromQueryResult;
+    #[derive(FromQueryResult)]
+    struct Row {
+        written: i64,
+    }
+    let statement = sql::Sql::new("SELECT total_changes() AS written");
+    let statement = statement.statement(store.writer.get_database_backend());
+    let row = Row::find_by_statement(statement).one(&store.writer).await?;
+    Ok(row.map_or(0, |row| row.written))
 }

@@ -1,5 +1,6 @@
-//! One sea-orm entity per table, private to storage. Columns are documented in
-//! the migrations.
+//! One sea-orm entity per table, private to storage, but for indexed values, which
+//! are written in SQL alone (`resources/values.rs`). Columns are documented in the
+//! migrations.
 
 #![allow(missing_docs, reason = "the migrations document the columns")]
 
@@ -130,16 +131,6 @@ entity!(external_ids, "external_ids", {
     resource_type: i64,
     external_id: String,
     live: bool,
-});
-
-entity!(user_values, "user_values", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    user_id: String,
-    #[sea_orm(primary_key, auto_increment = false)]
-    attribute: String,
-    #[sea_orm(primary_key, auto_increment = false)]
-    value_key: String,
-    tenant_id: String,
 });
 
 entity!(memberships, "memberships", {

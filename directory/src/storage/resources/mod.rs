@@ -23,7 +23,9 @@ use crate::{
 
 mod list;
 mod reindex;
+mod rewrite;
 mod unique;
+mod values;
 mod write;
 
 pub use list::{Selection, list, search};

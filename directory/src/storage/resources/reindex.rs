@@ -8,14 +8,19 @@ use muster_proto::{
     value::{Object, Value},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use serde_json::Value as Json;
 
 use super::{
-    table,
-    write::{replace_values, search_columns},
+    rewrite::{Rewriting, Rewritten},
+    table, values,
+    write::search_columns,
 };
 use crate::{
     domain::{
-        characteristics, conform, fold::fold, resource::ResourceKind, search::object_from_json,
+        characteristics, conform,
+        fold::fold,
+        resource::ResourceKind,
+        search::{indexed_values, object_from_json},
     },
     error::{Error, Result},
     storage::{Scope, Tx, sql::Sql},
@@ -42,12 +47,14 @@ pub struct Reindexing<'a> {
 struct Row {
     id: String,
     document: String,
+    search: String,
     is_live: bool,
 }
 
 /// Brings all resources that have the extension into line with the registry of
 /// the scope; deleted ones, too, because they may come back. A resource whose
-/// values are written otherwise now has another version.
+/// values are written otherwise now has another version; what is as it should be
+/// is not written.
 ///
 /// # Errors
 /// [`Error::SchemaInUse`] for a resource with values that do not fit.
@@ -66,6 +73,7 @@ pub async fn reindex(
         what,
         schema,
         taken: HashSet::new(),
+        rewriting: Rewriting::new(tx, scope, kind, what.now_ms),
     };
     let mut after = String::new();
     loop {
@@ -74,9 +82,16 @@ pub async fn reindex(
             return Ok(());
         };
         after.clone_from(&last.id);
+        let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+        let mut held = values::of(tx, kind, &ids).await?;
         for row in rows {
-            work.bring_into_line(row).await?;
+            let held = held.remove(&row.id).unwrap_or_default();
+            work.bring_into_line(row, &held)?;
+            if work.rewriting.is_full() {
+                work.rewriting.flush().await?;
+            }
         }
+        work.rewriting.flush().await?;
     }
 }
 
@@ -89,6 +104,7 @@ struct Work<'a> {
     schema: Option<&'static Schema>,
     /// Values of unique attributes, by the attribute's name.
     taken: HashSet<(&'static str, String)>,
+    rewriting: Rewriting<'a>,
 }
 
 impl Work<'_> {
@@ -99,8 +115,8 @@ impl Work<'_> {
             .iter()
             .map(|urn| self.tx.dialect().json_present("r.search", &[urn]));
         let sql = Sql::new(format!(
-            "SELECT r.id, r.document, r.deleted_at IS NULL AS is_live FROM {} r \
-             WHERE r.tenant_id = ? AND r.id > ? AND (",
+            "SELECT r.id, r.document, CAST(r.search AS TEXT) AS search, \
+             r.deleted_at IS NULL AS is_live FROM {} r WHERE r.tenant_id = ? AND r.id > ? AND (",
             table(self.kind)
         ))
         .bind(self.scope.tenant_id)
@@ -113,11 +129,9 @@ impl Work<'_> {
         Ok(Row::find_by_statement(statement).all(connection).await?)
     }
 
-    async fn bring_into_line(&mut self, row: Row) -> Result<()> {
-        let document = serde_json::from_str(&row.document);
-        let document = document.map_err(|e| {
-            Error::internal(format!("{}.document of {}: {e}", table(self.kind), row.id))
-        })?;
+    /// Takes down what is to be written of a row with these indexed values.
+    fn bring_into_line(&mut self, row: Row, held: &[values::Value]) -> Result<()> {
+        let document = self.json(&row, "document", &row.document)?;
         let mut attributes = object_from_json(document);
         let urns = self.what.urns;
         let is_meant = |key: &String| urns.iter().any(|urn| urn.eq_ignore_ascii_case(key));
@@ -137,7 +151,13 @@ impl Work<'_> {
                 self.check_required(schema, &row, &attributes)?;
             }
         }
-        self.save(row, &attributes).await
+        self.compare(row, held, &attributes)
+    }
+
+    fn json(&self, row: &Row, column: &str, text: &str) -> Result<Json> {
+        let table = table(self.kind);
+        let json = serde_json::from_str(text);
+        json.map_err(|e| Error::internal(format!("{table}.{column} of {}: {e}", row.id)))
     }
 
     fn without_hidden(&self, mut value: Value) -> Option<Value> {
@@ -218,30 +238,20 @@ impl Work<'_> {
         }
     }
 
-    async fn save(&self, row: Row, attributes: &Object) -> Result<()> {
-        let (document, search) = search_columns(self.scope, self.kind, attributes);
-        let version = match document == row.document {
-            true => "",
-            false => {
-                "version = version + 1, updated_at = CASE WHEN updated_at > ? THEN updated_at ELSE ? END, "
-            }
-        };
-        let mut sql = Sql::new(format!("UPDATE {} SET {version}", table(self.kind)));
-        if !version.is_empty() {
-            sql = sql.bind(self.what.now_ms).bind(self.what.now_ms);
+    fn compare(&mut self, row: Row, held: &[values::Value], attributes: &Object) -> Result<()> {
+        let values = indexed_values(self.kind.within(self.scope.registry), attributes);
+        if values != held {
+            self.rewriting.values(row.id.clone(), values);
         }
-        let cast = self.tx.dialect().json_parameter();
-        let sql = sql
-            .text(&format!("document = ?, search = {cast} WHERE id = ?"))
-            .bind(document)
-            .bind(search.to_string())
-            .bind(row.id.as_str());
-        let connection = &self.tx.connection();
-        connection
-            .execute_raw(sql.statement(connection.get_database_backend()))
-            .await?;
-        if self.kind == ResourceKind::User {
-            replace_values(self.tx, self.scope, &row.id, attributes).await?;
+        let (document, search) = search_columns(self.scope, self.kind, attributes);
+        let is_new_version = document != row.document;
+        if is_new_version || search != self.json(&row, "search", &row.search)? {
+            self.rewriting.row(Rewritten {
+                id: row.id,
+                document,
+                search: search.to_string(),
+                is_new_version,
+            });
         }
         Ok(())
     }

@@ -6,11 +6,9 @@ use muster_proto::{
     schema::Registry,
     value::{Object, Value},
 };
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _, EntityTrait as _};
 
-use super::{CHUNK, EXTERNAL_ID, table, type_number, unique};
+use super::{EXTERNAL_ID, table, type_number, unique, values};
 use crate::{
     domain::{
         Resource,
@@ -21,7 +19,7 @@ use crate::{
     error::Result,
     storage::{
         Scope, Tx,
-        entity::{external_ids, groups, user_values, users},
+        entity::{external_ids, groups, users},
         sql::Sql,
     },
 };
@@ -99,7 +97,7 @@ pub async fn insert(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()
                 .await?;
         }
     }
-    insert_values(tx, scope, &resource.id, indexed(scope, resource)).await?;
+    insert_values(tx, scope, resource, &indexed(scope, resource)).await?;
     set_external_id(tx, scope, None, resource).await
 }
 
@@ -113,7 +111,8 @@ pub(crate) async fn insert_all(
     registries: &HashMap<String, &'static Registry>,
     resources: &[(String, Resource)],
 ) -> Result<()> {
-    let (mut users, mut groups, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut users, mut groups) = (Vec::new(), Vec::new());
+    let mut values = Vec::with_capacity(resources.len());
     for (tenant_id, resource) in resources {
         let scope = Scope {
             tenant_id,
@@ -128,7 +127,7 @@ pub(crate) async fn insert_all(
             ResourceKind::User => users.push(columns.user(scope, resource)),
             ResourceKind::Group => groups.push(columns.group(scope, resource)),
         }
-        values.extend(value_rows(scope, &resource.id, indexed(scope, resource)));
+        values.push(indexed(scope, resource));
     }
     let connection = &tx.connection();
     if !users.is_empty() {
@@ -141,10 +140,23 @@ pub(crate) async fn insert_all(
             .exec_without_returning(connection)
             .await?;
     }
-    for values in values.chunks(CHUNK) {
-        user_values::Entity::insert_many(values.to_vec())
-            .exec_without_returning(connection)
-            .await?;
+    insert_all_values(tx, resources, &values).await
+}
+
+async fn insert_all_values(
+    tx: &Tx,
+    resources: &[(String, Resource)],
+    values: &[Vec<(String, String)>],
+) -> Result<()> {
+    for kind in [ResourceKind::User, ResourceKind::Group] {
+        let all = resources.iter().zip(values);
+        let all = all.filter(|((_, resource), _)| resource.kind == kind);
+        let owned = all.map(|((tenant_id, resource), values)| values::Owned {
+            tenant_id,
+            id: &resource.id,
+            values,
+        });
+        values::insert(tx, kind, &owned.collect::<Vec<_>>()).await?;
     }
     Ok(())
 }
@@ -169,11 +181,8 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
     }
     let (old, new) = (indexed(scope, before), indexed(scope, after));
     if old != new {
-        user_values::Entity::delete_many()
-            .filter(user_values::Column::UserId.eq(&after.id))
-            .exec(&tx.connection())
-            .await?;
-        insert_values(tx, scope, &after.id, new).await?;
+        values::delete(tx, after.kind, &[&after.id]).await?;
+        insert_values(tx, scope, after, &new).await?;
     }
     set_external_id(tx, scope, Some(before), after).await
 }
@@ -269,48 +278,18 @@ fn indexed(scope: Scope<'_>, resource: &Resource) -> Vec<(String, String)> {
     indexed_values(resource.kind.within(scope.registry), &resource.attributes)
 }
 
-/// Makes the indexed values of a user those of these attributes.
-pub(super) async fn replace_values(
-    tx: &Tx,
-    scope: Scope<'_>,
-    user_id: &str,
-    attributes: &Object,
-) -> Result<()> {
-    let values = indexed_values(scope.registry.user, attributes);
-    user_values::Entity::delete_many()
-        .filter(user_values::Column::UserId.eq(user_id))
-        .exec(&tx.connection())
-        .await?;
-    insert_values(tx, scope, user_id, values).await
-}
-
 async fn insert_values(
     tx: &Tx,
     scope: Scope<'_>,
-    user_id: &str,
-    values: Vec<(String, String)>,
+    resource: &Resource,
+    values: &[(String, String)],
 ) -> Result<()> {
-    if values.is_empty() {
-        return Ok(());
-    }
-    user_values::Entity::insert_many(value_rows(scope, user_id, values))
-        .exec_without_returning(&tx.connection())
-        .await?;
-    Ok(())
-}
-
-fn value_rows(
-    scope: Scope<'_>,
-    user_id: &str,
-    values: Vec<(String, String)>,
-) -> impl Iterator<Item = user_values::ActiveModel> {
-    let row = move |(attribute, value_key)| user_values::ActiveModel {
-        user_id: Set(user_id.to_owned()),
-        attribute: Set(attribute),
-        value_key: Set(value_key),
-        tenant_id: Set(scope.tenant_id.to_owned()),
+    let owned = values::Owned {
+        tenant_id: scope.tenant_id,
+        id: &resource.id,
+        values,
     };
-    values.into_iter().map(row)
+    values::insert(tx, resource.kind, &[owned]).await
 }
 
 async fn set_external_id(
