@@ -13,6 +13,7 @@ use sea_orm_migration::prelude::*;
 mod m20261122_000001_initial;
 mod m20261122_000002_history;
 mod m20261123_000003_profiles;
+mod m20261123_000004_group_values;
 pub mod names;
 
 /// The ordered list of migrations.
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_initial::Migration),
             Box::new(m20261122_000002_history::Migration),
             Box::new(m20261123_000003_profiles::Migration),
+            Box::new(m20261123_000004_group_values::Migration),
         ]
     }
 }

@@ -101,24 +101,26 @@ fn collect(
         };
         if attribute.reach == Reach::Indexed {
             let name = index_name(schema, attribute, None);
-            let keys = elements.iter().filter_map(|e| key(attribute, e));
+            let keys = elements.iter().filter_map(|e| value_key(attribute, e));
             values.extend(keys.map(|key| (name.clone(), key)));
         }
         let subs = attribute.sub_attributes.iter();
         for sub in subs.filter(|s| s.reach == Reach::Indexed) {
             let name = index_name(schema, attribute, Some(sub));
             let parts = elements.iter().filter_map(|e| e.as_object()?.get(sub.name));
-            let keys = parts.filter_map(|part| key(sub, part));
+            let keys = parts.filter_map(|part| value_key(sub, part));
             values.extend(keys.map(|key| (name.clone(), key)));
         }
     }
 }
 
-/// The key of a text; other values are not indexed.
-fn key(attribute: &Attribute, value: &Value) -> Option<String> {
+/// What stands for a value in an index: the same for values that a filter calls
+/// equal. `None` for what is no simple value.
+pub fn value_key(attribute: &Attribute, value: &Value) -> Option<String> {
     match folded(attribute, value) {
         Value::String(text) => Some(index_key(&text)),
-        _ => None,
+        Value::Boolean(truth) => Some(truth.to_string()),
+        number => Number::of(&number).map(Number::text),
     }
 }
 

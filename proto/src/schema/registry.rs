@@ -107,7 +107,7 @@ impl Made {
             urn: kept(&definition.id),
             name: kept(&definition.name),
             description: kept(&definition.description),
-            attributes: attributes(extends, &definition.attributes),
+            attributes: attributes(&definition.attributes),
         }));
         self.schemas.insert(key, schema);
         schema
@@ -138,15 +138,13 @@ fn resource_type(
     }))
 }
 
-fn attributes(extends: Extends, definitions: &[AttributeDefinition]) -> &'static [Attribute] {
-    let all: Vec<_> = definitions.iter().map(|d| attribute(extends, d)).collect();
+fn attributes(definitions: &[AttributeDefinition]) -> &'static [Attribute] {
+    let all: Vec<_> = definitions.iter().map(attribute).collect();
     all.leak()
 }
 
-fn attribute(extends: Extends, definition: &AttributeDefinition) -> Attribute {
+fn attribute(definition: &AttributeDefinition) -> Attribute {
     let exact_by_kind = matches!(definition.kind, Kind::Binary | Kind::Reference);
-    // A unique text of users is looked up with every write of one.
-    let is_text = matches!(definition.kind, Kind::String | Kind::Reference);
     let is_unique = definition.uniqueness == Uniqueness::Server;
     Attribute {
         name: kept(&definition.name),
@@ -160,8 +158,9 @@ fn attribute(extends: Extends, definition: &AttributeDefinition) -> Attribute {
         uniqueness: definition.uniqueness,
         canonical_values: words(&definition.canonical_values),
         reference_types: words(&definition.reference_types),
-        sub_attributes: attributes(extends, &definition.sub_attributes),
-        reach: match is_text && is_unique && extends == Extends::User {
+        sub_attributes: attributes(&definition.sub_attributes),
+        // A unique value is looked up with every write of one.
+        reach: match is_unique {
             true => Reach::Indexed,
             false => Reach::Document,
         },

@@ -8,7 +8,7 @@ use muster_proto::{
 };
 
 use super::Operator;
-use crate::domain::{conform::instant_ms, fold::fold, number::Number};
+use crate::domain::{conform::instant_ms, fold::fold, number::Number, search};
 
 /// What to compare with, of the attribute's type.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,17 @@ impl Literal {
             }),
             Value::Boolean(value) => Some(Self::Boolean(value)),
             value => Number::of(&value).map(Self::Number),
+        }
+    }
+
+    /// What stands in an index for the values that are equal to it
+    /// ([`search::value_key`]); "perhaps", where it is long.
+    pub fn index_key(&self) -> String {
+        match self {
+            Self::Text { key, .. } => search::index_key(key),
+            Self::Boolean(truth) => truth.to_string(),
+            Self::Number(number) => number.text(),
+            Self::Instant(ms) => ms.to_string(),
         }
     }
 

@@ -55,13 +55,19 @@ impl World {
         Ok(rows_written(&self.directory.store).await.unwrap() - before)
     }
 
+    /// A token of the caller's connection.
+    async fn token(&self) -> String {
+        let (directory, tenant) = (&self.directory, &self.caller.tenant_id);
+        let connection = directory.find_connection(tenant, "entra").await.unwrap();
+        let grant = Grant::provisioning();
+        let issued = directory.create_credential(&connection, Wanted::Bearer, "a", None, grant);
+        exposed(&issued.await.unwrap()).to_owned()
+    }
+
     /// The caller as he is after schemas changed.
     async fn informed(&self) -> Caller {
-        let tx = self.directory.store.single();
-        let registry = crate::storage::schemas::registry(&tx, &self.caller.tenant_id);
-        let mut caller = self.caller.clone();
-        caller.profile.registry = registry.await.unwrap();
-        caller
+        let token = self.token().await;
+        self.directory.authenticate(&token, None).await.unwrap()
     }
 
     async fn badged(&self, name: &str, badge: Object) -> Resource {
@@ -158,4 +164,105 @@ async fn a_schema_that_is_put_writes_what_differs_and_nothing_else() {
         world.found(&caller, "number", "N-7".into()).await[0].version,
         2
     );
+}
+
+/// A value of each type that may be unique, with its name.
+fn unique_values() -> [(&'static str, v1::schema_attribute::Type, Value); 6] {
+    use v1::schema_attribute::Type;
+    [
+        ("text", Type::String, "x".into()),
+        ("page", Type::Reference, "https://x.test".into()),
+        ("whole", Type::Integer, Value::Integer(7)),
+        ("number", Type::Decimal, Value::Decimal(2.5)),
+        ("since", Type::DateTime, "2026-01-02T03:04:05Z".into()),
+        ("chosen", Type::Boolean, true.into()),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_unique_is_looked_up_by_an_index() {
+    let world = World::new().await;
+    let schema = unique_values().map(|(name, kind, _)| unique(attribute(name, kind)));
+    let group = "urn:example:badge:2.0:Group";
+    world.put(Extends::User, BADGE, "", &schema).await.unwrap();
+    world.put(Extends::Group, group, "", &schema).await.unwrap();
+    let caller = world.informed().await;
+    let tx = world.directory.store.single();
+    for (kind, urn, index) in [
+        (ResourceKind::User, BADGE, "ix_user_values_lookup"),
+        (ResourceKind::Group, group, "ix_group_values_lookup"),
+    ] {
+        for (name, _, value) in unique_values() {
+            let resource = kind.within(caller.profile.registry);
+            let field = Field::find(resource, urn, name, "").unwrap();
+            let filter = Filter::compare(field, Operator::Equal, value).unwrap();
+            let plan = crate::storage::resources::plan(&tx, caller.scope(), kind, &filter);
+            let plan = plan.await.unwrap();
+            let has = |what: &str| plan.iter().any(|step| step.contains(what));
+            assert!(has(index) && !has("SCAN r"), "{name}: {plan:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn indexed_values_come_along_with_an_import() {
+    let world = World::new().await;
+    let schema = unique_values().map(|(name, kind, _)| unique(attribute(name, kind)));
+    let group = "urn:example:badge:2.0:Group";
+    world.put(Extends::User, BADGE, "", &schema).await.unwrap();
+    world.put(Extends::Group, group, "", &schema).await.unwrap();
+    let token = world.token().await;
+    let directory = &world.directory;
+    let caller = directory.authenticate(&token, None).await.unwrap();
+    let values = || unique_values().map(|(name, _, value)| (name.to_owned(), value));
+    let with = |name: &str, urn: &str| {
+        let mut attributes = object([(name, "a")]);
+        attributes.insert(urn.to_owned(), Value::Complex(values().into()));
+        attributes
+    };
+    let user = with("userName", BADGE);
+    directory.create_user(&caller, user).await.unwrap();
+    let named = with("displayName", group);
+    directory
+        .create_group(&caller, named, vec![])
+        .await
+        .unwrap();
+    let mut file = Vec::new();
+    directory.export(&mut file).await.unwrap();
+
+    let url = format!("sqlite://{}/other.db", world.folder.display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let other = Directory::open(store, Arc::clone(&world.directory.source));
+    let other = other.await.unwrap();
+    other.import(&mut file.as_slice()).await.unwrap();
+    let caller = other.authenticate(&token, None).await.unwrap();
+    for (name, value) in values() {
+        for (kind, of, urn) in [
+            (ResourceKind::User, "userName", BADGE),
+            (ResourceKind::Group, "displayName", group),
+        ] {
+            let mut attributes = object([(of, "b")]);
+            let extension = Object::from([(name.clone(), value.clone())]);
+            attributes.insert(urn.to_owned(), Value::Complex(extension));
+            let again = match kind {
+                ResourceKind::User => other.create_user(&caller, attributes).await,
+                ResourceKind::Group => other.create_group(&caller, attributes, vec![]).await,
+            };
+            let taken = matches!(&again, Err(Error::ValueTaken(path)) if path.ends_with(&name));
+            assert!(taken, "{name}: {again:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_differ_are_not_the_same() {
+    let world = World::new().await;
+    for (name, number) in [("a", 9_007_199_254_740_992), ("b", 9_007_199_254_740_993)] {
+        let badge = [("number".to_owned(), Value::Integer(number))];
+        world.badged(name, badge.into()).await;
+    }
+    let number = attribute("number", v1::schema_attribute::Type::Integer);
+    let put = world.put(Extends::User, BADGE, "", &[unique(number)]).await;
+    assert!(put.is_ok(), "{put:?}");
 }

@@ -15,13 +15,13 @@ use muster_proto::schema::{Attribute, Reach as Reached, Schema, schemas_attribut
 use super::{
     Scope,
     dialect::{Dialect, ELEMENT},
-    resources::{Reach, table},
+    resources::{Reach, values_table},
     sql::Sql,
 };
 use crate::domain::{
     filter::{Field, Filter, Literal, Operator},
     resource::ResourceKind,
-    search::{index_key, index_name},
+    search::index_name,
 };
 use pieces::{all, always, any, exists, json_kind, keys, known, never, not, ordered};
 use relation::{Facts, member_part};
@@ -207,14 +207,14 @@ impl Compiler<'_> {
             condition(&|sub| self.part(attribute, sub)),
         );
         match key {
-            Some((sub, key)) if self.kind == ResourceKind::User => {
+            Some((sub, key)) => {
                 let sub = (!std::ptr::eq(sub, attribute)).then_some(sub);
                 all([
                     self.in_index(&index_name(schema, attribute, sub), &key),
                     found,
                 ])
             }
-            _ => found,
+            None => found,
         }
     }
 
@@ -251,32 +251,49 @@ impl Compiler<'_> {
         literal: &Literal,
         condition: Sql,
     ) -> Sql {
-        let (Operator::Equal, Literal::Text { key, .. }) = (operator, literal) else {
+        if operator != Operator::Equal {
             return condition;
-        };
-        if attribute.name == "externalId" && schema.is_none() {
-            return Sql::new("r.id IN (SELECT e.resource_id FROM external_ids e WHERE ")
-                .text(self.while_live("e.live AND "))
-                .text("e.connection_id = ? AND e.resource_type = ? AND e.external_id = ?)")
-                .bind(self.scope.connection_id)
-                .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
-                .bind(key.as_str());
         }
-        if attribute.name == "displayName" && schema.is_none() && self.kind == ResourceKind::User {
-            // As a subquery, because the database would rather walk all users
-            // in the order of the page than sort a few.
-            return Sql::new("r.id IN (SELECT n.id FROM users n WHERE ")
-                .text(self.while_live("n.deleted_at IS NULL AND "))
-                .text("n.tenant_id = ? AND n.display_name_key = ?)")
-                .bind(self.scope.tenant_id)
-                .bind(key.as_str());
+        if let (None, Literal::Text { key, .. }) = (schema, literal)
+            && let Some(own) = self.own_index(attribute.name, key)
+        {
+            return own;
         }
-        let is_indexed = sub.unwrap_or(attribute).reach == Reached::Indexed;
-        if !is_indexed || self.kind != ResourceKind::User {
+        let leaf = sub.unwrap_or(attribute);
+        // There, what is absent counts as false, and is in no index.
+        let may_be_absent = matches!(literal, Literal::Boolean(_)) && leaf.name == "primary";
+        if leaf.reach != Reached::Indexed || may_be_absent {
             return condition;
         }
         let name = index_name(schema, attribute, sub);
-        all([self.in_index(&name, key), condition])
+        all([self.in_index(&name, &literal.index_key()), condition])
+    }
+
+    /// The condition that a core attribute has this key, where it has an index of
+    /// its own that the database must be led to.
+    fn own_index(&self, attribute: &str, key: &str) -> Option<Sql> {
+        match attribute {
+            "externalId" => {
+                let named = Sql::new("r.id IN (SELECT e.resource_id FROM external_ids e WHERE ")
+                    .text(self.while_live("e.live AND "))
+                    .text("e.connection_id = ? AND e.resource_type = ? AND e.external_id = ?)")
+                    .bind(self.scope.connection_id)
+                    .bind(crate::domain::history::ResourceType::from(self.kind) as i64)
+                    .bind(key);
+                Some(named)
+            }
+            "displayName" if self.kind == ResourceKind::User => {
+                // As a subquery, because the database would rather walk all
+                // users in the order of the page than sort a few.
+                let named = Sql::new("r.id IN (SELECT n.id FROM users n WHERE ")
+                    .text(self.while_live("n.deleted_at IS NULL AND "))
+                    .text("n.tenant_id = ? AND n.display_name_key = ?)")
+                    .bind(self.scope.tenant_id)
+                    .bind(key);
+                Some(named)
+            }
+            _ => None,
+        }
     }
 
     /// A condition that the deleted do not meet, unless they are wanted.
@@ -288,14 +305,14 @@ impl Compiler<'_> {
     }
 
     fn in_index(&self, name: &str, key: &str) -> Sql {
-        debug_assert_eq!(table(self.kind), "users");
-        Sql::new(
-            "r.id IN (SELECT v.user_id FROM user_values v \
-             WHERE v.tenant_id = ? AND v.attribute = ? AND v.value_key = ?)",
-        )
+        let (table, owner) = values_table(self.kind);
+        Sql::new(format!(
+            "r.id IN (SELECT v.{owner} FROM {table} v \
+             WHERE v.tenant_id = ? AND v.attribute = ? AND v.value_key = ?)"
+        ))
         .bind(self.scope.tenant_id)
         .bind(name)
-        .bind(index_key(key))
+        .bind(key)
     }
 
     /// Compares a value, or NULL, with a literal of the attribute's type.
@@ -351,8 +368,8 @@ fn indexed_key(
     literal: &Literal,
 ) -> Option<(&'static Attribute, String)> {
     match (operator, literal) {
-        (Operator::Equal, Literal::Text { key, .. }) if sub.reach == Reached::Indexed => {
-            Some((sub, key.clone()))
+        (Operator::Equal, literal) if sub.reach == Reached::Indexed => {
+            Some((sub, literal.index_key()))
         }
         _ => None,
     }

@@ -32,6 +32,7 @@ pub use list::{Selection, list, search};
 #[cfg(test)]
 pub(crate) use list::{count_plan, plan};
 pub use reindex::{Hidden, Reindexing, reindex};
+pub(super) use values::table as values_table;
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
 

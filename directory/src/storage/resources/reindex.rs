@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use muster_proto::{
-    schema::{Attribute, Kind, Mutability, Schema, Uniqueness},
+    schema::{Mutability, Schema, Uniqueness},
     value::{Object, Value},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
@@ -20,7 +20,7 @@ use crate::{
         characteristics, conform,
         fold::fold,
         resource::ResourceKind,
-        search::{indexed_values, object_from_json},
+        search::{indexed_values, object_from_json, value_key},
     },
     error::{Error, Result},
     storage::{Scope, Tx, sql::Sql},
@@ -219,9 +219,8 @@ impl Work<'_> {
         for attribute in unique.filter(|a| a.uniqueness == Uniqueness::Server) {
             if let Some(value) = object.get(attribute.name)
                 && row.is_live
-                && !self
-                    .taken
-                    .insert((attribute.name, unique_key(attribute, value)))
+                && let Some(key) = value_key(attribute, value)
+                && !self.taken.insert((attribute.name, key))
             {
                 return Err(self.misfit(row, attribute.name));
             }
@@ -263,21 +262,5 @@ fn leaves(value: &Value) -> usize {
         Value::List(elements) => elements.iter().map(leaves).sum(),
         Value::Complex(object) => object.values().map(leaves).sum(),
         simple => usize::from(!simple.is_unassigned()),
-    }
-}
-
-/// Equal for values that a filter calls equal.
-fn unique_key(attribute: &Attribute, value: &Value) -> String {
-    match value {
-        Value::String(text) if attribute.kind == Kind::DateTime => {
-            conform::instant_ms(text).unwrap_or_default().to_string()
-        }
-        Value::String(text) if attribute.kind == Kind::String && !attribute.case_exact => {
-            fold(text)
-        }
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => (*number as f64).to_string(),
-        Value::Decimal(number) => number.to_string(),
-        other => format!("{other:?}"),
     }
 }

@@ -28,12 +28,11 @@ pub(super) struct Owned<'a> {
     pub(super) values: &'a [Value],
 }
 
-/// The table of values of this kind, and its column that says whose they are;
-/// `None` for a kind without values.
-fn table(kind: ResourceKind) -> Option<(&'static str, &'static str)> {
+/// The table of values of this kind, and its column that says whose they are.
+pub(in crate::storage) fn table(kind: ResourceKind) -> (&'static str, &'static str) {
     match kind {
-        ResourceKind::User => Some(("user_values", "user_id")),
-        ResourceKind::Group => None,
+        ResourceKind::User => ("user_values", "user_id"),
+        ResourceKind::Group => ("group_values", "group_id"),
     }
 }
 
@@ -42,9 +41,7 @@ fn table(kind: ResourceKind) -> Option<(&'static str, &'static str)> {
 /// # Errors
 /// The database's.
 pub(super) async fn insert(tx: &Tx, kind: ResourceKind, owned: &[Owned<'_>]) -> Result<()> {
-    let Some((table, owner)) = table(kind) else {
-        return Ok(());
-    };
+    let (table, owner) = table(kind);
     let rows = owned
         .iter()
         .flat_map(|of| of.values.iter().map(move |value| (of, value)));
@@ -71,9 +68,7 @@ pub(super) async fn insert(tx: &Tx, kind: ResourceKind, owned: &[Owned<'_>]) -> 
 /// # Errors
 /// The database's.
 pub(super) async fn delete(tx: &Tx, kind: ResourceKind, ids: &[&str]) -> Result<()> {
-    let Some((table, owner)) = table(kind) else {
-        return Ok(());
-    };
+    let (table, owner) = table(kind);
     for ids in ids.chunks(CHUNK) {
         let sql = Sql::new(format!("DELETE FROM {table} WHERE {owner} IN ("))
             .then(Sql::list(ids.iter().copied()))
@@ -99,9 +94,7 @@ pub(super) async fn of(
         value_key: String,
     }
     let mut found: HashMap<_, Vec<_>> = HashMap::new();
-    let Some((table, owner)) = table(kind) else {
-        return Ok(found);
-    };
+    let (table, owner) = table(kind);
     let connection = &tx.connection();
     for ids in ids.chunks(CHUNK) {
         let sql = Sql::new(format!(

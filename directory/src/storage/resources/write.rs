@@ -54,11 +54,9 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
         by("DELETE FROM external_ids WHERE resource_id = ?"),
     ];
     execute(tx, named).await?;
+    values::delete(tx, kind, &[id]).await?;
     match kind {
-        ResourceKind::User => {
-            let values = by("DELETE FROM user_values WHERE user_id = ?");
-            execute(tx, [values, by("DELETE FROM users WHERE id = ?")]).await
-        }
+        ResourceKind::User => execute(tx, [by("DELETE FROM users WHERE id = ?")]).await,
         ResourceKind::Group => {
             let members = by("DELETE FROM memberships WHERE group_id = ?");
             execute(tx, [members, by("DELETE FROM groups WHERE id = ?")]).await
@@ -66,7 +64,7 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     }
 }
 
-async fn execute(tx: &Tx, statements: [Sql; 2]) -> Result<()> {
+async fn execute<const N: usize>(tx: &Tx, statements: [Sql; N]) -> Result<()> {
     let connection = &tx.connection();
     let backend = connection.get_database_backend();
     for statement in statements {
