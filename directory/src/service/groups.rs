@@ -211,10 +211,13 @@ async fn modify(
     let (before, _) = target.load(tx, Reach::Live, Wants::NONE).await?;
     let mut after = before.clone();
     let mut edit = MemberEdit::new(tx, &target.caller, &target.id);
+    let mut removed = Vec::new();
     for modification in modifications {
         edit.apply(&mut after, modification).await?;
+        removed.extend(removed_extensions(modification, &before, &after));
     }
-    patch::check(&before, &after, target.caller.profile.registry.group)?;
+    let schema = target.caller.profile.registry.group;
+    patch::check(&before, &after, schema, &removed)?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
     if !renamed && edit.is_empty() {
@@ -240,6 +243,25 @@ async fn with_members(tx: &Tx, group: Resource, members_up_to: usize) -> Result<
         view.relations.members = few.remove(id);
     }
     Ok(view)
+}
+
+/// The URNs of extensions that a step takes away as wholes: the one that it
+/// names, or those that it leaves out of what it gives in place of all.
+fn removed_extensions<'a>(
+    modification: &Modification,
+    before: &'a Resource,
+    after: &Resource,
+) -> Vec<&'a str> {
+    let is_removed = |urn: &str| match modification {
+        Modification::Patch(operation) => operation.removed_extension() == Some(urn),
+        Modification::ReplaceAttributes(_) => !after.attributes.contains_key(urn),
+        Modification::Add(_)
+        | Modification::Remove(_)
+        | Modification::RemoveMatching(_)
+        | Modification::Replace(_) => false,
+    };
+    let names = before.attributes.keys().map(String::as_str);
+    names.filter(|name| is_removed(name)).collect()
 }
 
 /// Changes the members of one group and remembers what came of it.

@@ -134,6 +134,16 @@ impl Path {
     }
 }
 
+impl Operation {
+    /// The URN of the registered extension that it takes away as a whole.
+    pub fn removed_extension(&self) -> Option<&'static str> {
+        match (self.op, &self.path) {
+            (Op::Remove, Path::Extension(whole)) => Some(whole.urn),
+            _ => None,
+        }
+    }
+}
+
 /// Applies the operations in order, all or none.
 ///
 /// # Errors
@@ -147,13 +157,10 @@ pub fn apply(
     let mut patched = resource.clone();
     let mut removed = Vec::new();
     for operation in operations {
-        if let (Op::Remove, Path::Extension(whole)) = (operation.op, &operation.path) {
-            removed.push(whole.urn);
-        }
+        removed.extend(operation.removed_extension());
         apply_one(&mut patched.attributes, operation)?;
     }
-    check(resource, &patched, schema)?;
-    keep_required(resource, &patched, schema, &removed)?;
+    check(resource, &patched, schema, &removed)?;
     *resource = patched;
     Ok(())
 }
@@ -185,11 +192,17 @@ fn keep_required(
 }
 
 /// Checks what several operations made of a resource. Required attributes that
-/// were missing before, as those of a schema that came later are, may stay so.
+/// were missing before, as those of a schema that came later are, may stay so;
+/// those of extensions that were removed as a whole may go with them.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Unremovable`], [`Error::Immutable`].
-pub fn check(before: &Resource, after: &Resource, schema: &'static ResourceType) -> Result<()> {
+pub fn check(
+    before: &Resource,
+    after: &Resource,
+    schema: &'static ResourceType,
+    removed: &[&str],
+) -> Result<()> {
     let missing_before = characteristics::missing(schema, &before.attributes);
     for missing in characteristics::missing(schema, &after.attributes) {
         // RFC 7644 section 3.5.2.2: a removed attribute that is required is a
@@ -201,6 +214,7 @@ pub fn check(before: &Resource, after: &Resource, schema: &'static ResourceType)
             return Err(missing.error());
         }
     }
+    keep_required(before, after, schema, removed)?;
     characteristics::keep_immutable(schema, &before.attributes, &after.attributes)?;
     after.check_limits()
 }

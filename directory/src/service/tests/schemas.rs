@@ -266,3 +266,60 @@ async fn numbers_that_differ_are_not_the_same() {
     let put = world.put(Extends::User, BADGE, "", &[unique(number)]).await;
     assert!(put.is_ok(), "{put:?}");
 }
+
+#[tokio::test]
+async fn what_a_group_must_have_goes_with_its_extension_alone() {
+    const SITE: &str = "urn:example:site:2.0:Group";
+    let world = World::new().await;
+    let site = v1::SchemaAttribute {
+        required: true,
+        ..attribute("site", v1::schema_attribute::Type::String)
+    };
+    world.put(Extends::Group, SITE, "", &[site]).await.unwrap();
+    let caller = world.informed().await;
+    let (directory, schema) = (&world.directory, caller.profile.registry.group);
+    let named = |attribute: &str| {
+        let patch = Operation {
+            op: Op::Remove,
+            path: Path::find(schema, SITE, attribute, "").unwrap(),
+            value: Value::Null,
+            require_target: false,
+        };
+        vec![Modification::Patch(patch)]
+    };
+    let whole = vec![Modification::Patch(Operation {
+        op: Op::Remove,
+        path: Path::find(schema, "", SITE, "")
+            .or_else(|_| Path::find(schema, SITE, "", ""))
+            .unwrap(),
+        value: Value::Null,
+        require_target: false,
+    })];
+    let replaced = vec![Modification::ReplaceAttributes(object([(
+        "displayName",
+        "r",
+    )]))];
+    for (name, steps, is_allowed) in [
+        ("part", named("site"), false),
+        ("whole", whole, true),
+        ("replaced", replaced, true),
+    ] {
+        let mut group = object([("displayName", name)]);
+        let extension = Object::from([("site".to_owned(), "S".into())]);
+        group.insert(SITE.to_owned(), Value::Complex(extension));
+        let group = directory
+            .create_group(&caller, group, vec![])
+            .await
+            .unwrap();
+        let id = group.view.resource.id;
+        let modified = directory.modify_group(&caller, &id, steps, &free()).await;
+        match modified {
+            Ok(modified) => {
+                let group = modified.written.view.resource;
+                assert!(is_allowed && !group.attributes.contains_key(SITE), "{name}");
+            }
+            Err(Error::Unremovable(path)) => assert!(!is_allowed && path.contains("site")),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
