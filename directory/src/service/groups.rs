@@ -79,6 +79,28 @@ pub enum Modification {
     Replace(Vec<Reference>),
 }
 
+impl Modification {
+    /// Whether the next step does the same with more members, so that both are
+    /// done as one.
+    fn goes_on_in(&self, next: &Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Add(_), Self::Add(_)) | (Self::Remove(_), Self::Remove(_))
+        )
+    }
+
+    /// The members that a step adds or removes by name.
+    fn named(&self) -> &[Reference] {
+        match self {
+            Self::Add(references) | Self::Remove(references) => references,
+            Self::Patch(_)
+            | Self::ReplaceAttributes(_)
+            | Self::RemoveMatching { .. }
+            | Self::Replace(_) => &[],
+        }
+    }
+}
+
 /// What became of the members that a request named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -133,7 +155,7 @@ impl Directory {
                     check_profile(&tx, caller)?;
                     resources::insert(&tx, caller.scope(), group).await?;
                     let mut edit = MemberEdit::new(&tx, caller, &group.id);
-                    edit.add(members).await?;
+                    edit.fill(members).await?;
                     let mut changes = vec![Change::of(ChangeKind::Created, group)];
                     changes.extend(edit.changes(group));
                     let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
@@ -212,9 +234,10 @@ async fn modify(
     let mut after = before.clone();
     let mut edit = MemberEdit::new(tx, &target.caller, &target.id);
     let mut removed = Vec::new();
-    for modification in modifications {
-        edit.apply(&mut after, modification).await?;
-        removed.extend(removed_extensions(modification, &before, &after));
+    for steps in modifications.chunk_by(Modification::goes_on_in) {
+        edit.apply(&mut after, steps).await?;
+        let gone = |step| removed_extensions(step, &before, &after);
+        removed.extend(steps.iter().flat_map(gone));
     }
     let schema = target.caller.profile.registry.group;
     patch::check(&before, &after, schema, &removed)?;
@@ -257,7 +280,7 @@ fn removed_extensions<'a>(
         Modification::ReplaceAttributes(_) => !after.attributes.contains_key(urn),
         Modification::Add(_)
         | Modification::Remove(_)
-        | Modification::RemoveMatching(_)
+        | Modification::RemoveMatching { .. }
         | Modification::Replace(_) => false,
     };
     let names = before.attributes.keys().map(String::as_str);
@@ -285,16 +308,22 @@ impl<'a> MemberEdit<'a> {
         }
     }
 
-    async fn apply(&mut self, group: &mut Resource, modification: &Modification) -> Result<()> {
-        match modification {
+    /// Takes one step, or several that go on in each other: clients name members
+    /// one by one, and what costs time is statements.
+    async fn apply(&mut self, group: &mut Resource, steps: &[Modification]) -> Result<()> {
+        let Some(first) = steps.first() else {
+            return Ok(());
+        };
+        let named = || steps.iter().map(Modification::named).collect::<Vec<_>>();
+        match first {
             Modification::Patch(operation) => {
                 patch::apply_one(&mut group.attributes, operation.clone())
             }
             Modification::ReplaceAttributes(attributes) => {
                 group.replace(attributes.clone(), self.caller.profile.registry.group)
             }
-            Modification::Add(references) => self.add(references).await,
-            Modification::Remove(references) => self.remove_named(references).await,
+            Modification::Add(_) => self.add(&named()).await,
+            Modification::Remove(_) => self.remove_named(&named()).await,
             Modification::RemoveMatching {
                 filter,
                 require_target,
@@ -310,23 +339,42 @@ impl<'a> MemberEdit<'a> {
         }
     }
 
-    async fn add(&mut self, references: &[Reference]) -> Result<()> {
+    /// Gives a new group its members: nobody is in it, and it is in nothing.
+    async fn fill(&mut self, references: &[Reference]) -> Result<()> {
         let wanted = self.resolve_all(references).await?;
-        self.add_resolved(wanted).await
+        let wanted: BTreeSet<_> = wanted.into_values().collect();
+        self.put_in(wanted.into_iter().collect()).await
     }
 
-    async fn add_resolved(&mut self, mut wanted: BTreeSet<NewMember>) -> Result<()> {
-        let ids: Vec<_> = wanted.iter().map(|member| member.id.clone()).collect();
+    async fn add(&mut self, steps: &[&[Reference]]) -> Result<()> {
+        let resolved = self.resolve_all(&steps.concat()).await?;
+        let member = |reference: &Reference| resolved.get(reference.text()).cloned();
+        let step = |references: &&[Reference]| references.iter().filter_map(member).collect();
+        self.add_resolved(steps.iter().map(step).collect()).await
+    }
+
+    async fn add_resolved(&mut self, steps: Vec<BTreeSet<NewMember>>) -> Result<()> {
+        let ids: BTreeSet<_> = steps.iter().flatten().map(|m| m.id.clone()).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
         let present = members::present(self.tx, self.group_id, &ids).await?;
-        self.counts.already_present += present.len();
-        let present: HashSet<_> = present.into_iter().collect();
-        wanted.retain(|member| !present.contains(member));
+        let mut present: HashSet<_> = present.into_iter().collect();
+        let mut wanted = Vec::new();
+        for member in steps.into_iter().flatten() {
+            match present.insert(member.clone()) {
+                true => wanted.push(member),
+                false => self.counts.already_present += 1,
+            }
+        }
         let groups = wanted.iter().filter(|member| member.is_group);
         let groups: Vec<_> = groups.map(|member| member.id.clone()).collect();
         if !groups.is_empty() && members::is_within(self.tx, self.group_id, &groups).await? {
             return Err(Error::GroupCycle(self.group_id.to_owned()));
         }
-        let wanted: Vec<_> = wanted.into_iter().collect();
+        self.put_in(wanted).await
+    }
+
+    /// Adds members who are none yet.
+    async fn put_in(&mut self, wanted: Vec<NewMember>) -> Result<()> {
         members::add(self.tx, self.group_id, &wanted).await?;
         self.counts.added += wanted.len();
         for member in wanted {
@@ -335,19 +383,20 @@ impl<'a> MemberEdit<'a> {
         Ok(())
     }
 
-    async fn remove_named(&mut self, references: &[Reference]) -> Result<()> {
-        let resolved = self.resolve(references).await?;
+    async fn remove_named(&mut self, steps: &[&[Reference]]) -> Result<()> {
+        let resolved = self.resolve(&steps.concat()).await?;
         // A member that is deleted can still be named by its id.
-        let named: BTreeSet<_> = references
-            .iter()
-            .map(|reference| {
-                let member = resolved.get(reference.text());
-                member.map_or_else(|| reference.text().to_owned(), |member| member.id.clone())
-            })
-            .collect();
+        let id = |reference: &Reference| {
+            let member = resolved.get(reference.text());
+            member.map_or_else(|| reference.text().to_owned(), |member| member.id.clone())
+        };
+        let step = |references: &&[Reference]| references.iter().map(id).collect::<BTreeSet<_>>();
+        let steps: Vec<_> = steps.iter().map(step).collect();
+        let named: BTreeSet<_> = steps.iter().flatten().cloned().collect();
         let named: Vec<_> = named.into_iter().collect();
         let present = members::present(self.tx, self.group_id, &named).await?;
-        self.counts.not_present += named.len() - present.len();
+        let count: usize = steps.iter().map(BTreeSet::len).sum();
+        self.counts.not_present += count - present.len();
         self.remove(present).await
     }
 
@@ -362,6 +411,7 @@ impl<'a> MemberEdit<'a> {
 
     async fn replace(&mut self, references: &[Reference]) -> Result<()> {
         let wanted = self.resolve_all(references).await?;
+        let wanted: BTreeSet<_> = wanted.into_values().collect();
         let current = members::live(self.tx, self.group_id).await?;
         let keep: BTreeSet<_> = wanted.iter().map(|member| member.id.as_str()).collect();
         let gone = current
@@ -369,18 +419,18 @@ impl<'a> MemberEdit<'a> {
             .filter(|member| !keep.contains(member.id.as_str()))
             .collect();
         self.remove(gone).await?;
-        self.add_resolved(wanted).await
+        self.add_resolved(vec![wanted]).await
     }
 
     /// The members that are named, each of whom must exist.
-    async fn resolve_all(&self, references: &[Reference]) -> Result<BTreeSet<NewMember>> {
+    async fn resolve_all(&self, references: &[Reference]) -> Result<HashMap<String, NewMember>> {
         let resolved = self.resolve(references).await?;
         let unknown = references.iter().find(|r| !resolved.contains_key(r.text()));
         if let Some(unknown) = unknown {
             let rule = format!("{:?} is no user or group here", unknown.text());
             return Err(Error::invalid("members.value", rule));
         }
-        Ok(resolved.into_values().collect())
+        Ok(resolved)
     }
 
     async fn resolve(&self, references: &[Reference]) -> Result<HashMap<String, NewMember>> {

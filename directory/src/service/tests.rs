@@ -280,6 +280,47 @@ async fn what_changes_nothing_leaves_nothing() {
     assert_eq!(world.history().await.audit.len(), before);
 }
 
+/// Steps that go on in each other are done as one, and nobody can tell.
+#[tokio::test]
+async fn members_are_counted_step_by_step() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    let group = world.group("engineers").await.view.resource.id;
+    let mut users = Vec::new();
+    for name in ["a", "b", "c"] {
+        users.push(world.user(name).await.view.resource.id);
+    }
+    let named = |n: &usize| Reference::User(users[*n].clone());
+    let add = |names: &[usize]| Modification::Add(names.iter().map(named).collect());
+    let remove = |names: &[usize]| Modification::Remove(names.iter().map(named).collect());
+    let steps = vec![
+        add(&[0, 0]),
+        add(&[0, 1]),
+        remove(&[0, 2]),
+        remove(&[0, 1]),
+        add(&[2]),
+        add(&[0]),
+    ];
+    let modified = directory.modify_group(caller, &group, steps, &free()).await;
+    let counts = Counts {
+        added: 4,
+        already_present: 1,
+        removed: 2,
+        not_present: 2,
+    };
+    assert_eq!(modified.unwrap().counts, counts);
+    let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
+    let members = directory.list_members(caller, &group, &page, &Consistency::Strong);
+    let members = members.await.unwrap().value.items.into_iter();
+    let members: Vec<_> = members.map(|member| member.id).collect();
+    assert_eq!(members, [users[0].clone(), users[2].clone()]);
+    let changes = world.history().await.changes;
+    let added = changes
+        .iter()
+        .filter(|(_, c)| c.kind == ChangeKind::MemberAdded);
+    assert_eq!(added.count(), 2);
+}
+
 #[tokio::test]
 async fn a_refused_write_leaves_nothing() {
     let world = World::new().await;

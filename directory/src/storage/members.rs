@@ -282,16 +282,21 @@ pub async fn remove(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()
 /// # Errors
 /// The database's.
 pub async fn is_within(tx: &Tx, group_id: &str, groups: &[String]) -> Result<bool> {
-    // UNION, not UNION ALL: it ends even where the data already has a cycle.
-    let sql = Sql::new("WITH RECURSIVE above (id) AS (SELECT ")
-        .then(tx.dialect().text(group_id))
-        .text(
-            " UNION SELECT m.group_id FROM memberships m JOIN above a ON m.member_id = a.id) \
-             SELECT id, TRUE AS is_group FROM above WHERE id IN (",
-        )
-        .then(Sql::list(groups.iter().map(String::as_str)))
-        .text(") LIMIT 1");
-    Ok(!keys(tx, sql).await?.is_empty())
+    for groups in groups.chunks(CHUNK) {
+        // UNION, not UNION ALL: it ends even where the data already has a cycle.
+        let sql = Sql::new("WITH RECURSIVE above (id) AS (SELECT ")
+            .then(tx.dialect().text(group_id))
+            .text(
+                " UNION SELECT m.group_id FROM memberships m JOIN above a ON m.member_id = a.id) \
+                 SELECT id, TRUE AS is_group FROM above WHERE id IN (",
+            )
+            .then(Sql::list(groups.iter().map(String::as_str)))
+            .text(") LIMIT 1");
+        if !keys(tx, sql).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A membership as a row.
