@@ -16,7 +16,7 @@ use crate::{
         resource::ResourceKind,
         search::{indexed_values, object_to_json, search_document},
     },
-    error::Result,
+    error::{Error, Result},
     storage::{
         Scope, Tx,
         entity::{external_ids, groups, users},
@@ -165,16 +165,23 @@ async fn insert_all_values(
 /// [`Error::Taken`](crate::error::Error::Taken),
 /// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
 pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resource) -> Result<()> {
+    if after.attributes == before.attributes {
+        return touch(tx, after).await;
+    }
     unique::check(tx, scope, Some(before), after).await?;
     let columns = Columns::of(scope, after);
     match after.kind {
         ResourceKind::User => {
             let row = columns.user(scope, after);
-            users::Entity::update(row).exec(&tx.connection()).await?;
+            users::Entity::update(row)
+                .exec_without_returning(&tx.connection())
+                .await?;
         }
         ResourceKind::Group => {
             let row = columns.group(scope, after);
-            groups::Entity::update(row).exec(&tx.connection()).await?;
+            groups::Entity::update(row)
+                .exec_without_returning(&tx.connection())
+                .await?;
         }
     }
     let (old, new) = (indexed(scope, before), indexed(scope, after));
@@ -183,6 +190,24 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
         insert_values(tx, scope, after, &new).await?;
     }
     set_external_id(tx, scope, Some(before), after).await
+}
+
+/// Writes the version of a resource of which nothing else differs: a group with
+/// other members.
+async fn touch(tx: &Tx, resource: &Resource) -> Result<()> {
+    let sql = Sql::new(format!(
+        "UPDATE {} SET version = ?, updated_at = ? WHERE id = ?",
+        table(resource.kind)
+    ))
+    .bind(resource.version)
+    .bind(resource.updated_at)
+    .bind(resource.id.as_str());
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    match connection.execute_raw(statement).await?.rows_affected() {
+        0 => Err(Error::internal("a resource that was read is not there")),
+        _ => Ok(()),
+    }
 }
 
 /// Marks a resource as deleted: it is no longer found, and its names are free.
