@@ -380,6 +380,7 @@ async fn revoke(tx: &Tx, tenant_id: &str, id: &str, now: i64) -> Result<Credenti
             resource_type: ResourceType::Token,
             resource_id: id,
             owner: &credential.connection_id,
+            version: 1,
         };
         written.record(tx, tenant_id, now).await?;
     }
@@ -408,6 +409,7 @@ async fn set_flavor(
         resource_type: ResourceType::Connection,
         resource_id: &connection.id,
         owner: &connection.id,
+        version: connection.version,
     };
     written.record(tx, tenant_id, now).await?;
     Ok(connection)
@@ -426,6 +428,7 @@ async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
         resource_type: ResourceType::Connection,
         resource_id: &connection.id,
         owner: &connection.id,
+        version: connection.version,
     };
     written
         .record(tx, &connection.tenant_id, connection.created_at)
@@ -454,6 +457,7 @@ async fn insert_credential(tx: &Tx, credential: &Credential) -> Result<()> {
         resource_type: ResourceType::Token,
         resource_id: &credential.id,
         owner: &credential.connection_id,
+        version: 1,
     };
     written
         .record(tx, &credential.tenant_id, credential.created_at)
@@ -467,6 +471,8 @@ struct Operated<'a> {
     resource_type: ResourceType,
     resource_id: &'a str,
     owner: &'a str,
+    /// The resource's version afterwards.
+    version: i64,
 }
 
 impl Operated<'_> {
@@ -484,7 +490,7 @@ impl Operated<'_> {
             kind: self.kind,
             resource_type: self.resource_type,
             resource_id: self.resource_id.to_owned(),
-            version: 1,
+            version: self.version,
             changed_attributes: Vec::new(),
             member_id: None,
             active: None,

@@ -322,6 +322,19 @@ async fn members_are_counted_step_by_step() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_connection_has_its_version() {
+    let world = World::new().await;
+    let (directory, caller) = (&world.directory, &world.caller);
+    for flavor in [Flavor::Okta, Flavor::Strict] {
+        let changed = directory.set_flavor(&caller.tenant_id, &caller.connection_id, flavor);
+        changed.await.unwrap();
+    }
+    let changes = world.history().await.changes.into_iter();
+    let versions: Vec<_> = changes.map(|(_, change)| change.version).collect();
+    assert_eq!(versions, [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn a_refused_write_leaves_nothing() {
     let world = World::new().await;
     let (directory, caller) = (&world.directory, &world.caller);
