@@ -5,7 +5,7 @@ use muster_proto::{
     value::{Object, Value},
 };
 
-use super::{Op, values, within};
+use super::{Op, within};
 use crate::{
     domain::{conform, patch::multi::same},
     error::{Error, Result},
@@ -20,9 +20,6 @@ pub(super) fn change(
     value: Value,
 ) -> Result<()> {
     match (sub, attribute.kind, op) {
-        (Some(sub), ..) if sub.multi_valued => within(container, attribute.name, |complex| {
-            values::change(complex, op, sub, value)
-        }),
         (Some(sub), ..) => within(container, attribute.name, |complex| {
             let value = if op == Op::Remove { Value::Null } else { value };
             set(complex, sub, value)
