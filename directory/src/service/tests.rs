@@ -335,6 +335,24 @@ async fn a_change_of_a_connection_has_its_version() {
 }
 
 #[tokio::test]
+async fn a_file_of_a_flavor_that_is_none_is_refused() {
+    let world = World::new().await;
+    let mut file = Vec::new();
+    world.directory.export(&mut file).await.unwrap();
+    let file = String::from_utf8(file).unwrap();
+    let file = file.replace(r#""flavor":"entra""#, r#""flavor":"vanilla""#);
+    assert!(file.contains("vanilla"));
+
+    let url = format!("sqlite://{}/other.db", world.folder.display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let other = Directory::open(store, Arc::clone(&world.directory.source));
+    let refused = other.await.unwrap().import(&mut file.as_bytes()).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("flavor"), "{told}");
+}
+
+#[tokio::test]
 async fn a_refused_write_leaves_nothing() {
     let world = World::new().await;
     let (directory, caller) = (&world.directory, &world.caller);

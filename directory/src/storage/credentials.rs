@@ -5,7 +5,7 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, sea_query::Expr,
 };
 
-use super::{Tx, entity::credentials, sql::Sql};
+use super::{Tx, entity::credentials, sql::Sql, tenants};
 use crate::{
     auth::{Grant, Scopes},
     domain::{
@@ -200,8 +200,8 @@ async fn standing_where(tx: &Tx, condition: Sql) -> Result<Option<Standing>> {
         .await?;
     let standing = |row: StandingRow| {
         Ok(Standing {
+            flavor: tenants::flavor(&row.credential.connection_id, &row.flavor)?,
             credential: row.credential.try_into()?,
-            flavor: Flavor::of(&row.flavor).unwrap_or_default(),
             connection_changed: row.connection_changed,
             schema_version: row.schema_version,
         })

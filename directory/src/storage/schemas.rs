@@ -34,11 +34,14 @@ impl TryFrom<extension_schemas::Model> for TenantSchema {
                 row.urn_key
             ))
         })?;
+        let (urn, number) = (&row.urn_key, row.resource_type);
+        let unknown = || {
+            Error::internal(format!(
+                "extension_schemas.resource_type of {urn}: {number}"
+            ))
+        };
         Ok(Self {
-            extends: match row.resource_type {
-                group if group == ResourceType::Group as i64 => Extends::Group,
-                _ => Extends::User,
-            },
+            extends: extends(number).ok_or_else(unknown)?,
             definition,
             updated_at: row.updated_at,
         })
@@ -51,6 +54,12 @@ fn type_number(extends: Extends) -> i64 {
         Extends::User => ResourceType::User as i64,
         Extends::Group => ResourceType::Group as i64,
     }
+}
+
+/// What the schema of this number extends; `None` for a number of something else.
+pub(super) fn extends(number: i64) -> Option<Extends> {
+    let mut all = [Extends::User, Extends::Group].into_iter();
+    all.find(|extends| type_number(*extends) == number)
 }
 
 /// The tenant's schemas, in the order of their URNs without case.
@@ -116,4 +125,28 @@ pub async fn delete(tx: &Tx, tenant_id: &str, urn: &str) -> Result<()> {
         .exec(&tx.connection())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_extends_nothing_is_no_schema() {
+        let row = |resource_type| extension_schemas::Model {
+            tenant_id: "t".to_owned(),
+            urn_key: "urn:x:y".to_owned(),
+            resource_type,
+            definition: r#"{"id": "urn:x:y", "attributes": []}"#.to_owned(),
+            updated_at: 0,
+        };
+        for (number, extends) in [
+            (1, Some(Extends::User)),
+            (2, Some(Extends::Group)),
+            (3, None),
+        ] {
+            let schema = TenantSchema::try_from(row(number));
+            assert_eq!(schema.ok().map(|schema| schema.extends), extends);
+        }
+    }
 }

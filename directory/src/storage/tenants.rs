@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{flavor::Flavor, fold::fold},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// A customer.
@@ -54,18 +54,27 @@ impl From<tenants::Model> for Tenant {
     }
 }
 
-impl From<connections::Model> for Connection {
-    fn from(row: connections::Model) -> Self {
-        Self {
+impl TryFrom<connections::Model> for Connection {
+    type Error = Error;
+
+    fn try_from(row: connections::Model) -> Result<Self> {
+        Ok(Self {
+            flavor: flavor(&row.id, &row.flavor)?,
             id: row.id,
             tenant_id: row.tenant_id,
             name: row.name,
-            flavor: Flavor::of(&row.flavor).unwrap_or_default(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        }
+        })
     }
+}
+
+/// The flavor that a connection's row names. Another one than was chosen would let
+/// through what should be refused.
+pub(super) fn flavor(connection_id: &str, name: &str) -> Result<Flavor> {
+    let unknown = || Error::internal(format!("connections.flavor of {connection_id}: {name:?}"));
+    Flavor::of(name).ok_or_else(unknown)
 }
 
 /// Puts a new tenant in.
@@ -177,7 +186,7 @@ pub async fn find_connection(
         .await?;
     // An id wins over another's name that looks like it.
     let found = rows.into_iter().max_by_key(|row| row.id == id_or_name);
-    Ok(found.map(Into::into))
+    found.map(TryInto::try_into).transpose()
 }
 
 /// The tenant's connections, in the order of their ids.
@@ -190,5 +199,16 @@ pub async fn list_connections(tx: &Tx, tenant_id: &str) -> Result<Vec<Connection
         .order_by_asc(connections::Column::Id)
         .all(&tx.connection())
         .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flavor_that_is_none_is_no_other() {
+        assert_eq!(flavor("c", "okta").ok(), Some(Flavor::Okta));
+        assert!(matches!(flavor("c", "vanilla"), Err(Error::Internal(_))));
+    }
 }

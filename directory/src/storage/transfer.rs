@@ -21,7 +21,7 @@ use super::{
     sql::Sql,
 };
 use crate::{
-    domain::{Resource, resource::ResourceKind, search::object_from_json},
+    domain::{Resource, flavor::Flavor, resource::ResourceKind, search::object_from_json},
     error::{Error, Result, Violation},
 };
 
@@ -213,6 +213,10 @@ impl Many {
                 history::begin_at(tx, &tenant_id, revision, audit_sequence, audit_hash).await?;
             }
             Record::Schema(SchemaRow(row)) => {
+                if schemas::extends(row.resource_type).is_none() {
+                    let rule = "is neither that of users nor that of groups";
+                    return Err(Error::invalid("resource_type", rule));
+                }
                 let schema = schemas::TenantSchema::try_from(row.clone())?;
                 let broken = schema.definition.broken_rules().into_iter();
                 let broken: Vec<_> = broken.map(|(p, rule)| Violation::new(p, rule)).collect();
@@ -224,6 +228,10 @@ impl Many {
             }
             Record::Tenant(TenantRow(row)) => self.tenants.push(row.into_active_model()),
             Record::Connection(ConnectionRow(row)) => {
+                if Flavor::of(&row.flavor).is_none() {
+                    let rule = format!("is {:?}, which is none", row.flavor);
+                    return Err(Error::invalid("flavor", rule));
+                }
                 self.connections.push(row.into_active_model());
             }
             Record::Credential(CredentialRow(row)) => {
