@@ -141,7 +141,7 @@ impl Directory {
         Ok(found.into_iter().map(by_id).collect())
     }
 
-    /// Lists resources in the order of their ids.
+    /// Lists resources, unless told otherwise in the order of their ids.
     ///
     /// # Errors
     /// [`Error::FilterInvalid`] for a filter that is too large, and those of
@@ -164,8 +164,8 @@ impl Directory {
         })
     }
 
-    /// Lists resources of several kinds together: users first, each kind in the
-    /// order of its ids.
+    /// Lists resources of several kinds together: in one order where they are
+    /// sorted, else users first, each kind in the order of its ids.
     ///
     /// # Errors
     /// As [`list`](Self::list).
