@@ -21,8 +21,28 @@ pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
+    letters(text).collect()
+}
+
+/// Whether two texts have the same key. Makes none: where many are compared with
+/// many, nearly all differ, and soon.
+///
+/// ```
+/// use muster_directory::domain::fold::same;
+/// assert!(same("STRASSE", "straße") && same("Ada", "ADA"));
+/// assert!(!same("Ada", "Adam"));
+/// ```
+pub fn same(one: &str, other: &str) -> bool {
+    match one.is_ascii() && other.is_ascii() {
+        true => one.eq_ignore_ascii_case(other),
+        false => letters(one).eq(letters(other)),
+    }
+}
+
+/// A key, letter by letter.
+fn letters(text: &str) -> impl Iterator<Item = char> {
     let mapped = text.chars().flat_map(of_one_width);
-    mapped.nfd().default_case_fold().nfd().nfc().collect()
+    mapped.nfd().default_case_fold().nfd().nfc()
 }
 
 /// Letters in the width that East Asian typesetting gave them are the same
@@ -42,6 +62,18 @@ mod tests {
     fn folding_is_idempotent() {
         for text in ["Ada", "İstanbul", "ǅ", "ΣΊΣΥΦΟΣ", "ﬁ", "한국", "\u{1F600}"] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_are_the_same_when_their_keys_are() {
+        let texts = [
+            "", "k", "K", "\u{212A}", "ß", "SS", "ss", "é", "e\u{301}", "e", "ｂ", "B",
+        ];
+        for one in texts {
+            for other in texts {
+                assert_eq!(same(one, other), fold(one) == fold(other), "{one} {other}");
+            }
         }
     }
 

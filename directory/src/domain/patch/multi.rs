@@ -14,7 +14,7 @@ use crate::{
         characteristics,
         conform::{self, LIST_LIMIT},
         filter::Filter,
-        fold::fold,
+        fold::{self, fold},
     },
     error::{Error, Result},
 };
@@ -93,11 +93,10 @@ impl List {
         let Some(Value::List(added)) = conform::value(self.attribute, value)? else {
             return Ok(());
         };
-        let mut known: Vec<_> = self.elements.iter().map(|e| self.meaning(e)).collect();
         for element in objects(added) {
             // RFC 7644 section 3.5.2.1: what is there already changes nothing.
-            let meaning = self.meaning(&element);
-            if known.contains(&meaning) {
+            let says_the_same = |known| say_the_same(self.attribute, known, &element);
+            if self.elements.iter().any(says_the_same) {
                 continue;
             }
             let index = match self.position_of(&element) {
@@ -109,24 +108,12 @@ impl List {
                 }
                 None => {
                     self.elements.push(element);
-                    known.push(meaning);
                     self.elements.len() - 1
                 }
             };
-            known[index] = self.meaning(&self.elements[index]);
             self.keep_one_primary(&[index]);
         }
         Ok(())
-    }
-
-    /// What an element says, whatever its case where case does not count. One
-    /// without "primary" is not primary (RFC 7643 section 2.4).
-    fn meaning(&self, element: &Object) -> Object {
-        let mut meaning = comparable(self.attribute, element);
-        if meaning.get("primary") == Some(&Value::Boolean(false)) {
-            meaning.remove("primary");
-        }
-        meaning
     }
 
     /// What an element says once, it keeps saying.
@@ -310,6 +297,29 @@ fn objects(elements: Vec<Value>) -> Vec<Object> {
         _ => None,
     };
     elements.into_iter().filter_map(object).collect()
+}
+
+/// Whether two elements say the same, whatever their case where case does not
+/// count. Every operation asks this of every element, so nothing is folded that
+/// need not be.
+fn say_the_same(attribute: &Attribute, one: &Object, other: &Object) -> bool {
+    let same = |sub: &Attribute| match (said(sub, one), said(sub, other)) {
+        (Some(Value::String(one)), Some(Value::String(other)))
+            if sub.kind == Kind::String && !sub.case_exact =>
+        {
+            fold::same(one, other)
+        }
+        (one, other) => one == other,
+    };
+    attribute.sub_attributes.iter().all(same)
+}
+
+/// What an element says of a part. One without "primary" is not primary (RFC
+/// 7643 section 2.4).
+fn said<'a>(sub: &Attribute, element: &'a Object) -> Option<&'a Value> {
+    let value = element.get(sub.name).filter(|v| !v.is_unassigned())?;
+    let is_default = sub.name == "primary" && *value == Value::Boolean(false);
+    (!is_default).then_some(value)
 }
 
 /// Whether every sub-attribute that is meant has the meant value.

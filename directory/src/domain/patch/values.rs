@@ -10,7 +10,7 @@ use crate::{
     domain::{
         conform::{self, LIST_LIMIT},
         filter::Filter,
-        fold::fold,
+        fold::{self, fold},
     },
     error::{Error, Result},
 };
@@ -88,12 +88,10 @@ fn remove(values: &mut Vec<Value>, attribute: &Attribute, meant: Vec<Value>) {
 }
 
 fn add(values: &mut Vec<Value>, attribute: &Attribute, added: Vec<Value>) -> Result<()> {
-    let known = values.iter().cloned();
-    let mut known: Vec<_> = known.map(|v| comparable(attribute, v)).collect();
     for value in added {
-        let meaning = comparable(attribute, value.clone());
-        if !known.contains(&meaning) {
-            known.push(meaning);
+        // Every operation asks this of every value: nothing is folded that need
+        // not be.
+        if !values.iter().any(|known| same(attribute, known, &value)) {
             values.push(value);
         }
     }
@@ -102,6 +100,18 @@ fn add(values: &mut Vec<Value>, attribute: &Attribute, added: Vec<Value>) -> Res
         return Err(Error::invalid(attribute.name, rule));
     }
     Ok(())
+}
+
+/// Whether two values are the same, whatever their case where it does not count.
+fn same(attribute: &Attribute, one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::String(one), Value::String(other))
+            if attribute.kind == Kind::String && !attribute.case_exact =>
+        {
+            fold::same(one, other)
+        }
+        (one, other) => one == other,
+    }
 }
 
 /// Text folded where case does not count.
