@@ -19,6 +19,7 @@ mod groups;
 mod grpc;
 mod large;
 mod lifecycle;
+mod limits;
 mod membership;
 mod nested;
 mod oauth;

@@ -6,7 +6,7 @@
 //! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
 //! `snapshot`, `audit`, `restore`, `transfer`; by property in `auth`, `tenancy`,
 //! `errors`, `concurrency`, `consistency`, `durability`, `feed_property`,
-//! `query_property`, `secrets`, `lifecycle`, `settings`; by the standard's
+//! `query_property`, `secrets`, `lifecycle`, `limits`, `settings`; by the standard's
 //! sections in `conformance`; from outside in `replay`. Most of these tests
 //! share one server of each kind; each makes a tenant of its own in it.
 //!

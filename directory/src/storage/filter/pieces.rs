@@ -78,15 +78,28 @@ pub(super) fn exists(from: Sql, condition: Sql) -> Sql {
         .text(")")
 }
 
+/// Conditions that need no parentheses among themselves.
+const TOGETHER: usize = 4;
+
 pub(super) fn all(conditions: impl IntoIterator<Item = Sql>) -> Sql {
-    Sql::new("(")
-        .then(Sql::join(conditions, " AND ", "TRUE"))
-        .text(")")
+    joined(conditions.into_iter().collect(), " AND ", "TRUE")
 }
 
 pub(super) fn any(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    joined(conditions.into_iter().collect(), " OR ", "FALSE")
+}
+
+/// Conditions in parentheses, halves of them in parentheses of their own: read
+/// from left to right, each would lie a level deeper than the one behind it, and
+/// SQLite takes no more than 1,000 levels.
+fn joined(mut conditions: Vec<Sql>, between: &str, empty: &str) -> Sql {
+    if conditions.len() > TOGETHER {
+        let rest = conditions.split_off(conditions.len() / 2);
+        let halves = [conditions, rest].map(|half| joined(half, between, empty));
+        return joined(halves.into(), between, empty);
+    }
     Sql::new("(")
-        .then(Sql::join(conditions, " OR ", "FALSE"))
+        .then(Sql::join(conditions, between, empty))
         .text(")")
 }
 
