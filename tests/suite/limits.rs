@@ -2,8 +2,13 @@
 //! facade lets less through.
 
 use muster_proto::v1;
-use muster_tests::{grpc::Grpc, runtime::wait};
+use muster_tests::{
+    grpc::{Grpc, reason},
+    runtime::wait,
+};
 use tonic::{Code, Status};
+
+const EXTENSION: &str = "urn:example:anything:2.0:User";
 
 fn path(schema: &str, attribute: &str, sub: &str) -> v1::AttributePath {
     v1::AttributePath {
@@ -98,4 +103,56 @@ fn a_filter_behind_the_limit_is_refused() {
     let by_id = |n: usize| equals(path("", "id", ""), &n.to_string());
     let refused = found(&grpc, any((0..1_024).map(by_id).collect())).expect_err("refused");
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+}
+
+#[test]
+fn what_no_value_has_cannot_be_asked_for() {
+    let grpc = super::tenant().grpc();
+    for path in [
+        path("", "userName", ""),
+        path("", "id", ""),
+        path("", "emails", "value"),
+        path("", "title", ""),
+        path(EXTENSION, "a", ""),
+    ] {
+        let refused = found(&grpc, equals(path.clone(), "a\0")).expect_err("refused");
+        assert_eq!(reason(&refused), "FILTER_INVALID", "{path:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn names_of_anything_are_text_that_can_be_stored() {
+    let tenant = super::tenant();
+    let (grpc, id) = (tenant.grpc(), tenant.scim().user("a"));
+    let complex = v1::AttributeValue {
+        value: Some(v1::attribute_value::Value::ComplexValue(v1::ComplexValue {
+            fields: [("a\0b".to_owned(), text("x"))].into(),
+        })),
+    };
+    let whole = path(EXTENSION, "", "");
+    for (path, value) in [
+        (path(EXTENSION, "a\0b", ""), text("x")),
+        (path(EXTENSION, "a", "b\0c"), text("x")),
+        (path(EXTENSION, "a\0b", "c"), text("x")),
+        (path(EXTENSION, "a", ""), complex.clone()),
+        (whole, complex),
+    ] {
+        let operation = v1::PatchOperation {
+            op: v1::patch_operation::Op::Add.into(),
+            path: Some(path.clone()),
+            value: Some(value),
+            ..Default::default()
+        };
+        let request = v1::PatchUserRequest {
+            id: id.clone(),
+            operations: vec![operation],
+            ..Default::default()
+        };
+        let refused = wait(grpc.users().patch_user(request)).expect_err("refused");
+        assert_eq!(
+            refused.code(),
+            Code::InvalidArgument,
+            "{path:?}: {refused:?}"
+        );
+    }
 }

@@ -97,6 +97,16 @@ pub fn extension(schema: &'static Schema, value: Value) -> Result<Option<Value>>
     report.finish(conformed)
 }
 
+/// The name of an attribute that no schema describes: any, within limits.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn unregistered_name(name: &str) -> Result<()> {
+    let mut report = Report::default();
+    report.check_text("name of an attribute", name);
+    report.finish(())
+}
+
 /// A value in an extension that no schema describes: anything, within limits.
 ///
 /// # Errors

@@ -206,6 +206,10 @@ impl Filter {
                 _ => Err(misfit(&field, "null can only be compared with eq and ne")),
             };
         }
+        // What no value has, not every database takes.
+        if value.as_str().is_some_and(|text| text.contains('\0')) {
+            return Err(misfit(&field, "the value contains a NUL character"));
+        }
         if field
             .leaf()
             .is_some_and(|leaf| leaf.is_made() || leaf.is_location())

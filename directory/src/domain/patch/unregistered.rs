@@ -18,6 +18,9 @@ pub(super) fn change(
     sub: Option<&str>,
     value: Value,
 ) -> Result<()> {
+    for name in [attribute, sub].into_iter().flatten() {
+        conform::unregistered_name(name)?;
+    }
     let urn = &spelling(attributes, urn);
     match (attribute, op, value) {
         (None, Op::Remove, _) | (None, _, Value::Null) => {
@@ -25,9 +28,10 @@ pub(super) fn change(
             Ok(())
         }
         (None, _, Value::Complex(given)) => within(attributes, urn, |extension| {
-            given
-                .into_iter()
-                .try_for_each(|(name, value)| put(extension, op, &name, value))
+            given.into_iter().try_for_each(|(name, value)| {
+                conform::unregistered_name(&name)?;
+                put(extension, op, &name, value)
+            })
         }),
         (None, ..) => Err(Error::invalid(urn, "must have attributes")),
         (Some(name), op, value) => within(attributes, urn, |extension| match sub {
