@@ -26,6 +26,7 @@ mod oauth;
 mod paging;
 mod patch;
 mod query_property;
+mod registered;
 mod replay;
 mod restore;
 mod search;

@@ -4,10 +4,10 @@
 //! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
 //! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
-//! `snapshot`, `audit`, `restore`, `transfer`; by property in `auth`, `tenancy`,
-//! `errors`, `concurrency`, `consistency`, `durability`, `feed_property`,
-//! `query_property`, `secrets`, `lifecycle`, `limits`, `settings`; by the standard's
-//! sections in `conformance`; from outside in `replay`. Most of these tests
+//! `snapshot`, `audit`, `restore`, `registered`, `transfer`; by property in
+//! `auth`, `tenancy`, `errors`, `concurrency`, `consistency`, `durability`,
+//! `feed_property`, `query_property`, `secrets`, `lifecycle`, `limits`,
+//! `settings`; by the standard's sections in `conformance`; from outside in `replay`. Most of these tests
 //! share one server of each kind; each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;

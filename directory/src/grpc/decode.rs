@@ -12,6 +12,7 @@ use muster_proto::{
 use prost::Message as _;
 
 use crate::{
+    auth::Caller,
     domain::{
         conform,
         filter::{DEPTH_LIMIT, Field, Filter, Operator},
@@ -94,27 +95,32 @@ pub(super) fn page(
 }
 
 /// What tells one list from another: whose it is, of what, its filter and its
-/// order.
+/// order. An order is another one when schemas changed: the places in a list that
+/// is sorted have keys of the attribute's type.
 pub(super) fn list_identity(
-    tenant_id: &str,
+    caller: &Caller,
     of: &str,
     filter: Option<&v1::Filter>,
     sort: Option<&v1::SortOrder>,
 ) -> Vec<u8> {
-    let mut identity = format!("{tenant_id}\n{of}\n").into_bytes();
+    let mut identity = format!("{}\n{of}\n", caller.tenant_id).into_bytes();
     if let Some(filter) = filter {
         identity.extend(filter.encode_length_delimited_to_vec());
     }
     if let Some(sort) = sort {
         identity.extend(b"\nsort\n");
+        identity.extend(caller.profile.schema_version.to_be_bytes());
         identity.extend(sort.encode_to_vec());
     }
     identity
 }
 
 /// The same of a list of several kinds.
-pub(super) fn search_identity(tenant_id: &str, targets: &[v1::Target]) -> Vec<u8> {
-    let mut identity = format!("{tenant_id}\nresources\n").into_bytes();
+pub(super) fn search_identity(caller: &Caller, targets: &[v1::Target]) -> Vec<u8> {
+    let mut identity = format!("{}\nresources\n", caller.tenant_id).into_bytes();
+    if targets.iter().any(|target| target.sort.is_some()) {
+        identity.extend(caller.profile.schema_version.to_be_bytes());
+    }
     for target in targets {
         // What is shown of them does not tell one list from another.
         let target = v1::Target {

@@ -159,7 +159,7 @@ impl Groups {
             false => "groups",
         };
         let sort = request.sort.as_ref();
-        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref(), sort);
+        let list = decode::list_identity(caller, of, request.filter.as_ref(), sort);
         let sort = sort
             .map(|s| decode::sort(caller.profile.registry.group, s))
             .transpose()?;
@@ -220,7 +220,7 @@ impl Groups {
         request: v1::ListGroupMembersRequest,
     ) -> Result<v1::ListGroupMembersResponse> {
         let of = format!("members/{}", request.group_id);
-        let list = decode::list_identity(&caller.tenant_id, &of, None, None);
+        let list = decode::list_identity(caller, &of, None, None);
         let page = decode::page(&self.0, &list, request.page)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let listing = self

@@ -54,7 +54,7 @@ impl Search {
         caller: &Caller,
         request: v1::SearchResourcesRequest,
     ) -> Result<v1::SearchResourcesResponse> {
-        let list = decode::search_identity(&caller.tenant_id, &request.targets);
+        let list = decode::search_identity(caller, &request.targets);
         let page = decode::page(&self.0, &list, request.page)?;
         let targets = targets(caller, request.targets)?;
         let selections: Vec<_> = targets.iter().map(Target::selection).collect();

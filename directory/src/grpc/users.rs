@@ -161,7 +161,7 @@ impl Users {
             false => "users",
         };
         let sort = request.sort.as_ref();
-        let list = decode::list_identity(&caller.tenant_id, of, request.filter.as_ref(), sort);
+        let list = decode::list_identity(caller, of, request.filter.as_ref(), sort);
         let sort = sort
             .map(|s| decode::sort(caller.profile.registry.user, s))
             .transpose()?;

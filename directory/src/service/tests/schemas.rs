@@ -224,7 +224,7 @@ async fn indexed_values_come_along_with_an_import() {
     directory.create_user(&caller, user).await.unwrap();
     let named = with("displayName", group);
     directory
-        .create_group(&caller, named, vec![])
+        .create_group(&caller, named, vec![], 0)
         .await
         .unwrap();
     let mut file = Vec::new();
@@ -247,7 +247,7 @@ async fn indexed_values_come_along_with_an_import() {
             attributes.insert(urn.to_owned(), Value::Complex(extension));
             let again = match kind {
                 ResourceKind::User => other.create_user(&caller, attributes).await,
-                ResourceKind::Group => other.create_group(&caller, attributes, vec![]).await,
+                ResourceKind::Group => other.create_group(&caller, attributes, vec![], 0).await,
             };
             let taken = matches!(&again, Err(Error::ValueTaken(path)) if path.ends_with(&name));
             assert!(taken, "{name}: {again:?}");
@@ -308,11 +308,13 @@ async fn what_a_group_must_have_goes_with_its_extension_alone() {
         let extension = Object::from([("site".to_owned(), "S".into())]);
         group.insert(SITE.to_owned(), Value::Complex(extension));
         let group = directory
-            .create_group(&caller, group, vec![])
+            .create_group(&caller, group, vec![], 0)
             .await
             .unwrap();
         let id = group.view.resource.id;
-        let modified = directory.modify_group(&caller, &id, steps, &free()).await;
+        let modified = directory
+            .modify_group(&caller, &id, steps, &free(), 0)
+            .await;
         match modified {
             Ok(modified) => {
                 let group = modified.written.view.resource;
