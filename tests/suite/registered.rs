@@ -4,12 +4,14 @@
 use muster_proto::v1::{
     self,
     attribute_value::Value as Is,
-    schema_attribute::{Type, Uniqueness},
+    schema_attribute::{Mutability, Type, Uniqueness},
 };
 use muster_tests::{
     grpc::{Grpc, reason},
     runtime::wait,
+    scim::USER,
 };
+use serde_json::json;
 use tokio::task::JoinSet;
 use tonic::Status;
 
@@ -304,4 +306,63 @@ fn a_page_of_a_sorted_list_ends_with_its_schema() {
     let refused = list(&sorted, true).expect_err("another order");
     assert_eq!(reason(&refused), "PAGE_TOKEN_INVALID");
     list(&plain, false).expect("the same order");
+}
+
+#[test]
+fn put_keeps_the_parts_that_nobody_is_shown() {
+    let tenant = super::tenant();
+    let grpc = tenant.grpc_full(super::server());
+    let hidden = |name: &str| v1::SchemaAttribute {
+        mutability: Mutability::WriteOnly.into(),
+        returned: v1::schema_attribute::Returned::Never.into(),
+        ..attribute(name, Type::String)
+    };
+    let complex_of = |name: &str, parts| v1::SchemaAttribute {
+        sub_attributes: parts,
+        ..attribute(name, Type::Complex)
+    };
+    let card = vec![attribute("number", Type::String), hidden("pin")];
+    let schema = vec![
+        complex_of("card", card),
+        complex_of("vault", vec![hidden("code")]),
+    ];
+    put(&grpc, BADGE, schema).expect("registered");
+    let scim = tenant.scim();
+    let body = json!({"schemas": [USER, BADGE], "userName": "u",
+        BADGE: {"card": {"number": "7", "pin": "1234"}, "vault": {"code": "5678"}}});
+    let id = scim.post("/Users", &body).status(201).id();
+    let path = format!("/Users/{id}");
+    let shown = scim.get(&path).status(200).json();
+    assert_eq!(shown[BADGE], json!({"card": {"number": "7"}}), "{shown}");
+    let _ = scim.put(&path, &shown).status(200);
+    let kept = |card: &[&str], vault: &[&str]| {
+        let request = v1::GetUserRequest {
+            id: id.clone(),
+            ..Default::default()
+        };
+        let user = wait(grpc.users().get_user(request))
+            .expect("read")
+            .into_inner();
+        let user = user.user.expect("a user");
+        let parts = |name: &str| {
+            let badge = user.extensions.get(BADGE)?;
+            let Is::ComplexValue(complex) = badge.fields.get(name)?.value.clone()? else {
+                return None;
+            };
+            let mut names: Vec<_> = complex.fields.into_keys().collect();
+            names.sort();
+            Some(names)
+        };
+        assert_eq!(parts("card").unwrap_or_default(), card);
+        assert_eq!(parts("vault").unwrap_or_default(), vault);
+    };
+    kept(&["number", "pin"], &["code"]);
+    // Who leaves out what he was shown clears it, and what belongs to it.
+    let body = json!({"schemas": [USER, BADGE], "userName": "u", BADGE: {"card": {"number": "8"}}});
+    let _ = scim.put(&path, &body).status(200);
+    kept(&["number", "pin"], &["code"]);
+    let _ = scim
+        .put(&path, &json!({"schemas": [USER], "userName": "u"}))
+        .status(200);
+    kept(&[], &[]);
 }

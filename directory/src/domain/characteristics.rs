@@ -113,35 +113,47 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// Puts values of extensions that no client is shown, or may write, beside those
-/// that a client gave in place of what it was shown.
+/// that a client gave in place of what it was shown: whole attributes, and parts
+/// of complex ones. Elements of lists cannot be told from each other.
 pub fn keep_unseen(resource: &'static ResourceType, before: &Object, after: &mut Object) {
     for schema in resource.extensions {
-        let Some(Value::Complex(old)) = before.get(schema.urn) else {
-            continue;
-        };
-        let unseen = schema
-            .attributes
-            .iter()
-            .filter(|attribute| is_unseen(attribute));
-        let unseen = unseen.filter_map(|attribute| {
-            let value = old.get(attribute.name)?;
-            Some((attribute.name.to_owned(), value.clone()))
-        });
-        let unseen: Object = unseen.collect();
-        // Who leaves out an extension of which he was shown something clears it.
-        let is_meant = after.contains_key(schema.urn) || unseen.len() == old.len();
-        if unseen.is_empty() || !is_meant {
-            continue;
-        }
-        let home = after
-            .entry(schema.urn.to_owned())
-            .or_insert_with(|| Value::Complex(Object::new()));
-        if let Value::Complex(home) = home {
-            for (name, value) in unseen {
-                home.entry(name).or_insert(value);
+        keep_in(schema.attributes, schema.urn, before, after);
+    }
+}
+
+/// Keeps what is unseen of the complex value with this name. Who leaves out one
+/// of which he was shown something clears it.
+fn keep_in(attributes: &[Attribute], name: &str, before: &Object, after: &mut Object) {
+    let Some(Value::Complex(old)) = before.get(name) else {
+        return;
+    };
+    if !after.contains_key(name) && is_all_unseen(attributes, old) {
+        after.insert(name.to_owned(), Value::Complex(old.clone()));
+    }
+    let Some(Value::Complex(new)) = after.get_mut(name) else {
+        return;
+    };
+    for attribute in attributes {
+        match old.get(attribute.name) {
+            Some(value) if is_unseen(attribute) => {
+                let kept = new.entry(attribute.name.to_owned());
+                kept.or_insert_with(|| value.clone());
             }
+            Some(_) => keep_in(attribute.sub_attributes, attribute.name, old, new),
+            None => {}
         }
     }
+}
+
+/// Whether a client was shown nothing of a complex value.
+fn is_all_unseen(attributes: &[Attribute], value: &Object) -> bool {
+    let is_shown = |attribute: &&Attribute| match value.get(attribute.name) {
+        None => false,
+        Some(_) if is_unseen(attribute) => false,
+        Some(Value::Complex(parts)) => !is_all_unseen(attribute.sub_attributes, parts),
+        Some(_) => true,
+    };
+    !attributes.iter().any(|attribute| is_shown(&attribute))
 }
 
 fn is_unseen(attribute: &Attribute) -> bool {

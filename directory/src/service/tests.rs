@@ -301,7 +301,9 @@ async fn members_are_counted_step_by_step() {
         add(&[2]),
         add(&[0]),
     ];
-    let modified = directory.modify_group(caller, &group, steps, &free(), 0).await;
+    let modified = directory
+        .modify_group(caller, &group, steps, &free(), 0)
+        .await;
     let counts = Counts {
         added: 4,
         already_present: 1,
