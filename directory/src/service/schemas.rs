@@ -98,12 +98,8 @@ impl Directory {
         if !broken.is_empty() {
             return Err(Error::SchemaInvalid(broken));
         }
-        if !Registry::has_room() {
-            return Err(Error::TooMany {
-                what: "different schemas since the server was started",
-                limit: 10_000,
-            });
-        }
+        let registries = Arc::clone(&self.registries);
+        registries.check_room(&editor.tenant_id, extends, &definition)?;
         let new = TenantSchema {
             extends,
             definition,
@@ -113,8 +109,17 @@ impl Directory {
         let work = Arc::new((editor, new));
         self.store
             .write_at_length(&tenant, "PutSchema", move |tx| {
-                let work = Arc::clone(&work);
-                async move { put(&tx, &work.0, &work.1).await }
+                let (work, registries) = (Arc::clone(&work), Arc::clone(&registries));
+                async move {
+                    let (editor, new) = &*work;
+                    let is_made = || Registry::is_made(new.extends, &new.definition);
+                    let was_made = is_made();
+                    let written = put(&tx, editor, new).await;
+                    if !was_made && is_made() {
+                        registries.count_made(&editor.tenant_id);
+                    }
+                    written
+                }
             })
             .await
     }

@@ -3,7 +3,8 @@
 //! Attributes of the standard are static, and whoever looks one up keeps the
 //! reference. Those of tenants are the same: a definition is made once in the
 //! life of the process and never freed. Whoever registers one asks whether there
-//! is room ([`Registry::has_room`]), so that they stay few.
+//! is room ([`Registry::has_room`]), so that they stay few; those that another
+//! process registered are made when they are met, without asking.
 
 use std::{
     collections::HashMap,
@@ -38,13 +39,14 @@ static BUILTIN: Registry = Registry {
     group: &GROUP,
 };
 
-/// Most definitions that a process takes; a definition has at most 64 KiB.
+/// With how many definitions a process registers no other; a definition has at
+/// most 64 KiB.
 const ROOM: usize = 10_000;
 
 /// What was made so far.
 #[derive(Default)]
 struct Made {
-    schemas: HashMap<(Extends, Definition), &'static Schema>,
+    schemas: HashMap<(Extends, &'static Definition), &'static Schema>,
     /// By the addresses of their schemas.
     registries: HashMap<Vec<usize>, &'static Registry>,
 }
@@ -78,6 +80,12 @@ impl Registry {
         registry
     }
 
+    /// Whether this definition is made already, so that it needs no room.
+    pub fn is_made(extends: Extends, definition: &Definition) -> bool {
+        let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.known(extends, definition).is_some()
+    }
+
     /// Whether another definition may be made.
     pub fn has_room() -> bool {
         let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,19 +105,24 @@ impl Registry {
 }
 
 impl Made {
+    fn known(&self, extends: Extends, definition: &Definition) -> Option<&'static Schema> {
+        let schemas: &HashMap<(Extends, &Definition), _> = &self.schemas;
+        schemas.get(&(extends, definition)).copied()
+    }
+
     fn schema(&mut self, extends: Extends, definition: Definition) -> &'static Schema {
-        let key = (extends, definition);
-        if let Some(known) = self.schemas.get(&key) {
+        if let Some(known) = self.known(extends, &definition) {
             return known;
         }
-        let definition = &key.1;
+        // The schema is made of the definition's own texts.
+        let definition: &'static Definition = Box::leak(Box::new(definition));
         let schema: &'static Schema = Box::leak(Box::new(Schema {
-            urn: kept(&definition.id),
-            name: kept(&definition.name),
-            description: kept(&definition.description),
+            urn: &definition.id,
+            name: &definition.name,
+            description: &definition.description,
             attributes: attributes(&definition.attributes),
         }));
-        self.schemas.insert(key, schema);
+        self.schemas.insert((extends, definition), schema);
         schema
     }
 }
@@ -138,19 +151,19 @@ fn resource_type(
     }))
 }
 
-fn attributes(definitions: &[AttributeDefinition]) -> &'static [Attribute] {
+fn attributes(definitions: &'static [AttributeDefinition]) -> &'static [Attribute] {
     let all: Vec<_> = definitions.iter().map(attribute).collect();
     all.leak()
 }
 
-fn attribute(definition: &AttributeDefinition) -> Attribute {
+fn attribute(definition: &'static AttributeDefinition) -> Attribute {
     let exact_by_kind = matches!(definition.kind, Kind::Binary | Kind::Reference);
     let is_unique = definition.uniqueness == Uniqueness::Server;
     Attribute {
-        name: kept(&definition.name),
+        name: &definition.name,
         kind: definition.kind,
         multi_valued: definition.multi_valued,
-        description: kept(&definition.description),
+        description: &definition.description,
         required: definition.required,
         case_exact: definition.case_exact || exact_by_kind,
         mutability: definition.mutability,
@@ -167,13 +180,9 @@ fn attribute(definition: &AttributeDefinition) -> Attribute {
     }
 }
 
-fn words(texts: &[String]) -> &'static [&'static str] {
-    let all: Vec<_> = texts.iter().map(|text| kept(text)).collect();
+fn words(texts: &'static [String]) -> &'static [&'static str] {
+    let all: Vec<_> = texts.iter().map(String::as_str).collect();
     all.leak()
-}
-
-fn kept(text: &str) -> &'static str {
-    text.to_owned().leak()
 }
 
 #[cfg(test)]
@@ -199,6 +208,9 @@ mod tests {
         let one = || vec![(Extends::User, definition("urn:example:one"))];
         let registry = Registry::with(one());
         assert!(std::ptr::eq(registry, Registry::with(one())));
+        let is_made = |of, urn| Registry::is_made(of, &definition(urn));
+        assert!(is_made(Extends::User, "urn:example:one"));
+        assert!(!is_made(Extends::Group, "urn:example:one"));
         let two =
             Registry::with([one(), vec![(Extends::Group, definition("urn:example:two"))]].concat());
         assert!(std::ptr::eq(

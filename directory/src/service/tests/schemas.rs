@@ -325,3 +325,35 @@ async fn what_a_group_must_have_goes_with_its_extension_alone() {
         }
     }
 }
+
+/// Definitions stay for the life of the process, so that one who may put must not
+/// put for ever.
+#[tokio::test]
+async fn a_tenant_has_its_own_room_for_definitions() {
+    let mut world = World::new().await;
+    let level = || [attribute("level", v1::schema_attribute::Type::Integer)];
+    for n in 0..500 {
+        let described = format!("of one, {n}");
+        world
+            .put(Extends::User, BADGE, &described, &level())
+            .await
+            .unwrap();
+    }
+    let full = world
+        .put(Extends::User, BADGE, "of one, 500", &level())
+        .await;
+    assert!(
+        matches!(full, Err(Error::TooMany { limit: 500, .. })),
+        "{full:?}"
+    );
+    // What is made already takes no room.
+    world
+        .put(Extends::User, BADGE, "of one, 7", &level())
+        .await
+        .unwrap();
+    world.caller = caller(&world.directory, "other").await;
+    world
+        .put(Extends::User, BADGE, "of another", &level())
+        .await
+        .unwrap();
+}
