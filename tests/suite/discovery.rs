@@ -1,6 +1,6 @@
 //! What the service says of itself.
 
-use muster_tests::scim::{ENTERPRISE, GROUP, LIST, USER};
+use muster_tests::scim::{ENTERPRISE, GROUP, LIST, USER, query};
 use serde_json::{Value, json};
 
 fn assert_no_nulls(value: &Value) {
@@ -139,6 +139,53 @@ fn the_interface_is_described_for_anyone() {
     assert_eq!(described["servers"][0]["url"], scim.base());
     for path in ["/", "/Users", "/Groups/{id}", "/Bulk", "/Schemas"] {
         assert!(described["paths"][path].is_object(), "{path}");
+    }
+}
+
+#[test]
+fn every_flavor_takes_the_examples_of_the_description() {
+    for flavor in ["entra", "okta", "strict"] {
+        let scim = super::tenant().flavored(super::server(), flavor);
+        let reply = scim.bare("GET", "/openapi.json").send().status(200);
+        let described: Value = serde_json::from_slice(reply.bytes()).expect("JSON");
+        let paths = &described["paths"];
+        let example = |method: &str, path: &str| {
+            let content = &paths[path][method]["requestBody"]["content"];
+            &content["application/scim+json"]["examples"]["one"]["value"]
+        };
+        let user = scim
+            .post("/Users", example("post", "/Users"))
+            .status(201)
+            .id();
+        let group = scim
+            .post("/Groups", example("post", "/Groups"))
+            .status(201)
+            .id();
+        let (user, group) = (format!("/Users/{user}"), format!("/Groups/{group}"));
+        let _ = scim.put(&user, example("put", "/Users/{id}")).status(200);
+        let _ = scim.put(&group, example("put", "/Groups/{id}")).status(200);
+        for (path, described) in [(&user, "/Users/{id}"), (&group, "/Groups/{id}")] {
+            let draft = scim.request("PATCH", path);
+            let _ = draft.json(example("patch", described)).send().status(200);
+        }
+        let reply = scim.post("/.search", example("post", "/.search"));
+        assert_eq!(reply.status(200).total(), 2, "{flavor}");
+        let done = scim
+            .post("/Bulk", example("post", "/Bulk"))
+            .status(200)
+            .json();
+        let done = done["Operations"].as_array().expect("operations");
+        let statuses: Vec<_> = done.iter().map(|one| &one["status"]).collect();
+        assert_eq!(statuses, ["201", "201", "204", "204"], "{flavor}");
+        let parameters = &paths["/"]["get"]["parameters"];
+        for parameter in parameters.as_array().expect("parameters") {
+            let name = parameter["name"].as_str().expect("a name");
+            let examples = parameter["schema"]["examples"].as_array();
+            for example in examples.into_iter().flatten() {
+                let query = query(&[(name, example.as_str().expect("text"))]);
+                let _ = scim.get(&format!("/?{query}")).status(200);
+            }
+        }
     }
 }
 

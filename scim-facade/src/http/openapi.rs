@@ -98,7 +98,7 @@ fn paths(has_me: bool) -> Map<String, Value> {
     for route in routes.filter(|route| route.methods.iter().all(|(_, o)| is_there(o))) {
         let mut methods = Map::new();
         if route.path.contains("{id}") {
-            methods.insert("parameters".to_owned(), json!([id()]));
+            methods.insert("parameters".to_owned(), json!([id(route.path)]));
         }
         for (method, operation) in route.methods {
             let name = method.as_str().to_ascii_lowercase();
@@ -135,8 +135,15 @@ fn paths(has_me: bool) -> Map<String, Value> {
     paths
 }
 
-fn id() -> Value {
-    json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
+fn id(path: &str) -> Value {
+    let mut schema = json!({"type": "string", "minLength": 1});
+    let [user, group] = Registry::builtin().resource_types();
+    match path {
+        "/ResourceTypes/{id}" => schema["examples"] = json!([user.name, group.name]),
+        "/Schemas/{id}" => schema["examples"] = json!([user.core.urn, group.core.urn]),
+        _ => {}
+    }
+    json!({"name": "id", "in": "path", "required": true, "schema": schema})
 }
 
 fn operation(path: &str, method: &Method, operation: O) -> Value {
@@ -153,7 +160,7 @@ fn operation(path: &str, method: &Method, operation: O) -> Value {
     if let O::Users(verb) | O::Groups(verb) | O::Me(verb) = operation {
         if verb != V::Create {
             statuses.push(412);
-            parameters.extend(["If-Match", "If-None-Match"].map(header));
+            parameters.extend([header("If-Match", "*"), header("If-None-Match", "W/\"0\"")]);
         }
         if !matches!(verb, V::Get | V::Delete) {
             statuses.push(409);
@@ -173,7 +180,14 @@ fn operation(path: &str, method: &Method, operation: O) -> Value {
         "responses": responses,
     });
     if let Some(schema) = body {
-        described["requestBody"] = json!({"required": true, "content": content(schema)});
+        let mut content = content(schema);
+        if let Some(example) = openapi::example(schema, Registry::builtin()) {
+            let medias = content.as_object_mut();
+            for media in medias.into_iter().flat_map(Map::values_mut) {
+                media["examples"] = json!({"one": {"value": example}});
+            }
+        }
+        described["requestBody"] = json!({"required": true, "content": content});
     }
     described
 }
@@ -196,9 +210,15 @@ fn answers(operation: O) -> Vec<(u16, Option<&'static str>)> {
     let (verb, schema) = match operation {
         O::Users(verb) | O::Me(verb) => (verb, "User"),
         O::Groups(verb) => (verb, "Group"),
-        O::List(_) | O::Search(_) | O::ResourceTypes | O::Schemas => {
-            return vec![(200, Some("List"))];
+        O::List(of) | O::Search(of) => {
+            let list = match of {
+                Of::Users => "Users",
+                Of::Groups => "Groups",
+                Of::Both => "List",
+            };
+            return vec![(200, Some(list))];
         }
+        O::ResourceTypes | O::Schemas => return vec![(200, Some("List"))],
         O::Bulk => return vec![(200, Some("BulkResult"))],
         O::ResourceType | O::Schema => return vec![(200, Some("Document"))],
     };
@@ -243,13 +263,20 @@ fn parameter(name: &str) -> Value {
     let schema = match name {
         "startIndex" | "count" => json!({"type": "integer"}),
         "sortOrder" => json!({"enum": ["ascending", "descending"]}),
+        "filter" => json!({"type": "string", "minLength": 1, "examples": [
+            "meta.created gt \"2011-05-13T04:42:34Z\" and not (externalId pr)",
+            "displayName co \"a\" or externalId eq \"701984\"",
+        ]}),
+        "sortBy" => json!({"type": "string", "minLength": 1, "examples": ["meta.created"]}),
+        "attributes" => json!({"type": "string", "examples": ["displayName,meta.version"]}),
         _ => json!({"type": "string"}),
     };
     json!({"name": name, "in": "query", "schema": schema})
 }
 
-fn header(name: &str) -> Value {
-    json!({"name": name, "in": "header", "schema": {"type": "string"}})
+fn header(name: &str, example: &str) -> Value {
+    let schema = json!({"type": "string", "examples": [example]});
+    json!({"name": name, "in": "header", "schema": schema})
 }
 
 fn errors(statuses: impl Iterator<Item = u16>) -> Map<String, Value> {
