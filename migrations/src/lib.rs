@@ -14,6 +14,7 @@ mod m20261122_000001_initial;
 mod m20261122_000002_history;
 mod m20261123_000003_profiles;
 mod m20261123_000004_group_values;
+mod m20261123_000005_groups_of_members;
 pub mod names;
 
 /// The ordered list of migrations.
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_history::Migration),
             Box::new(m20261123_000003_profiles::Migration),
             Box::new(m20261123_000004_group_values::Migration),
+            Box::new(m20261123_000005_groups_of_members::Migration),
         ]
     }
 }
