@@ -4,6 +4,8 @@
 //! values of PATCH operations alike. What comes out is spelled as the registry
 //! spells it, has the registry's types and holds nothing unassigned.
 
+use std::collections::HashMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_proto::{
     schema::{Attribute, Kind, Mutability, ResourceType, Schema, Target, is_urn},
@@ -133,6 +135,34 @@ fn locate<'a>(resource: &ResourceType, name: &'a str) -> Option<Target<'a>> {
     }
 }
 
+/// Each value of a type once (RFC 7643 section 2.4): what a later element says of
+/// it is said of the first, as when it is added.
+fn once(elements: Vec<Value>) -> Vec<Value> {
+    let mut places = HashMap::with_capacity(elements.len());
+    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
+    for element in elements {
+        let place = meaning(&element).map(|key| *places.entry(key).or_insert(kept.len()));
+        match (place.and_then(|place| kept.get_mut(place)), element) {
+            (Some(Value::Complex(known)), Value::Complex(more)) => known.extend(more),
+            (Some(_), _) => {}
+            (None, element) => kept.push(element),
+        }
+    }
+    kept
+}
+
+/// Value and type of an element that has a value of text.
+fn meaning(element: &Value) -> Option<(String, String)> {
+    let object = match element {
+        Value::String(text) => return Some((text.clone(), String::new())),
+        Value::Complex(object) => object,
+        _ => return None,
+    };
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let kind = text("type").unwrap_or_default();
+    Some((text("value")?.to_owned(), kind.to_owned()))
+}
+
 #[derive(Default)]
 struct Report(Vec<Violation>);
 
@@ -159,6 +189,7 @@ impl Report {
             .into_iter()
             .filter_map(|element| self.single(attribute, path, element))
             .collect();
+        let elements = once(elements);
         let primary = elements
             .iter()
             .filter(|element| is_primary(element))

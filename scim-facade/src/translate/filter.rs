@@ -55,7 +55,7 @@ pub fn lower_elements(
     path: &AttrPath,
     context: Context<'_>,
 ) -> Result<v1::Filter, ScimError> {
-    let scope = elements(path).ok_or_else(|| {
+    let scope = elements(path).filter(|_| !is_hidden(path)).ok_or_else(|| {
         ScimError::invalid_filter(format!("{path} has no elements to choose from."))
     })?;
     Lowering { context, scope }.lower(filter)

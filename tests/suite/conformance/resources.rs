@@ -266,6 +266,27 @@ fn the_same_value_of_two_types_is_two_values() {
 }
 
 #[test]
+fn the_same_value_of_one_type_is_one_value() {
+    for scim in both() {
+        let emails = json!([
+            {"value": "a@x.test", "type": "work"}, {"value": "b@x.test", "type": "work"},
+            {"value": "a@x.test", "type": "work", "display": "A", "primary": true}]);
+        let body = json!({"schemas": [USER], "userName": "u", "emails": emails});
+        let created = scim.post("/Users", &body).status(201);
+        let once = json!([
+            {"value": "a@x.test", "type": "work", "display": "A", "primary": true},
+            {"value": "b@x.test", "type": "work"}]);
+        assert_eq!(created.json()["emails"], once);
+        let path = format!("/Users/{}", created.id());
+        assert_eq!(scim.put(&path, &body).status(200).json()["emails"], once);
+        let replace = json!([{"op": "replace", "path": "emails", "value": emails}]);
+        let user = scim.patch(&path, &replace).status(200).json();
+        assert_eq!(user["emails"], once);
+        let _ = scim.delete(&path).status(204);
+    }
+}
+
+#[test]
 fn text_of_every_script_comes_back() {
     for scim in both() {
         for name in [

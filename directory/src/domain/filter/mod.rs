@@ -136,8 +136,10 @@ impl Field {
     /// Looks up a path inside the brackets behind `attribute`.
     ///
     /// # Errors
-    /// [`Error::FilterInvalid`] when there is no such sub-attribute.
+    /// [`Error::FilterInvalid`] when there is no such sub-attribute, or it is never
+    /// shown.
     pub fn element(attribute: &'static Attribute, name: &str) -> Result<Self> {
+        check_shown(attribute)?;
         if is_itself(attribute, name) {
             return Ok(Self::Element(attribute));
         }
@@ -432,6 +434,12 @@ mod tests {
         assert!(on_tag(Operator::Equal, "blue").matches_value(&tag));
         assert!(!on_tag(Operator::NotEqual, "blue").matches_value(&tag));
         assert!(Field::element(&TAGS, "type").is_err());
+        static SECRETS: Attribute = Attribute {
+            returned: Returned::Never,
+            kind: Kind::String,
+            ..muster_proto::schema::COMMON[2]
+        };
+        assert!(Field::element(&SECRETS, "value").is_err());
         assert!(Field::element(emails(), "emails").is_err());
     }
 
