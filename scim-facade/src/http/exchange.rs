@@ -36,10 +36,12 @@ use super::{
 use crate::{
     client::{Caller, DirectoryClient, Refusal},
     scim::{
+        document::{self, Document},
         error::{ScimError, ScimType},
         flavor::Accents,
         json::{self, Members},
         meta::Links,
+        projection::Projection,
         resource::Shown,
     },
     translate::filter::Context,
@@ -151,6 +153,23 @@ impl Exchange {
             Content::Text(text) => json::parse_object(text),
             Content::Read(members) => Ok(members.clone()),
         }
+    }
+
+    /// What the client wants to see of a resource of this type.
+    pub(super) fn projection(&self, kind: &'static ResourceType) -> Result<Projection, ScimError> {
+        self.query()?.projection(kind, self.accents())
+    }
+
+    /// The body as what the client wants a resource of this type to be, and what
+    /// it wants to see of it then.
+    pub(super) fn document(
+        &self,
+        kind: &'static ResourceType,
+    ) -> Result<(Document, Projection), ScimError> {
+        let projection = self.projection(kind)?;
+        let document = document::read(self.object()?, kind, self.accents())?;
+        let projection = projection.written(&document.attributes);
+        Ok((document, projection))
     }
 
     /// One operation of this request, on the resource with this id.

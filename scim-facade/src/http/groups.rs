@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     scim::{
-        document,
         patch::{self as scim_patch, GroupEdit},
         projection::Projection,
     },
@@ -22,9 +21,7 @@ use crate::{
 };
 
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().group, exchange.accents())?;
+    let projection = exchange.projection(exchange.registry().group)?;
     let request = v1::GetGroupRequest {
         id: exchange.id.clone(),
         members_up_to: members::up_to(&projection),
@@ -38,15 +35,7 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().group, exchange.accents())?;
-    let document = document::read(
-        exchange.object()?,
-        exchange.registry().group,
-        exchange.accents(),
-    )?;
-    let projection = projection.written(&document.attributes);
+    let (document, projection) = exchange.document(exchange.registry().group)?;
     let request = v1::CreateGroupRequest {
         group: Some(lower(document.attributes)?),
         members: member_refs(document.members),
@@ -59,15 +48,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().group, exchange.accents())?;
-    let document = document::read(
-        exchange.object()?,
-        exchange.registry().group,
-        exchange.accents(),
-    )?;
-    let projection = projection.written(&document.attributes);
+    let (document, projection) = exchange.document(exchange.registry().group)?;
     let modifications = replacement(document.attributes, document.members)?;
     let group = modify(exchange, modifications, &projection).await?;
     written(exchange, StatusCode::OK, group, &projection).await

@@ -8,7 +8,7 @@ use super::{
     reply::Outcome,
 };
 use crate::{
-    scim::{document, patch as scim_patch},
+    scim::{patch as scim_patch, projection::Projection, resource::Shown},
     translate::{
         list::user_mask,
         patch::operations,
@@ -17,9 +17,7 @@ use crate::{
 };
 
 pub(super) async fn get(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().user, exchange.accents())?;
+    let projection = exchange.projection(exchange.registry().user)?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
         read_mask: user_mask(&projection),
@@ -27,48 +25,22 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;
-    let user = resource(
-        found.user.unwrap_or_default(),
-        exchange.registry().user,
-        &exchange.links,
-    );
-    exchange.read(user.render(&exchange.links, &projection))
+    exchange.read(shown(exchange, found.user, &projection))
 }
 
 pub(super) async fn create(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().user, exchange.accents())?;
-    let document = document::read(
-        exchange.object()?,
-        exchange.registry().user,
-        exchange.accents(),
-    )?;
-    let projection = projection.written(&document.attributes);
+    let (document, projection) = exchange.document(exchange.registry().user)?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
     };
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;
-    let user = resource(
-        created.user.unwrap_or_default(),
-        exchange.registry().user,
-        &exchange.links,
-    );
-    let shown = user.render(&exchange.links, &projection);
+    let shown = shown(exchange, created.user, &projection);
     Ok(Outcome::Shown(StatusCode::CREATED, shown))
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().user, exchange.accents())?;
-    let document = document::read(
-        exchange.object()?,
-        exchange.registry().user,
-        exchange.accents(),
-    )?;
-    let projection = projection.written(&document.attributes);
+    let (document, projection) = exchange.document(exchange.registry().user)?;
     let user = v1::User {
         id: exchange.id.clone(),
         ..lower(document.attributes)?
@@ -79,19 +51,12 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let replaced = directory.replace_user(&exchange.caller, request).await?;
-    let user = resource(
-        replaced.user.unwrap_or_default(),
-        exchange.registry().user,
-        &exchange.links,
-    );
-    let shown = user.render(&exchange.links, &projection);
+    let shown = shown(exchange, replaced.user, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
-    let projection = exchange
-        .query()?
-        .projection(exchange.registry().user, exchange.accents())?;
+    let projection = exchange.projection(exchange.registry().user)?;
     let edits = scim_patch::user_edits(
         exchange.object()?,
         exchange.registry().user,
@@ -106,12 +71,7 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let patched = directory.patch_user(&exchange.caller, request).await?;
-    let user = resource(
-        patched.user.unwrap_or_default(),
-        exchange.registry().user,
-        &exchange.links,
-    );
-    let shown = user.render(&exchange.links, &projection);
+    let shown = shown(exchange, patched.user, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
 
@@ -124,4 +84,10 @@ pub(super) async fn delete(exchange: &Exchange) -> Answer {
     let directory = exchange.directory();
     directory.delete_user(&exchange.caller, request).await?;
     Ok(Outcome::Done)
+}
+
+fn shown(exchange: &Exchange, user: Option<v1::User>, projection: &Projection) -> Shown {
+    let kind = exchange.registry().user;
+    let user = resource(user.unwrap_or_default(), kind, &exchange.links);
+    user.render(&exchange.links, projection)
 }
