@@ -3,7 +3,10 @@
 //! Parse, dispatch, exit code; nothing else. Exit codes: 0 for success, 1 for
 //! failure, 2 for wrong arguments or configuration.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 mod admin;
 mod arguments;
@@ -23,17 +26,22 @@ fn main() -> ExitCode {
     let settings = match Settings::load(&arguments) {
         Ok(settings) => settings,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(&format!("{error}"));
             return ExitCode::from(2);
         }
     };
     match run(arguments.command, &settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what went wrong, to whoever still listens: the exit code tells it too.
+fn complain(error: &str) {
+    let _ = writeln!(io::stderr(), "error: {error}");
 }
 
 fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {

@@ -21,7 +21,12 @@ pub(crate) fn init(settings: &Settings, command: &Command) {
         Command::Admin(_) => QUIET_FILTER,
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Nobody may be left to read the log. It would be told of that in the log,
+    // by a macro that panics.
+    let lines = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match settings.log_format {
         LogFormat::Text => lines.with_ansi(false).with_target(false).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

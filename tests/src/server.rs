@@ -36,6 +36,7 @@ pub struct Launch {
     names_database: bool,
     addresses: bool,
     aloud: bool,
+    unheard: bool,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
 }
@@ -73,6 +74,7 @@ impl Launch {
             names_database: true,
             addresses: true,
             aloud: false,
+            unheard: false,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -115,6 +117,13 @@ impl Launch {
         self
     }
 
+    /// With nobody behind standard error once the server has started: whoever read
+    /// the log has ended.
+    pub fn unheard(mut self) -> Self {
+        self.unheard = true;
+        self
+    }
+
     /// The folder of the server's files.
     pub fn folder(&self) -> &Path {
         self.files.path()
@@ -152,10 +161,10 @@ impl Launch {
         let (lines, ready) = mpsc::channel();
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        let readers = vec![
-            drain(stdout, Arc::clone(&log), Some(lines), false),
-            drain(stderr, Arc::clone(&log), None, self.aloud),
-        ];
+        let mut readers = vec![drain(stdout, Arc::clone(&log), Some(lines), false)];
+        if !self.unheard {
+            readers.push(drain(stderr, Arc::clone(&log), None, self.aloud));
+        }
         let mut server = Server {
             launch: self.clone(),
             child,

@@ -81,6 +81,18 @@ fn five_first_commands_at_once_all_have_their_effect() {
     assert_eq!(made, names);
 }
 
+/// A log that cannot be written is lost, and nothing else.
+#[test]
+fn a_server_whose_log_nobody_reads_serves_on_and_ends() {
+    let server = super::launch().arg("--bootstrap").unheard().start();
+    let token = printed(&server, "Secret Token:").expect("a token");
+    let scim = Scim::new(server.scim_url(), token);
+    scim.user("ada");
+    assert_eq!(scim.get("/Users").status(200).total(), 1);
+    let stopped = server.stop();
+    assert!(stopped.status.success(), "{:?}", stopped.status);
+}
+
 #[test]
 fn the_public_url_is_the_clients_url() {
     let launch = super::launch().arg("--bootstrap").arg("--public-url");
