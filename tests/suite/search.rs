@@ -144,7 +144,6 @@ fn cursors_lead_through_a_list() {
     for (query, scim_type) in [
         ("cursor=x", "invalidCursor"),
         (&format!("cursor={next}&filter=title+pr"), "invalidCursor"),
-        ("cursor=&count=0", "invalidCount"),
         ("cursor=&count=1001", "invalidCount"),
         ("cursor=&startIndex=1", "invalidValue"),
     ] {
