@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// other, and SQLite folds ASCII only.
 ///
 /// ```
-/// use muster_directory::domain::fold::fold;
+/// use muster_proto::fold::fold;
 /// assert_eq!(fold("STRASSE"), fold("straße"));
 /// assert_eq!(fold("e\u{301}"), fold("É"));
 /// assert_eq!(fold("ｂｏｂ"), fold("Bob"));
@@ -28,7 +28,7 @@ pub fn fold(text: &str) -> String {
 /// many, nearly all differ, and soon.
 ///
 /// ```
-/// use muster_directory::domain::fold::same;
+/// use muster_proto::fold::same;
 /// assert!(same("STRASSE", "straße") && same("Ada", "ADA"));
 /// assert!(!same("Ada", "Adam"));
 /// ```

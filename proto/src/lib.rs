@@ -9,9 +9,11 @@
 //! * [`value`]: attribute values as a tree, for code that follows the registry
 //!   and not the fields of one message.
 //! * [`resource`]: the typed messages as such trees, and back.
+//! * [`fold`]: the one way in which text is compared without case.
 //!
 //! Nothing here does I/O, and nothing here depends on another crate of muster.
 
+pub mod fold;
 pub mod policy;
 pub mod reason;
 pub mod resource;

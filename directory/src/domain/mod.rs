@@ -10,7 +10,6 @@ pub mod conform;
 pub mod credential;
 pub mod filter;
 pub mod flavor;
-pub mod fold;
 pub mod history;
 pub mod number;
 pub mod page;
@@ -20,4 +19,5 @@ pub mod search;
 pub mod sort;
 pub mod version;
 
+pub use muster_proto::fold;
 pub use resource::{Kind, Resource};

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use futures_util::{StreamExt as _, stream};
-use muster_proto::schema::Uniqueness;
+use muster_proto::schema::{Kind, Uniqueness};
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -77,7 +77,11 @@ fn unique(exchange: &Exchange) -> Vec<Unique> {
     let unique = schemas.flat_map(|schema| {
         let attributes = schema.attributes.iter();
         let unique = attributes.filter(|a| a.uniqueness == Uniqueness::Server);
-        unique.map(|attribute| (schema.urn, attribute.name))
+        unique.map(|attribute| Unique {
+            urn: schema.urn,
+            name: attribute.name,
+            is_text: matches!(attribute.kind, Kind::String | Kind::Reference),
+        })
     });
     unique.collect()
 }

@@ -6,6 +6,8 @@ use super::{
     Operation, Request,
     reference::{self, names, resolve, split},
 };
+use muster_proto::{fold::fold, schema::is_urn};
+
 use crate::scim::{
     error::ScimError,
     json::{Json, Members},
@@ -20,8 +22,17 @@ const CONTESTED: [(&str, &[&str]); 2] = [
     ("Groups", &["displayName", "externalId"]),
 ];
 
-/// An attribute that a schema of the tenant calls unique: the URN and its name.
-pub type Unique = (&'static str, &'static str);
+/// An attribute that a schema of the tenant calls unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unique {
+    /// The schema's.
+    pub urn: &'static str,
+    /// The attribute's.
+    pub name: &'static str,
+    /// Whether its values are text. One number, time or truth value can be written
+    /// in several ways.
+    pub is_text: bool,
+}
 
 /// The way through a bulk request. Operations go in the order of the request. One
 /// that refers to a later one waits for it. Where operations wait for each
@@ -204,6 +215,7 @@ impl<'a> Plan<'a> {
                 && self.is_open(index)
                 && self.is_ready(index)
                 && (given.is_empty() || !names_members(operation))
+                && !has_paths(operation)
                 && self.claim(operation, &mut claims);
             if index > first && !joins {
                 break;
@@ -225,15 +237,19 @@ impl<'a> Plan<'a> {
         let contested = CONTESTED.iter().filter(|(home, _)| *home == endpoint);
         let core = contested.flat_map(|(_, names)| *names).filter_map(|name| {
             let text = operation.data.get(name)?.as_str()?;
-            Some(format!("{endpoint} {name} {}", text.to_lowercase()))
+            Some(format!("{endpoint} {name} {}", fold(text)))
         });
-        let own = self.unique.iter().filter_map(|(urn, name)| {
-            let Json::Object(extension) = operation.data.get(urn)? else {
-                return None;
-            };
-            let value = extension.get(name)?.to_string().to_lowercase();
-            Some(format!("{endpoint} {urn} {name} {value}"))
-        });
+        let own = self
+            .unique
+            .iter()
+            .filter_map(|Unique { urn, name, is_text }| {
+                let Json::Object(extension) = operation.data.get(urn)? else {
+                    return None;
+                };
+                let value = extension.get(name)?.as_str().filter(|_| *is_text);
+                let value = value.map(fold).unwrap_or_default();
+                Some(format!("{endpoint} {urn} {name} {value}"))
+            });
         let claimed: Vec<_> = core.chain(own).collect();
         if claimed.iter().any(|claim| claims.contains(claim)) {
             return false;
@@ -250,9 +266,18 @@ impl<'a> Plan<'a> {
         segments.collect::<Vec<_>>().join("/")
     }
 
-    /// Begins with one of the operations that wait for each other.
+    /// Begins with one of the operations that wait for each other. Groups that
+    /// would be within each other are refused: there are none.
     fn cut(&mut self) -> Option<Step> {
-        let index = self.circle()?;
+        let circle = self.circle()?;
+        let is_group = |index: &usize| names_members(&self.request.operations[*index]);
+        let others = circle.iter().copied().filter(|index| !is_group(index));
+        let Some(index) = others.min() else {
+            let index = circle.into_iter().min()?;
+            self.failed(index);
+            let detail = "The group would be a member of itself, through others perhaps.";
+            return Some(Step::Refuse(index, ScimError::new(409, detail)));
+        };
         let operation = &self.request.operations[index];
         let known = resolve(&operation.data, &self.ids);
         let (data, owed) = split(known);
@@ -261,15 +286,15 @@ impl<'a> Plan<'a> {
         Some(Step::Do(vec![(index, operation.path.clone(), data)]))
     }
 
-    /// The first operation of a circle, when all that are open wait: whoever
-    /// goes from one to what it waits for comes back to where he has been.
-    fn circle(&self) -> Option<usize> {
+    /// The operations of a circle, when all that are open wait: whoever goes from
+    /// one to what it waits for comes back to where he has been.
+    fn circle(&self) -> Option<Vec<usize>> {
         let mut way = Vec::new();
         let mut place = vec![None; self.nodes.len()];
         let mut at = (0..self.nodes.len()).find(|index| self.is_open(*index))?;
         loop {
             if let Some(start) = place[at] {
-                return way[start..].iter().copied().min();
+                return Some(way.split_off(start));
             }
             place[at] = Some(way.len());
             way.push(at);
@@ -318,6 +343,13 @@ fn unresolved(name: &str) -> ScimError {
         409,
         format!("No operation of this request made what bulkId {name:?} stands for."),
     )
+}
+
+/// Whether keys of its body may be paths, and so name contested attributes in
+/// other ways.
+fn has_paths(operation: &Operation) -> bool {
+    let mut members = operation.data.0.iter();
+    members.any(|(key, json)| is_urn(key) && !matches!(json, Json::Object(_)))
 }
 
 /// Whether it names members: they may be what an operation before it makes.

@@ -94,6 +94,39 @@ fn references_wait_for_what_they_name() {
     check(&[post("a", r#""x":"bulkId:none""#)], &[], &["0 409"]);
 }
 
+/// Whatever the order: a group that is made without its members would be there
+/// when its operation has failed.
+#[test]
+fn groups_in_each_other_are_not_begun() {
+    let group = |name: &str, member: &str| {
+        post(
+            name,
+            &format!(r#""members":[{{"value":"bulkId:{member}"}}]"#),
+        )
+    };
+    check(
+        &[group("a", "a"), group("b", "a")],
+        &[],
+        &["0 409", "1 409"],
+    );
+    check(
+        &[group("a", "b"), group("b", "a")],
+        &[],
+        &["0 409", "1 409"],
+    );
+    // The user is cut, whose manager comes later.
+    let user = post("a", r#""manager":"bulkId:b""#);
+    check(
+        &[group("b", "a"), user],
+        &[],
+        &[
+            "1 /Users {}",
+            r#"0 /Users {"members":[{"value":"id1"}]}"#,
+            r#"1 + {"op":"add","value":{"manager":"id0"}}"#,
+        ],
+    );
+}
+
 #[test]
 fn circles_are_made_in_two_steps() {
     let all = [
@@ -206,27 +239,27 @@ fn a_stop_leaves_nothing_half_done() {
     assert_eq!(plan.next_step(), None);
 }
 
-/// A group that names all that come later, and the last two each other.
+/// Each names all that come later, and the last two each other.
 fn tower(height: usize) -> Request {
-    let group = |index: usize| {
+    let floor = |index: usize| {
         let names = match index + 1 == height {
             true => vec![index - 1],
             false => (index + 1..height).collect(),
         };
         let names = names.iter().map(|n| Json::from(format!("bulkId:{n}")));
         let mut data = Members::default();
-        data.push("members", names.collect::<Vec<_>>());
+        data.push("x", names.collect::<Vec<_>>());
         Operation {
             method: "POST".to_owned(),
             bulk_id: Some(index.to_string()),
-            path: "/Groups".to_owned(),
+            path: "/Users".to_owned(),
             data,
             ..Operation::default()
         }
     };
     Request {
         fail_on_errors: None,
-        operations: (0..height).map(group).collect(),
+        operations: (0..height).map(floor).collect(),
     }
 }
 
@@ -282,9 +315,22 @@ fn an_order_that_decides_is_kept() {
         |name: &str, badge: &str| post(name, &format!(r#""urn:x:Badge":{{"NUMBER":"{badge}"}}"#));
     let all = [badge("a", "7k"), badge("b", "8"), badge("c", "7K")];
     let request = self::request(&all.join(","), "");
-    let mut plan = Plan::new(&request, &[("urn:x:Badge", "number")]);
+    let mut unique = Unique {
+        urn: "urn:x:Badge",
+        name: "number",
+        is_text: true,
+    };
+    let plain = [unique];
+    let mut plan = Plan::new(&request, &plain);
     assert_eq!(together(&mut plan), [0, 1]);
     assert_eq!(together(&mut plan), [2]);
+    // Of numbers nobody can tell here which are equal.
+    unique.is_text = false;
+    let numbers = [unique];
+    let mut plan = Plan::new(&request, &numbers);
+    for index in 0..3 {
+        assert_eq!(together(&mut plan), [index]);
+    }
 }
 
 /// Users share names that are shown; if they waited for each other, each would
