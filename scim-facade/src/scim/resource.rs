@@ -1,7 +1,7 @@
 //! A tree of attributes as the JSON of a resource: RFC 7643 section 3.
 
 use muster_proto::{
-    schema::{Attribute, ResourceType},
+    schema::{Attribute, ENTERPRISE_USER, ResourceType, Returned},
     value::{Object, Value},
 };
 use serde_json::Number;
@@ -67,6 +67,10 @@ impl Resource {
                     && let Some(value) = projection.keep(schema.urn, attribute.name, value)
                 {
                     echo.hear_extension(&value);
+                    // Who wrote what is returned on request sees it once.
+                    if schema.urn != ENTERPRISE_USER && attribute.returned != Returned::Request {
+                        echo.hear_shown(attribute.name);
+                    }
                     members.push(attribute.name, typed(value, attribute));
                 }
             }

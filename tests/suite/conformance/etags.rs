@@ -102,6 +102,22 @@ fn a_read_of_another_version_than_wanted_fails() {
     let _ = ask("W/\"none\"").scim_error(412, None);
 }
 
+/// A projection of URIs alone tells of others, too.
+#[test]
+fn uris_of_others_are_in_the_tag() {
+    let (scim, path, _) = one_user();
+    let id = path.trim_start_matches("/Users/").to_owned();
+    let (one, other) = (scim.group("One", &[&id]), scim.group("Other", &[]));
+    let uris = format!("{path}?attributes=groups.$ref");
+    let before = scim.get(&uris).status(200).etag();
+    let gone = json!([{"op": "remove", "path": format!("members[value eq \"{id}\"]")}]);
+    let _ = scim.patch(&format!("/Groups/{one}"), &gone).status(200);
+    let here = json!([{"op": "add", "path": "members", "value": [{"value": id}]}]);
+    let _ = scim.patch(&format!("/Groups/{other}"), &here).status(200);
+    let reply = send(&scim, "GET", &uris, ("if-none-match", &before), &json!({}));
+    assert_ne!(reply.status(200).etag(), before);
+}
+
 #[test]
 fn writes_of_a_version_that_is_gone_change_nothing() {
     for scim in both() {

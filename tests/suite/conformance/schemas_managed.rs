@@ -260,6 +260,36 @@ fn a_new_attribute_counts_with_the_next_request() {
     assert_eq!(scim.find("/Users", &filter).status(200).total(), 0);
 }
 
+/// What is hidden since is another representation: nobody keeps showing it.
+#[test]
+fn what_a_schema_hides_changes_the_tag() {
+    const URN: &str = "urn:example:params:scim:schemas:extension:hiding:2.0:User";
+    let tenant = tenant();
+    let schema = |returned: &str| {
+        let mut schema = small(URN, &text("a", &json!({"returned": returned})));
+        let other = text("b", &json!({}));
+        schema["attributes"]
+            .as_array_mut()
+            .expect("a list")
+            .push(other);
+        schema
+    };
+    let _ = put(&tenant, "user", &schema("default")).code(0);
+    let scim = tenant.scim();
+    let user = json!({"schemas": [USER, URN], "userName": "u", URN: {"a": "A", "b": "B"}});
+    let created = scim.post("/Users", &user).status(201);
+    let path = format!("/Users/{}", created.id());
+    assert_eq!(scim.get(&path).etag(), created.etag());
+    for returned in ["never", "default", "request"] {
+        let before = scim.get(&path).etag();
+        let _ = put(&tenant, "user", &schema(returned)).code(0);
+        let read = scim.request("GET", &path).header("if-none-match", &before);
+        let reply = read.send().status(200);
+        assert_eq!(reply.json()[URN].get("a").is_some(), returned == "default");
+        assert_ne!(reply.etag(), before, "{returned}");
+    }
+}
+
 #[test]
 fn schemas_that_are_none_are_refused() {
     let tenant = tenant();
