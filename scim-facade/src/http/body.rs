@@ -1,17 +1,22 @@
 //! Request bodies: media type, size, time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
     http::{
         HeaderMap, HeaderValue,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+        header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
 };
 use http_body_util::BodyExt as _;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 
@@ -30,29 +35,66 @@ const LARGE_AT_A_TIME: usize = 4;
 /// How long such a request waits for its turn, no longer than a call may take.
 const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The turns of requests with large bodies.
-pub(crate) struct Turns(Arc<Semaphore>);
+/// Most of these that one credential has: whoever sends slowly, or not at all,
+/// leaves turns to others.
+const LARGE_OF_ONE: usize = 2;
 
-/// A request's turn. It lasts until this is dropped.
+/// The turns of requests with large bodies.
+pub(crate) struct Turns {
+    all: Arc<Semaphore>,
+    /// By the hash of their credential, of those who have one or wait.
+    each: Mutex<HashMap<u64, Weak<Semaphore>>>,
+    hasher: RandomState,
+}
+
+/// A request's turn, among its credential's and among all. It lasts until this is
+/// dropped.
 #[derive(Debug)]
-pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+pub(super) struct Turn {
+    #[expect(dead_code, reason = "it is held")]
+    permits: [OwnedSemaphorePermit; 2],
+}
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LARGE_AT_A_TIME)))
+        Self {
+            all: Arc::new(Semaphore::new(LARGE_AT_A_TIME)),
+            each: Mutex::default(),
+            hasher: RandomState::new(),
+        }
     }
 }
 
 impl Turns {
     /// # Errors
     /// 503 when it does not come.
-    async fn next(&self, patience: Duration) -> Result<Turn, ScimError> {
-        let turn = Arc::clone(&self.0).acquire_owned();
+    async fn next(&self, headers: &HeaderMap, patience: Duration) -> Result<Turn, ScimError> {
+        let (own, all) = (self.of_credential(headers), Arc::clone(&self.all));
+        let turn = async move {
+            let own = own.acquire_owned().await?;
+            let all = all.acquire_owned().await?;
+            Ok::<_, AcquireError>(Turn {
+                permits: [own, all],
+            })
+        };
         match tokio::time::timeout(patience, turn).await {
-            Ok(Ok(permit)) => Ok(Turn(permit)),
+            Ok(Ok(turn)) => Ok(turn),
             // Nobody closes it.
             Ok(Err(_)) | Err(_) => Err(ScimError::unavailable()),
         }
+    }
+
+    fn of_credential(&self, headers: &HeaderMap) -> Arc<Semaphore> {
+        let credential = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let key = self.hasher.hash_one(credential);
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = each.get(&key).and_then(Weak::upgrade) {
+            return turns;
+        }
+        each.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(LARGE_OF_ONE));
+        each.insert(key, Arc::downgrade(&turns));
+        turns
     }
 }
 
@@ -101,7 +143,7 @@ pub(super) async fn read_bounded(
             return Err(too_large());
         }
         if length > LARGE && turn.is_none() {
-            turn = Some(turns.next(TURN_TIMEOUT).await?);
+            turn = Some(turns.next(headers, TURN_TIMEOUT).await?);
             deadline = Instant::now() + READ_TIMEOUT;
         }
         bytes.extend_from_slice(&data);
@@ -178,25 +220,36 @@ mod tests {
         runtime.block_on(async {
             let turns = Turns::default();
             let body = |length: usize| Body::from(vec![b' '; length]);
-            let read = |length| {
-                let headers = HeaderMap::new();
-                let (body, turns) = (body(length), &turns);
+            let of = |name: &str| {
+                let mut headers = HeaderMap::new();
+                headers.insert(AUTHORIZATION, name.parse().expect("a header"));
+                headers
+            };
+            let read = |name: &str, length| {
+                let (headers, body, turns) = (of(name), body(length), &turns);
                 async move { super::read(&headers, body, 2 * LARGE, turns).await }
             };
+            let status = |turn: Result<Turn, ScimError>| turn.map_err(|e| e.status()).err();
+            let moment = Duration::from_millis(1);
             let mut held = Vec::new();
-            for _ in 0..LARGE_AT_A_TIME {
-                let (body, turn) = read(LARGE + 1).await.expect("a body");
+            for name in ["a", "a", "b", "b"] {
+                let (body, turn) = read(name, LARGE + 1).await.expect("a body");
                 assert_eq!(body.len(), LARGE + 1);
                 held.push(turn.expect("a turn"));
             }
-            let waited = turns.next(Duration::from_millis(1)).await;
-            assert_eq!(waited.map_err(|e| e.status()).err(), Some(503));
-            let small = read(LARGE).await.expect("a body");
+            // All are taken.
+            assert_eq!(status(turns.next(&of("c"), moment).await), Some(503));
+            let small = read("a", LARGE).await.expect("a body");
             assert!(small.1.is_none());
             held.pop();
-            assert!(read(LARGE + 1).await.is_ok());
-            let status = read(2 * LARGE + 1).await.map_err(|e| e.status()).err();
-            assert_eq!(status, Some(413));
+            // One is free, and not for whoever has two.
+            assert_eq!(status(turns.next(&of("a"), moment).await), Some(503));
+            assert!(read("c", LARGE + 1).await.is_ok());
+            drop(held);
+            assert!(read("a", LARGE + 1).await.is_ok());
+            assert_eq!(turns.each.lock().map(|each| each.len()).ok(), Some(1));
+            let long = read("a", 2 * LARGE + 1).await.map_err(|e| e.status());
+            assert_eq!(long.err(), Some(413));
         });
     }
 }

@@ -4,7 +4,7 @@
 use axum::{
     http::{
         HeaderMap, HeaderValue,
-        header::{ACCEPT, CONTENT_TYPE},
+        header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE},
     },
     response::Response,
 };
@@ -63,6 +63,36 @@ impl Media {
     }
 }
 
+/// Whether `Accept-Encoding` leaves neither gzip nor the plain body (RFC 9110
+/// section 12.5.3).
+pub(super) fn forbids_every_coding(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter();
+    let texts: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+    let codings = texts.join(",");
+    let liking = |names: &[&str]| {
+        let mut codings = codings.split(',').filter_map(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next()?;
+            let is_meant = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+            is_meant.then(|| weight(parts))
+        });
+        codings.next()
+    };
+    let others = liking(&["*"]);
+    let gzip = liking(&["gzip", "x-gzip"]).or(others).unwrap_or(0);
+    let plain = liking(&["identity"]).or(others).unwrap_or(1000);
+    gzip == 0 && plain == 0
+}
+
+/// The parameter `q` of something, in thousandths.
+fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> u16 {
+    let pairs = parameters.filter_map(|part| part.split_once('='));
+    let mut weights = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weights
+        .next()
+        .map_or(1000, |(_, text)| thousandths(text.trim()))
+}
+
 /// What a media range says of a media type; `None`: nothing.
 fn wish(range: &str, media: &str) -> Option<Wish> {
     let mut parts = range.split(';').map(str::trim);
@@ -72,13 +102,7 @@ fn wish(range: &str, media: &str) -> Option<Wish> {
         named if named.eq_ignore_ascii_case(media) => 3,
         _ => return None,
     };
-    let weight = parts.filter_map(|part| part.split_once('='));
-    let mut weight = weight.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-    let liking = match weight.next() {
-        Some((_, text)) => thousandths(text.trim()),
-        None => 1000,
-    };
-    Some((plainness, liking))
+    Some((plainness, weight(parts)))
 }
 
 /// `0.5` as 500; what is malformed says nothing and means 1.

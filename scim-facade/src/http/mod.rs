@@ -28,7 +28,10 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, Uri, header::ALLOW},
+    http::{
+        HeaderValue, Method, StatusCode, Uri,
+        header::{ACCEPT_ENCODING, ALLOW},
+    },
     middleware,
     response::Response,
     routing::{MethodFilter, MethodRouter, get, post},
@@ -134,7 +137,13 @@ fn read_only(methods: MethodRouter<App>) -> MethodRouter<App> {
 
 /// Takes doubled and trailing slashes out of the path: a Tenant URL with a
 /// trailing slash makes Microsoft Entra ask for `/scim/v2//Users`.
+///
+/// And lets a client who forbids every coding have the plain one: the layer that
+/// compresses would answer 406 when all is done.
 pub(crate) fn normalize(mut request: Request) -> Request {
+    if content::forbids_every_coding(request.headers()) {
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
     let path = request.uri().path();
     if !path.contains("//") && !path.ends_with('/') {
         return request;

@@ -128,6 +128,33 @@ fn unzipped(reply: &Reply) -> Vec<u8> {
     plain
 }
 
+/// No write is done and then refused.
+#[test]
+fn whoever_takes_no_coding_gets_none() {
+    let scim = tenant().scim();
+    for accept in [
+        "*;q=0",
+        "identity;q=0",
+        "gzip;q=0, identity;q=0",
+        "br, *;q=0",
+    ] {
+        let name = format!("taker of {accept}");
+        let body = json!({"schemas": [USER], "userName": name});
+        let written = scim
+            .request("POST", "/Users")
+            .header("accept-encoding", accept);
+        let _ = written.json(&body).send().status(201);
+        let reply = scim
+            .request("GET", "/Users")
+            .header("accept-encoding", accept);
+        assert_eq!(
+            reply.send().status(200).header("content-encoding"),
+            None,
+            "{accept}"
+        );
+    }
+}
+
 #[test]
 fn answers_are_zipped_for_those_who_can_unzip() {
     let scim = tenant().scim();
