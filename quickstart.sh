@@ -19,19 +19,43 @@ if [ -n "$missing" ]; then
 fi
 command -v cargo >/dev/null || { echo "Please install Rust 1.95 or newer (cargo)." >&2; exit 1; }
 
+data=$(pwd)/quickstart-data
+http=${HTTP_LISTEN:-127.0.0.1:8080}
+grpc=${GRPC_LISTEN:-127.0.0.1:50051}
+
+# The data of a server that still runs must stay. curl says 7 where nobody listens.
+answers() {
+    code=0
+    curl -s -o /dev/null --noproxy '*' --max-time 2 "http://$1/" || code=$?
+    [ "$code" != 7 ]
+}
+for address in $(sed -n 's|^[A-Za-z]* listening on \(http://\)*||p' "$data/out" 2>/dev/null); do
+    if answers "$address"; then
+        echo "The former quickstart seems to run: $address answers. Stop it, or remove quickstart-data." >&2
+        exit 1
+    fi
+done
+for address in "$http" "$grpc"; do
+    if answers "$address"; then
+        echo "$address is in use. HTTP_LISTEN and GRPC_LISTEN move the ports." >&2
+        exit 1
+    fi
+done
+
 cargo build --release --locked
 
-data=$(pwd)/quickstart-data
+# Data, token and log are for nobody else.
+umask 077
 rm -rf "$data" && mkdir -p "$data"
 "${CARGO_TARGET_DIR:-target}/release/muster" serve --bootstrap --database-url "sqlite://$data/muster.db" \
-    --http-listen "${HTTP_LISTEN:-127.0.0.1:8080}" --grpc-listen "${GRPC_LISTEN:-127.0.0.1:50051}" \
+    --http-listen "$http" --grpc-listen "$grpc" \
     >"$data/out" 2>"$data/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true' EXIT
 trap 'exit 0' INT TERM
 
 tries=0
-until grep -q '^HTTP listening' "$data/out"; do
+until grep -qs '^HTTP listening' "$data/out"; do
     tries=$((tries + 1))
     if [ "$tries" -gt 100 ] || ! kill -0 "$server" 2>/dev/null; then
         cat "$data/log" >&2
