@@ -166,8 +166,7 @@ impl Store {
     }
 
     /// As [`write`](Self::write), for work that looks at all that a tenant has:
-    /// alone in its transaction, and for as long as it takes, within
-    /// [`LONG_PATIENCE`](lanes::LONG_PATIENCE).
+    /// alone in its transaction, and for as long as it takes, within half an hour.
     ///
     /// # Errors
     /// As [`write`](Self::write).

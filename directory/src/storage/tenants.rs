@@ -80,7 +80,7 @@ pub(super) fn flavor(connection_id: &str, name: &str) -> Result<Flavor> {
 /// Puts a new tenant in.
 ///
 /// # Errors
-/// [`Error::Taken`](crate::error::Error::Taken).
+/// [`Error::Taken`].
 pub async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
     let row = tenants::ActiveModel {
         id: Set(tenant.id.clone()),
@@ -126,7 +126,7 @@ pub async fn list_tenants(tx: &Tx) -> Result<Vec<Tenant>> {
 /// Puts a new connection in.
 ///
 /// # Errors
-/// [`Error::Taken`](crate::error::Error::Taken).
+/// [`Error::Taken`].
 pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
     let row = connections::ActiveModel {
         id: Set(connection.id.clone()),
