@@ -452,6 +452,23 @@ fn every_verb_with_every_kind_of_nonsense_is_never_the_servers_fault() {
     }
 }
 
+/// RFC 9112 section 3.2.
+#[test]
+fn a_request_that_names_no_host_or_two_is_refused() {
+    for (hosts, status) in [
+        ("", 400),
+        ("host: a.test\r\nhost: b.test\r\n", 400),
+        ("host: a\"b<c>\r\n", 400),
+        ("host: a.test\r\n", 200),
+        ("host: [::1]:8080\r\n", 200),
+    ] {
+        let head = format!("GET /healthz HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+        assert_eq!(exchange(head.as_bytes()).status, status, "{hosts}");
+    }
+    let old = exchange(b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert_eq!(old.status, 200);
+}
+
 #[track_caller]
 fn exchange(bytes: &[u8]) -> RawReply {
     raw::exchange(super::server().http_address(), bytes)

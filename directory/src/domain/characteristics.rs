@@ -3,10 +3,11 @@
 //! [`super::conform`].
 
 use muster_proto::{
-    schema::{Attribute, Mutability, ResourceType, Returned, Schema},
+    schema::{Attribute, Kind, Mutability, ResourceType, Returned, Schema},
     value::{Object, Value},
 };
 
+use super::{conform::instant_ms, number::Number};
 use crate::error::{Error, Result};
 
 /// A required attribute without a value.
@@ -199,6 +200,15 @@ pub fn keep_parts(attribute: &Attribute, before: &Object, after: &Object) -> Res
     keep_all(attribute.sub_attributes, &prefix, before, after)
 }
 
+/// Whether two values mean the same: a time in another zone is the same time, and
+/// `2.0` is `2`.
+fn say_the_same(attribute: &Attribute, one: &Value, other: &Value) -> bool {
+    let instants = || Some((instant_ms(one.as_str()?)?, instant_ms(other.as_str()?)?));
+    let numbers = || Some((Number::of(one)?, Number::of(other)?));
+    let is_same_time = attribute.kind == Kind::DateTime && instants().is_some_and(|(a, b)| a == b);
+    one == other || is_same_time || numbers().is_some_and(|(a, b)| a == b)
+}
+
 fn keep_all(attributes: &[Attribute], prefix: &str, before: &Object, after: &Object) -> Result<()> {
     let nothing = Object::new();
     for attribute in attributes {
@@ -206,7 +216,9 @@ fn keep_all(attributes: &[Attribute], prefix: &str, before: &Object, after: &Obj
         let path = || format!("{prefix}{}", attribute.name);
         match (attribute.mutability, old) {
             (_, None) => {}
-            (Mutability::Immutable, Some(old)) if new != Some(old) => {
+            (Mutability::Immutable, Some(old))
+                if !new.is_some_and(|new| say_the_same(attribute, old, new)) =>
+            {
                 return Err(Error::Immutable(path()));
             }
             // Elements of lists come and go as wholes.

@@ -92,6 +92,7 @@ pub(crate) fn router(facade: Facade) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(SizeAbove::new(COMPRESS_ABOVE)),
         )
+        .layer(middleware::from_fn(origin::check))
         // Outermost: it also sees requests that no route takes.
         .layer(middleware::from_fn(observe::observe))
         .with_state(app)

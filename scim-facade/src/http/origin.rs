@@ -1,13 +1,19 @@
 //! Scheme and authority under which a client sees this service.
 
-use axum::http::{
-    HeaderMap,
-    header::{FORWARDED, HOST},
-    request::Parts,
-    uri::Authority,
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, Version,
+        header::{FORWARDED, HOST},
+        request::Parts,
+        uri::Authority,
+    },
+    middleware::Next,
+    response::Response,
 };
 
-use crate::config::Config;
+use super::reply;
+use crate::{config::Config, scim::error::ScimError};
 
 /// The configured public URL, else what a trusted proxy says, else `http` and
 /// the host that the request names.
@@ -67,6 +73,23 @@ fn own_host(parts: &Parts) -> &str {
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let named = parts.uri.authority().map(Authority::as_str).or(header);
     named.filter(|host| is_host(host)).unwrap_or("localhost")
+}
+
+/// Refuses what names no host, or several: of those, a proxy may have read another
+/// (RFC 9112 section 3.2).
+pub(super) async fn check(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().map(|host| host.to_str().is_ok_and(is_host));
+    let is_named = match (request.version(), host) {
+        (Version::HTTP_11, None) => false,
+        (_, host) => host.unwrap_or(true) && hosts.next().is_none(),
+    };
+    match is_named {
+        true => next.run(request).await,
+        false => reply::error(&ScimError::invalid_syntax(
+            "The request must name one host.",
+        )),
+    }
 }
 
 /// A user name in front of the host would end up in links.

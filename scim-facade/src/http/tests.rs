@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, Request},
+    http::{HeaderMap, HeaderValue, Request},
 };
 use http_body_util::{BodyExt as _, Full};
 use muster_proto::{
@@ -231,7 +231,12 @@ async fn send(request: Request<Body>) -> Reply {
     send_to(Groups(&[]), request).await
 }
 
-async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
+async fn send_to(groups: Groups, mut request: Request<Body>) -> Reply {
+    // Every client names its host.
+    let headers = request.headers_mut();
+    headers
+        .entry("host")
+        .or_insert(HeaderValue::from_static("h:1"));
     let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
     let services = tonic::service::Routes::new(doorkeeper);
     let services = services.add_service(GroupServiceServer::new(groups));

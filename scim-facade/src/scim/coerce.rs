@@ -115,6 +115,13 @@ fn decimal(number: &Number) -> Option<f64> {
     number.as_f64().filter(is_kept)
 }
 
+/// Whether a whole number is still itself as a decimal of 64 bits, which has 53 for
+/// its digits. Two identifiers that came to be one would be an error nobody sees.
+fn is_exact(number: &Number, decimal: f64) -> bool {
+    let whole = number.as_i64().map(i128::from);
+    whole.is_none_or(|whole| whole == decimal as i128)
+}
+
 fn out_of_range(path: &impl Display) -> ScimError {
     ScimError::invalid_value(format!("{path} has a number of more than 64 bits."))
 }
@@ -341,7 +348,10 @@ impl Reader {
                 None => Err(wrong_type(&Json::Number(number), kind, path)),
             },
             (Kind::Decimal, Json::Number(number)) => match decimal(&number) {
-                Some(decimal) => Ok(Value::Decimal(decimal)),
+                Some(decimal) if is_exact(&number, decimal) => Ok(Value::Decimal(decimal)),
+                Some(_) => Err(ScimError::invalid_value(format!(
+                    "{path} has a whole number of more digits than are kept."
+                ))),
                 None => Err(out_of_range(&path)),
             },
             (_, other) => Err(wrong_type(&other, kind, path)),

@@ -379,6 +379,28 @@ fn patches_reach_them() {
     }
 }
 
+/// What a decimal of 64 bits cannot tell from its neighbour is not kept as it.
+#[test]
+fn whole_numbers_stay_what_they_are() {
+    let scim = badged().scim();
+    for (score, status) in [
+        ("9007199254740992", 201),
+        ("9007199254740993", 400),
+        ("-9007199254740993", 400),
+        ("9007199254740994", 201),
+        ("0.1", 201),
+    ] {
+        let body = format!(
+            r#"{{"schemas":["{USER}","{BADGE}"],"userName":"u{score}","{BADGE}":{{"score":{score}}}}}"#
+        );
+        let reply = scim
+            .request("POST", "/Users")
+            .header("content-type", "application/scim+json")
+            .body(body.into_bytes());
+        let _ = reply.send().status(status);
+    }
+}
+
 #[test]
 fn one_value_is_added_to_a_list_without_being_one() {
     for scim in both_of(&badged()) {

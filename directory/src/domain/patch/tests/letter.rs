@@ -45,6 +45,11 @@ static BADGE: Schema = Schema {
         ONCE,
         NEEDED,
         Attribute {
+            name: "since",
+            kind: Kind::DateTime,
+            ..ONCE
+        },
+        Attribute {
             name: "tags",
             multi_valued: true,
             ..TEXT
@@ -145,6 +150,18 @@ fn what_is_immutable_is_written_once() {
     badge(set(), Op::Replace, "once", json!("b"), Err("immutable"));
     badge(set(), Op::Remove, "once", json!(null), Err("immutable"));
     badge(set(), Op::Add, "once", json!(null), Err("immutable"));
+    // The same time in another zone.
+    let since = |time: &str| json!({"needed": "n", "since": time});
+    let (here, there) = ("2020-01-01T00:00:00Z", "2020-01-01T01:00:00+01:00");
+    badge(
+        since(here),
+        Op::Replace,
+        "since",
+        json!(there),
+        Ok(since(there)),
+    );
+    let later = json!("2020-01-01T00:00:01Z");
+    badge(since(here), Op::Replace, "since", later, Err("immutable"));
     let site = || json!({"needed": "n", "site": {"needed": "s", "once": "a"}});
     badge(
         site(),
