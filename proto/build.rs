@@ -5,12 +5,15 @@ use std::{env, fs, path::Path};
 use tonic_prost_build::FileDescriptorSet;
 
 const FILES: &[&str] = &[
+    "identity/directory/v1/admin_service.proto",
     "identity/directory/v1/audit_service.proto",
     "identity/directory/v1/change_service.proto",
     "identity/directory/v1/group_service.proto",
     "identity/directory/v1/provisioning_service.proto",
     "identity/directory/v1/schema_service.proto",
     "identity/directory/v1/search_service.proto",
+    "identity/directory/v1/signing_key_service.proto",
+    "identity/directory/v1/token_service.proto",
     "identity/directory/v1/user_service.proto",
 ];
 

@@ -1,11 +1,16 @@
 //! Who calls, and what he may do.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use muster_proto::schema::{Registry, is_urn};
 
 use crate::{
-    domain::{flavor::Flavor, history::Actor, resource::ResourceKind},
+    domain::{
+        client::{Grantable, SERVER_SCOPES},
+        flavor::Flavor,
+        history::Actor,
+        resource::ResourceKind,
+    },
     error::{Error, Result},
     storage::Scope,
 };
@@ -85,15 +90,48 @@ impl Scopes {
     }
 }
 
+/// Where a call comes from, as the transport tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The address; `None` where it is not known.
+    pub address: Option<IpAddr>,
+    /// Thumbprint of the TLS client certificate (RFC 8705 section 3.1), if the
+    /// call came with one.
+    pub certificate: Option<String>,
+}
+
+/// What a caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A provisioning client, by one of its credentials.
+    Connection {
+        /// Its connection.
+        connection_id: String,
+        /// The credential that it came with.
+        credential_id: String,
+    },
+    /// A service client.
+    Client {
+        /// Its id.
+        id: String,
+        /// What it may put into tokens of users.
+        grantable: Arc<Grantable>,
+        /// Thumbprint of the certificate that its calls must come with.
+        certificate: Option<String>,
+    },
+    /// Whoever may run commands on the database.
+    Operator,
+    /// The server itself.
+    Server,
+}
+
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
     /// His tenant. Nothing outside it exists for him.
     pub tenant_id: String,
-    /// His connection.
-    pub connection_id: String,
-    /// The credential he came with.
-    pub credential_id: String,
+    /// What he is.
+    pub principal: Principal,
     /// What he may do.
     pub scopes: Scopes,
     /// The call, as the log names it; may be empty.
@@ -121,7 +159,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Of whoever works on the database itself, without schemas.
+    /// Of whoever comes through no connection.
     pub fn plain() -> Self {
         Self {
             flavor: Flavor::default(),
@@ -140,20 +178,77 @@ impl Profile {
 }
 
 impl Caller {
+    /// Whoever works in a tenant through no connection's eyes.
+    pub fn inside(tenant_id: &str, principal: Principal) -> Self {
+        Self {
+            tenant_id: tenant_id.to_owned(),
+            principal,
+            scopes: Scopes::Named(Arc::new([])),
+            request_id: String::new(),
+            profile: Profile::plain(),
+        }
+    }
+
     /// Whose data his queries are about.
     pub fn scope(&self) -> Scope<'_> {
         Scope {
             tenant_id: &self.tenant_id,
-            connection_id: &self.connection_id,
+            connection_id: self.connection().unwrap_or_default(),
             registry: self.profile.registry,
+        }
+    }
+
+    /// His connection, if he comes through one.
+    pub fn connection(&self) -> Option<&str> {
+        match &self.principal {
+            Principal::Connection { connection_id, .. } => Some(connection_id),
+            _ => None,
+        }
+    }
+
+    /// Id of the credential or client that he is; empty for who needs none.
+    pub fn id(&self) -> &str {
+        match &self.principal {
+            Principal::Connection { credential_id, .. } => credential_id,
+            Principal::Client { id, .. } => id,
+            Principal::Operator | Principal::Server => "",
         }
     }
 
     /// How history remembers him.
     pub fn actor(&self) -> Actor {
-        Actor::Connection {
-            connection_id: self.connection_id.clone(),
-            credential_id: self.credential_id.clone(),
+        match &self.principal {
+            Principal::Connection {
+                connection_id,
+                credential_id,
+            } => Actor::Connection {
+                connection_id: connection_id.clone(),
+                credential_id: credential_id.clone(),
+            },
+            Principal::Client { id, .. } => Actor::Client {
+                client_id: id.clone(),
+            },
+            Principal::Operator => Actor::Operator,
+            Principal::Server => Actor::Job {
+                name: "server".to_owned(),
+            },
+        }
+    }
+
+    /// Checks that he may hand these scopes on: nobody gives what he does not
+    /// have, but for operators.
+    ///
+    /// # Errors
+    /// [`Error::ScopeMissing`].
+    pub fn may_give(&self, scopes: &[String]) -> Result<()> {
+        if self.principal == Principal::Operator {
+            return Ok(());
+        }
+        let is_beyond =
+            |scope: &&String| SERVER_SCOPES.contains(&scope.as_str()) || !self.scopes.has(scope);
+        match scopes.iter().find(is_beyond) {
+            None => Ok(()),
+            Some(scope) => Err(Error::ScopeMissing(scope.clone())),
         }
     }
 

@@ -1,9 +1,8 @@
-//! Opaque texts handed to callers: revisions, page tokens, access tokens.
+//! Opaque texts handed to callers: revisions and page tokens.
 //!
 //! A cursor is its payload with a MAC under a key of the store, so that a
 //! caller can neither make nor change one, and one kind never passes for
-//! another. Only an access token opens anything, and that only as long as the
-//! credential behind it is good.
+//! another. None of them opens anything.
 
 use std::{fmt, sync::Arc};
 
@@ -28,9 +27,6 @@ const MAC_BYTES: usize = 16;
 
 /// How long a page token is good, in milliseconds.
 const PAGE_TOKEN_LIFE_MS: i64 = muster_proto::PAGE_TOKEN_LIFE_S as i64 * 1_000;
-
-/// Makes leaked access tokens findable, as the prefixes of secrets do.
-pub const ACCESS_PREFIX: &str = "musa_";
 
 /// Makes and reads cursors.
 #[derive(Clone)]
@@ -152,21 +148,6 @@ impl Cursors {
         Ok(Some(place))
     }
 
-    /// An access token for this credential, good until `expires_ms`
-    /// (milliseconds since the Unix epoch).
-    pub fn access(&self, credential_id: &str, expires_ms: i64) -> String {
-        let sealed = self.seal("access", &format!("{credential_id}/{expires_ms}"));
-        format!("{ACCESS_PREFIX}{sealed}")
-    }
-
-    /// The credential's id, and until when the token is good; `None` for what
-    /// was not made here. Whether both are still good is the caller's to ask.
-    pub fn open_access(&self, token: &str) -> Option<(String, i64)> {
-        let payload = self.open("access", token.strip_prefix(ACCESS_PREFIX)?)?;
-        let (credential_id, expires_ms) = payload.rsplit_once('/')?;
-        Some((credential_id.to_owned(), expires_ms.parse().ok()?))
-    }
-
     fn seal(&self, kind: &str, payload: &str) -> String {
         let mut bytes = payload.as_bytes().to_vec();
         bytes.extend_from_slice(
@@ -282,33 +263,6 @@ mod tests {
         assert!(matches!(late, Err(Error::PageTokenExpired)));
         let foreign = cursors(1).open_page(b"groups", &token, i64::MAX);
         assert!(matches!(foreign, Err(Error::PageTokenInvalid)));
-    }
-
-    #[test]
-    fn an_access_token_tells_its_credential_to_its_own_store_only() {
-        let token = cursors(1).access("id-7", 1_700_000_000_000);
-        let opened = Some(("id-7".to_owned(), 1_700_000_000_000));
-        assert_eq!(cursors(1).open_access(&token), opened);
-        assert_eq!(cursors(2).open_access(&token), None);
-        let sealed = &token[ACCESS_PREFIX.len()..];
-        let mut later = URL_SAFE_NO_PAD.decode(sealed).unwrap();
-        later["id-7/".len()] = b'2';
-        let later = URL_SAFE_NO_PAD.encode(later);
-        for wrong in [
-            "",
-            ACCESS_PREFIX,
-            sealed,
-            &format!("{ACCESS_PREFIX}{later}"),
-            &format!("{ACCESS_PREFIX}{}", page(b"users", "id-7/9")),
-            &format!(
-                "{ACCESS_PREFIX}{}",
-                cursors(1).revision("id-7", &position(9))
-            ),
-            &token[..token.len() - 1],
-        ] {
-            assert_eq!(cursors(1).open_access(wrong), None, "{wrong}");
-        }
-        assert!(cursors(1).open_page(b"users", sealed, NOW).is_err());
     }
 
     #[test]

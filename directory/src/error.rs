@@ -16,6 +16,9 @@ pub enum Error {
     /// connection's. One fact for all causes: callers must not learn which.
     #[error("the credential is not valid")]
     CredentialInvalid,
+    /// The client is bound to a certificate, and the call came without it.
+    #[error("the call does not come with the client's certificate")]
+    NotProven,
     /// The credential is good but gives no right to this call.
     #[error("the credential lacks the scope {0:?}")]
     ScopeMissing(String),
@@ -93,6 +96,18 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A user who may not act.
+    #[error("the user may not act")]
+    UserInactive,
+    /// A user is in more groups than an answer may hold.
+    #[error("the user is in more than {0} groups")]
+    TooManyGroups(usize),
+    /// A signing key whose state does not allow what was asked.
+    #[error("{0}")]
+    KeyState(&'static str),
+    /// A token whose state or kind does not allow what was asked.
+    #[error("{0}")]
+    TokenState(&'static str),
     /// A group would become a member of itself.
     #[error("group {0:?} would become a member of itself")]
     GroupCycle(String),
@@ -174,6 +189,8 @@ pub enum Taken {
     TenantName,
     /// The name of a connection, in the tenant.
     ConnectionName,
+    /// The name of a service client, in the tenant.
+    ClientName,
 }
 
 impl Taken {
@@ -185,6 +202,7 @@ impl Taken {
             Self::ExternalId => "externalId",
             Self::TenantName => "tenant name",
             Self::ConnectionName => "connection name",
+            Self::ClientName => "client name",
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod domain;
 pub mod error;
 pub mod grpc;
 pub mod issuers;
+pub mod sealing;
 pub mod server;
 pub mod service;
 pub mod signing;

@@ -87,6 +87,8 @@ impl Services {
             purge,
             self.directory.hear_others(),
             self.directory.note_history(),
+            self.directory.watch_access(),
+            self.directory.note_usage(),
             self.directory.watch_replicas()
         );
     }

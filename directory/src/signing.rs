@@ -1,18 +1,26 @@
-//! Assertions that other issuers signed (RFC 7523 section 3). The only file
-//! that imports jsonwebtoken.
+//! Assertions that others signed (RFC 7523 section 3). With [`key`] and
+//! [`token`] the only place that imports jsonwebtoken.
 //!
 //! The one idea: the key decides the algorithm. What the assertion's header
 //! says is compared with it and never obeyed, so that neither `none` nor a MAC
-//! under a public key gets anywhere. Where keys come from is told in
-//! [`crate::issuers`].
+//! under a public key gets anywhere. Where keys of other issuers come from is
+//! told in [`crate::issuers`]; those of service clients are registered.
+
+pub mod key;
+pub mod service_key;
+pub mod token;
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation, decode, decode_header,
+    Algorithm, DecodingKey, Validation,
+    dangerous::insecure_decode_claims,
+    decode, decode_header,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
 
 use crate::domain::credential::Federation;
+
+use self::key::is_strong;
 
 /// Seconds by which the issuer's clock and ours may differ. Entra's `nbf` is
 /// the moment of issue, and the assertion comes at once: a clock that is a
@@ -21,6 +29,27 @@ const LEEWAY_S: f64 = 30.0;
 
 /// Longest assertion, in bytes; real ones have two thousand.
 const LENGTH_LIMIT: usize = 16 * 1024;
+
+/// What an assertion must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`: one of these.
+    pub audiences: Vec<String>,
+}
+
+impl From<&Federation> for Expected {
+    fn from(federation: &Federation) -> Self {
+        Self {
+            issuer: federation.issuer.clone(),
+            subject: federation.subject.clone(),
+            audiences: audiences(&federation.audience).to_vec(),
+        }
+    }
+}
 
 /// The public keys of an issuer that this build can verify with.
 #[derive(Debug, Default)]
@@ -51,6 +80,16 @@ impl Keys {
         Ok(Self(keys.collect()))
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there is a key with this id.
     pub fn has(&self, id: &str) -> bool {
         self.find(id).is_some()
@@ -70,7 +109,7 @@ impl Key {
         let signs = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
         let operations = common.key_operations.as_ref();
         let verifies = operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
-        if !agrees || !signs || !verifies {
+        if !agrees || !signs || !verifies || !is_strong(jwk) {
             return None;
         }
         Some(Self {
@@ -88,6 +127,9 @@ fn algorithm(parameters: &AlgorithmParameters) -> Option<Algorithm> {
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
             Some(Algorithm::ES256)
         }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            Some(Algorithm::EdDSA)
+        }
         _ => None,
     }
 }
@@ -96,6 +138,27 @@ fn algorithm(parameters: &AlgorithmParameters) -> Option<Algorithm> {
 pub struct Assertion<'a> {
     text: &'a str,
     key_id: String,
+    claimed: Claimed,
+}
+
+/// What an assertion says of itself. Good for finding the key that tells whether
+/// it is true, and for nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Claimed {
+    #[serde(default)]
+    iss: String,
+    #[serde(default)]
+    sub: String,
+}
+
+/// What an assertion that holds says of its time.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Held {
+    /// `exp`, in seconds since the Unix epoch.
+    pub exp: f64,
+    nbf: Option<f64>,
+    /// `jti`.
+    pub jti: Option<String>,
 }
 
 impl<'a> Assertion<'a> {
@@ -106,7 +169,8 @@ impl<'a> Assertion<'a> {
             return None;
         }
         let header = decode_header(text).ok()?;
-        let known = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256);
+        use Algorithm::{ES256, EdDSA, RS256};
+        let known = matches!(header.alg, RS256 | ES256 | EdDSA);
         // RFC 7515 section 4.1.11: an extension that is not understood, and
         // none is, makes the whole invalid.
         if !known || header.crit.is_some() {
@@ -115,7 +179,18 @@ impl<'a> Assertion<'a> {
         Some(Self {
             text,
             key_id: header.kid?,
+            claimed: insecure_decode_claims(text).ok()?,
         })
+    }
+
+    /// The issuer that it claims to come from.
+    pub fn claimed_issuer(&self) -> &str {
+        &self.claimed.iss
+    }
+
+    /// Of whom it claims to speak.
+    pub fn claimed_subject(&self) -> &str {
+        &self.claimed.sub
     }
 
     /// Id of the key that it claims to be signed with.
@@ -123,33 +198,27 @@ impl<'a> Assertion<'a> {
         &self.key_id
     }
 
-    /// Whether one of these keys signed it, and it says what is expected, now.
-    pub fn holds(&self, keys: &Keys, expected: &Federation, now_ms: i64) -> bool {
-        #[derive(Deserialize)]
-        struct Times {
-            exp: f64,
-            nbf: Option<f64>,
-        }
-        let Some(key) = keys.find(&self.key_id) else {
-            return false;
-        };
+    /// What it says of its time, if one of these keys signed it, and it says what
+    /// is expected, now.
+    pub fn hold(&self, keys: &Keys, expected: &Expected, now_ms: i64) -> Option<Held> {
+        let key = keys.find(&self.key_id)?;
         let validation = validation(key.algorithm, expected);
-        let Ok(decoded) = decode::<Times>(self.text, &key.key, &validation) else {
-            return false;
-        };
+        let held = decode::<Held>(self.text, &key.key, &validation)
+            .ok()?
+            .claims;
         #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
         let now_s = now_ms as f64 / 1000.0;
-        let Times { exp, nbf } = decoded.claims;
-        now_s < exp + LEEWAY_S && nbf.is_none_or(|nbf| nbf <= now_s + LEEWAY_S)
+        let begun = held.nbf.is_none_or(|nbf| nbf <= now_s + LEEWAY_S);
+        (now_s < held.exp + LEEWAY_S && begun).then_some(held)
     }
 }
 
-fn validation(algorithm: Algorithm, expected: &Federation) -> Validation {
+fn validation(algorithm: Algorithm, expected: &Expected) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.set_required_spec_claims(&["iss", "sub", "aud", "exp"]);
     validation.set_issuer(&[&expected.issuer]);
     validation.sub = Some(expected.subject.clone());
-    validation.set_audience(&audiences(&expected.audience));
+    validation.set_audience(&expected.audiences);
     // The library would read the system's clock; time is handed in here.
     validation.validate_exp = false;
     validation.validate_nbf = false;

@@ -15,6 +15,7 @@ mod m20261122_000002_history;
 mod m20261123_000003_profiles;
 mod m20261123_000004_group_values;
 mod m20261123_000005_groups_of_members;
+mod m20261123_000006_tokens;
 pub mod names;
 
 /// The ordered list of migrations.
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_profiles::Migration),
             Box::new(m20261123_000004_group_values::Migration),
             Box::new(m20261123_000005_groups_of_members::Migration),
+            Box::new(m20261123_000006_tokens::Migration),
         ]
     }
 }

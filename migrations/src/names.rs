@@ -16,8 +16,11 @@ pub const UNIQUE_TENANT_NAME: &str = "uq_tenants_name";
 /// One connection of a tenant has this folded name.
 pub const UNIQUE_CONNECTION_NAME: &str = "uq_connections_name";
 
+/// One service client of a tenant has this folded name.
+pub const UNIQUE_CLIENT_NAME: &str = "uq_service_clients_name";
+
 /// Each unique index with the columns that SQLite names when it is violated.
-pub const UNIQUE_COLUMNS: [(&str, &str); 5] = [
+pub const UNIQUE_COLUMNS: [(&str, &str); 6] = [
     (UNIQUE_USER_NAME, "users.tenant_id, users.user_name_key"),
     (
         UNIQUE_GROUP_NAME,
@@ -31,5 +34,9 @@ pub const UNIQUE_COLUMNS: [(&str, &str); 5] = [
     (
         UNIQUE_CONNECTION_NAME,
         "connections.tenant_id, connections.name_key",
+    ),
+    (
+        UNIQUE_CLIENT_NAME,
+        "service_clients.tenant_id, service_clients.name_key",
     ),
 ];

@@ -1,25 +1,17 @@
 //! Admin commands: on the database directly, also while a server runs on it.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, bail};
 use muster_directory::{
-    auth::{Grant, OWN_SCOPES, Scopes},
-    clock::{Source as _, System},
-    domain::{
-        credential::{Federation, Wanted},
-        flavor::Flavor,
-    },
-    service::{Announcement, Directory},
+    domain::flavor::Flavor,
+    service::{Announcement, ConnectionEdit, Directory},
     storage::Store,
 };
 
 use crate::{
-    arguments::{
-        Admin, Audit, Connection, Credential, CredentialKind, Epoch, FederationArguments,
-        FlavorName, Migrate, Tenant,
-    },
-    output, schema,
+    arguments::{Admin, Audit, Client, Connection, Epoch, FlavorName, Lifetime, Migrate, Tenant},
+    clients::{self, TokenCommand},
+    credentials::{self, operator},
+    keys, output, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -29,6 +21,20 @@ use crate::{
 pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Admin::Migrate(command) => migrate(command, settings).await,
+        Admin::Client(Client::Token {
+            key,
+            scopes,
+            directory_url,
+            json,
+        }) => {
+            let command = TokenCommand {
+                key,
+                scopes,
+                directory_url,
+                json,
+            };
+            clients::token(command, settings).await
+        }
         command => {
             let directory = open_directory(settings).await?;
             let done = on_directory(command, &directory, settings).await;
@@ -47,7 +53,10 @@ async fn on_directory(
         Admin::Migrate(command) => migrate(command, settings).await,
         Admin::Tenant(command) => tenant(command, directory).await,
         Admin::Connection(command) => connection(command, directory, settings).await,
-        Admin::Credential(command) => credential(command, directory, settings).await,
+        Admin::Credential(command) => credentials::run(command, directory, settings).await,
+        Admin::Client(command) => clients::run(command, directory).await,
+        Admin::Key(command) => keys::run(command, directory).await,
+        Admin::User(command) => credentials::lock(command, directory).await,
         Admin::Schema(command) => schema::run(command, directory).await,
         Admin::Epoch(command) => epoch(command, directory).await,
         Admin::Audit(command) => audit(command, directory).await,
@@ -116,21 +125,25 @@ async fn connection(
             tenant,
             name,
             flavor,
+            credential_lifetime,
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let created = directory.create_connection(&tenant.id, name.get(), flavor.into());
+            let edit = edit(Some(flavor), credential_lifetime)?;
+            let created = directory.create_connection(&tenant.id, name.get(), edit);
             output::one(&output::connection(&created.await?, &url), json)?;
         }
         Connection::Update {
             tenant,
             name,
             flavor,
+            credential_lifetime,
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let connection = directory.find_connection(&tenant.id, name.get()).await?;
-            let updated = directory.set_flavor(&tenant.id, &connection.id, flavor.into());
+            let (caller, edit) = (operator(&tenant.id), edit(flavor, credential_lifetime)?);
+            let updated = directory.update_connection(&caller, &connection.id, edit);
             output::one(&output::connection(&updated.await?, &url), json)?;
         }
         Connection::List { tenant, json } => {
@@ -158,76 +171,16 @@ async fn connection(
     Ok(())
 }
 
-async fn credential(
-    command: Credential,
-    directory: &Directory,
-    settings: &Settings,
-) -> anyhow::Result<()> {
-    match command {
-        Credential::Create {
-            connection,
-            tenant,
-            kind,
-            federation,
-            name,
-            expires_in,
-            scopes,
-            user,
-            json,
-        } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, &connection).await?;
-            let expires_at = expires_in.map(expiry).transpose()?;
-            let issued = directory
-                .create_credential(
-                    &connection,
-                    wanted(kind, federation),
-                    &name,
-                    expires_at,
-                    granted(scopes, user),
-                )
-                .await?;
-            let urls = urls(directory, settings).await?;
-            output::one(&output::issued(&issued, &urls), json)?;
-        }
-        Credential::List {
-            connection,
-            tenant,
-            json,
-        } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, &connection).await?;
-            let credentials = directory.list_credentials(&connection.id).await?;
-            let credentials: Vec<_> = credentials.iter().map(output::credential).collect();
-            output::many(&credentials, json)?;
-        }
-        Credential::Revoke { id, tenant, json } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let credential = directory.revoke_credential(&tenant.id, &id).await?;
-            output::one(&output::credential(&credential), json)?;
-        }
-    }
-    Ok(())
-}
-
-/// When something that is made now ends.
-fn expiry(after: Duration) -> anyhow::Result<i64> {
-    let after = i64::try_from(after.as_millis()).ok();
-    let at = after.and_then(|after| System.now_ms().checked_add(after));
-    // The last moment that RFC 3339 can write.
-    at.filter(|at| *at < 253_402_300_800_000)
-        .context("--expires-in lies too far in the future")
-}
-
-/// What a credential may do: what provisioning needs unless told otherwise, and
-/// for a user's own what reading himself needs.
-fn granted(scopes: Vec<String>, user_id: Option<String>) -> Grant {
-    let scopes = match (scopes.is_empty(), &user_id) {
-        (true, None) => Scopes::Provisioning,
-        (true, Some(_)) => Scopes::Named(OWN_SCOPES.map(ToOwned::to_owned).into()),
-        (false, _) => Scopes::Named(scopes.into()),
-    };
-    Grant { scopes, user_id }
+fn edit(flavor: Option<FlavorName>, lifetime: Option<Lifetime>) -> anyhow::Result<ConnectionEdit> {
+    let lifetime = lifetime.map(|lifetime| match lifetime {
+        Lifetime::Never => Ok(None),
+        Lifetime::For(life) => i64::try_from(life.as_millis()).map(Some),
+    });
+    let lifetime = lifetime.transpose();
+    Ok(ConnectionEdit {
+        flavor: flavor.map(Into::into),
+        credential_lifetime: lifetime.context("--credential-lifetime is too long")?,
+    })
 }
 
 impl From<FlavorName> for Flavor {
@@ -240,22 +193,12 @@ impl From<FlavorName> for Flavor {
     }
 }
 
-/// What the arguments ask for; they have been checked to fit together.
-fn wanted(kind: CredentialKind, federation: FederationArguments) -> Wanted {
-    match kind {
-        CredentialKind::Bearer => Wanted::Bearer,
-        CredentialKind::OauthClient => Wanted::OauthClient,
-        CredentialKind::Federated => Wanted::Federated(Federation {
-            issuer: federation.issuer.unwrap_or_default(),
-            subject: federation.subject.unwrap_or_default(),
-            audience: federation.audience.unwrap_or_default(),
-        }),
-    }
-}
-
 /// The URLs to give to clients: the configured ones, else those that the
 /// server which last ran on this database announced.
-async fn urls(directory: &Directory, settings: &Settings) -> anyhow::Result<Announcement> {
+pub(crate) async fn urls(
+    directory: &Directory,
+    settings: &Settings,
+) -> anyhow::Result<Announcement> {
     if settings.public_url.is_none()
         && let Some(announced) = directory.announced().await?
     {

@@ -1,9 +1,15 @@
 //! What can be said on the command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
+
+mod tokens;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::tokens::{
+    Client, Credential, CredentialKind, FederationArguments, Key, Lifetime, User,
+};
 
 /// Identity directory: users, groups and credentials of many tenants over
 /// gRPC, provisioned over SCIM 2.0.
@@ -125,6 +131,15 @@ pub(crate) enum Admin {
     /// Credentials of a connection
     #[command(subcommand)]
     Credential(Credential),
+    /// Service clients: programs of a tenant that call the directory
+    #[command(subcommand)]
+    Client(Client),
+    /// The keys that sign tokens
+    #[command(subcommand)]
+    Key(Key),
+    /// Users, as far as they are an operator's
+    #[command(subcommand)]
+    User(User),
     /// Extension schemas: attributes that a tenant's users or groups have
     /// beyond the standard's
     #[command(subcommand)]
@@ -277,6 +292,10 @@ pub(crate) enum Connection {
         /// What kind of client it serves: how far it deviates from the RFCs
         #[arg(long, value_enum, default_value_t = FlavorName::Entra)]
         flavor: FlavorName,
+        /// How long its new credentials live, for example `365d`, or `never`
+        /// [default: never]
+        #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
+        credential_lifetime: Option<Lifetime>,
         /// Form of the result.
         #[command(flatten)]
         json: Json,
@@ -290,8 +309,11 @@ pub(crate) enum Connection {
         #[command(flatten)]
         name: Name,
         /// What kind of client it serves: how far it deviates from the RFCs
-        #[arg(long, value_enum)]
-        flavor: FlavorName,
+        #[arg(long, value_enum, required_unless_present = "credential_lifetime")]
+        flavor: Option<FlavorName>,
+        /// How long its new credentials live, for example `365d`, or `never`
+        #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
+        credential_lifetime: Option<Lifetime>,
         /// Form of the result.
         #[command(flatten)]
         json: Json,
@@ -400,32 +422,6 @@ pub(crate) enum Extended {
     Group,
 }
 
-/// How a provisioning client proves itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CredentialKind {
-    /// A secret token that is sent with every request
-    Bearer,
-    /// Id and secret, traded for access tokens (OAuth 2.0 client credentials)
-    OauthClient,
-    /// An assertion of the client's own issuer, traded for access tokens
-    /// (workload identity federation)
-    Federated,
-}
-
-/// Whose word is taken for a federated client, and what it must say.
-#[derive(Debug, Args)]
-pub(crate) struct FederationArguments {
-    /// With `--kind federated`: URL of the issuer of its assertions (`iss`)
-    #[arg(long, value_name = "URL", required_if_eq("kind", "federated"))]
-    pub(crate) issuer: Option<String>,
-    /// With `--kind federated`: whom the assertions must name (`sub`)
-    #[arg(long, required_if_eq("kind", "federated"))]
-    pub(crate) subject: Option<String>,
-    /// With `--kind federated`: for whom they must be meant (`aud`)
-    #[arg(long, required_if_eq("kind", "federated"))]
-    pub(crate) audience: Option<String>,
-}
-
 impl Arguments {
     /// Reads the command line; ends the process when it makes no sense.
     pub(crate) fn read() -> Self {
@@ -456,66 +452,6 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-/// Commands on credentials.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Credential {
-    /// Create a credential and print its secret, if it has one, once
-    Create {
-        /// Id or name of the connection
-        #[arg(long)]
-        connection: String,
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// How the client proves itself
-        #[arg(long, value_enum, default_value_t = CredentialKind::Bearer)]
-        kind: CredentialKind,
-        /// Whose word is taken for it.
-        #[command(flatten)]
-        federation: FederationArguments,
-        /// What to call it
-        #[arg(long, default_value = "credential")]
-        name: String,
-        /// How long it is valid, for example `365d` [default: for good]
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-        expires_in: Option<Duration>,
-        /// What it may be used for, for example `changes.read,users.read.pii`
-        /// [default: what provisioning needs]
-        #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
-        scopes: Vec<String>,
-        /// The user in whose name its holder speaks: `/Me` is this user
-        #[arg(long, value_name = "ID")]
-        user: Option<String>,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// List the connection's credentials
-    List {
-        /// Id or name of the connection
-        #[arg(long)]
-        connection: String,
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Revoke a credential; it is refused at once
-    Revoke {
-        /// Id of the credential
-        #[arg(long)]
-        id: String,
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
 }
 
 /// Commands on the schema.

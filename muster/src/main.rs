@@ -10,6 +10,9 @@ use std::{
 
 mod admin;
 mod arguments;
+mod clients;
+mod credentials;
+mod keys;
 mod output;
 mod schema;
 mod serve;

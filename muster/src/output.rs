@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use muster_directory::{
     domain::credential::Proof,
-    service::{Announcement, IssuedCredential, Tally, Verdict},
+    service::{Announcement, IssuedCredential, StoredToken, Tally, Verdict},
     storage::{
         MigrationStatus,
         credentials::Credential,
@@ -31,6 +31,7 @@ pub(crate) fn connection(connection: &Connection, tenant_url: &str) -> Value {
         "id": connection.id,
         "name": connection.name,
         "flavor": connection.flavor.name(),
+        "credential_lifetime_seconds": connection.credential_lifetime.map(|ms| ms / 1_000),
         "tenant_id": connection.tenant_id,
         "tenant_url": format!("{tenant_url}/connections/{}", connection.id),
         "created_at": instant(Some(connection.created_at)),
@@ -47,6 +48,9 @@ pub(crate) fn credential(credential: &Credential) -> Value {
         "created_at": instant(Some(credential.created_at)),
         "expires_at": instant(credential.expires_at),
         "revoked_at": instant(credential.revoked_at),
+        "revoke_reason": credential.revoke_reason,
+        "last_used_at": instant(credential.last_used_at),
+        "last_used_address": credential.last_used_address,
         "scopes": credential.scopes.names(),
         "user_id": credential.user_id,
     });
@@ -55,6 +59,16 @@ pub(crate) fn credential(credential: &Credential) -> Value {
         shown["subject"] = federation.subject.as_str().into();
         shown["audience"] = federation.audience.as_str().into();
     }
+    shown
+}
+
+/// A credential with what is known of its secrets.
+pub(crate) fn stored(token: &StoredToken) -> Value {
+    let mut shown = credential(&token.credential);
+    if let (Some(key_id), Proof::Secret(purpose)) = (&token.key_id, &token.credential.proof) {
+        shown["display_prefix"] = format!("{}{key_id}", purpose.prefix()).into();
+    }
+    shown["previous_secret_expires_at"] = instant(token.overlap_until);
     shown
 }
 

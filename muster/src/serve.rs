@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use muster_directory::{
     clock::System,
     server::{Server as GrpcServer, Services},
-    service::{Announcement, Bootstrap, Directory},
+    service::{Announcement, Bootstrap, Directory, Options},
     storage::Store,
 };
 use scim_facade::{Config, DirectoryClient, Server as HttpServer};
@@ -81,6 +81,9 @@ async fn with_directory(
 
     let http_address = http.as_ref().map(HttpServer::local_addr);
     let urls = settings.urls(http_address);
+    let issuer = issuer(settings, http_address, grpc.local_addr());
+    directory.take_issuer(&issuer).await?;
+    directory.prepare_keys().await?;
     announce(settings, &directory, urls.as_ref()).await?;
     say(&format!("gRPC listening on {}", grpc.local_addr()))?;
     warn_if_public("gRPC", grpc.local_addr());
@@ -104,9 +107,19 @@ pub(crate) async fn open_directory(settings: &Settings) -> anyhow::Result<Direct
     let store = store.context("cannot open the database")?;
     let migrated = store.migrate().await;
     migrated.context("cannot migrate the database")?;
-    let retention = settings.retention();
-    let directory = Directory::open_with(store, Arc::new(System), retention).await;
+    let options = Options {
+        retention: settings.retention(),
+        sealing: settings.sealing()?,
+    };
+    let directory = Directory::open_with(store, Arc::new(System), options).await;
     directory.context("cannot use the database")
+}
+
+/// Whose word the tokens of this server are: the public URL, else where it is
+/// reached.
+fn issuer(settings: &Settings, http: Option<SocketAddr>, grpc: SocketAddr) -> String {
+    let origin = settings.origin(http);
+    origin.unwrap_or_else(|| format!("http://{grpc}"))
 }
 
 async fn bind_http(

@@ -2,16 +2,21 @@
 //! line; the last that speaks wins.
 
 use std::{
-    fmt,
+    fmt, fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
+use anyhow::{Context as _, bail};
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use muster_directory::service::{Announcement, Retention};
+use muster_directory::{
+    sealing::Sealing,
+    service::{Announcement, Retention},
+};
 use scim_facade::TOKEN_PATH;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -47,6 +52,10 @@ pub(crate) struct Settings {
     pub(crate) base_paths: Vec<String>,
     /// Longest request body, in bytes.
     pub(crate) body_limit: usize,
+    /// What encrypts private keys at rest: 32 bytes in base64. Secret.
+    pub(crate) key_encryption_key: Option<String>,
+    /// A file that holds it.
+    pub(crate) key_encryption_key_file: Option<PathBuf>,
     /// How long requests in flight may take after a signal to stop, in
     /// seconds.
     pub(crate) shutdown_grace_seconds: u64,
@@ -54,6 +63,9 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// Whether to make a first tenant on an empty database.
     pub(crate) bootstrap: bool,
+    /// Whether somebody said which database is meant.
+    #[serde(skip)]
+    pub(crate) names_database: bool,
 }
 
 impl Default for Settings {
@@ -71,9 +83,12 @@ impl Default for Settings {
             trust_forwarded: false,
             base_paths: vec!["/scim/v2".to_owned()],
             body_limit: 1024 * 1024,
+            key_encryption_key: None,
+            key_encryption_key_file: None,
             shutdown_grace_seconds: 20,
             log_format: LogFormat::Text,
             bootstrap: false,
+            names_database: false,
         }
     }
 }
@@ -90,7 +105,7 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 15] = [
+const IN_ENVIRONMENT: [&str; 17] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
@@ -103,6 +118,8 @@ const IN_ENVIRONMENT: [&str; 15] = [
     "trust_forwarded",
     "base_paths",
     "body_limit",
+    "key_encryption_key",
+    "key_encryption_key_file",
     "shutdown_grace_seconds",
     "log_format",
     "bootstrap",
@@ -152,7 +169,7 @@ fn without_password(url: &str) -> String {
 
 /// What is wrong with a value, without the value where it may hold a password.
 fn plain(error: &figment::Error) -> String {
-    let is_secret = |path: &String| path.contains("url");
+    let is_secret = |path: &String| path.contains("url") || path.contains("key");
     match error.path.iter().any(is_secret) {
         true => format!("{}: has the wrong form", error.path.join(".")),
         false => error.to_string(),
@@ -179,7 +196,9 @@ impl Settings {
         if let Command::Serve(serve) = &arguments.command {
             figment = figment.merge(Serialized::defaults(serve));
         }
-        let settings: Self = figment.extract().map_err(|e| Error(plain(&e)))?;
+        let mut settings: Self = figment.extract().map_err(|e| Error(plain(&e)))?;
+        settings.names_database = arguments.common.database_url.is_some()
+            || std::env::var_os("MUSTER_DATABASE_URL").is_some();
         settings.checked()
     }
 
@@ -233,6 +252,16 @@ impl Settings {
     /// The URLs that a provisioning client is given: below the public URL, else
     /// below where HTTP listens. `None` when neither is known.
     pub(crate) fn urls(&self, http: Option<SocketAddr>) -> Option<Announcement> {
+        let origin = self.origin(http)?;
+        let path = self.base_paths.first().map_or("", String::as_str);
+        Some(Announcement {
+            tenant_url: format!("{origin}{path}"),
+            token_endpoint: format!("{origin}{TOKEN_PATH}"),
+        })
+    }
+
+    /// Where HTTP is reached: the public URL, else where it listens.
+    pub(crate) fn origin(&self, http: Option<SocketAddr>) -> Option<String> {
         let listening = |http: SocketAddr| {
             let ip = match http.ip() {
                 ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -240,12 +269,7 @@ impl Settings {
             };
             format!("http://{}", SocketAddr::new(ip, http.port()))
         };
-        let origin = self.public_url.clone().or(http.map(listening))?;
-        let path = self.base_paths.first().map_or("", String::as_str);
-        Some(Announcement {
-            tenant_url: format!("{origin}{path}"),
-            token_endpoint: format!("{origin}{TOKEN_PATH}"),
-        })
+        self.public_url.clone().or(http.map(listening))
     }
 
     /// How long what is gone is kept.
@@ -255,6 +279,23 @@ impl Settings {
             deleted: DAY * self.deleted_retention_days,
             changes: DAY * self.change_retention_days,
         }
+    }
+
+    /// What encrypts private keys at rest, if there is such a thing.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a key that is none.
+    pub(crate) fn sealing(&self) -> anyhow::Result<Option<Sealing>> {
+        let key = match (&self.key_encryption_key, &self.key_encryption_key_file) {
+            (Some(key), None) => key.clone(),
+            (None, Some(file)) => fs::read_to_string(file)
+                .with_context(|| format!("key_encryption_key_file {}", file.display()))?,
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                bail!("key_encryption_key and key_encryption_key_file: only one can be given")
+            }
+        };
+        Ok(Some(Sealing::new(&key)?))
     }
 
     /// How long requests in flight may take after a signal to stop.

@@ -1,8 +1,9 @@
-//! What proves a provisioning client: a secret, or another issuer's word.
+//! What proves the holder of a stored token: a secret, or another issuer's word.
 //!
 //! Secrets read `musc_<key id>_<secret><checksum>`. The prefix tells what the
-//! secret is for, so that one kind never passes for another. The prefix and the checksum make leaked secrets findable without false
-//! alarms, and let a mistyped one be refused without a look at the database.
+//! secret is for, so that one kind never passes for another. Prefix and checksum
+//! make leaked secrets findable without false alarms, and let a mistyped one be
+//! refused without a look at the database.
 //! The key id (64 bits) finds the record, the secret (256 bits) proves it; only
 //! the SHA-256 of the whole is kept. No slow hash: the secret is random.
 
@@ -17,8 +18,8 @@ use super::history::hex;
 /// secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By a secret.
-    Secret(KeptSecret),
+    /// By a secret for this purpose.
+    Secret(Purpose),
     /// By an assertion of its own issuer (RFC 7523).
     Federated(Federation),
 }
@@ -27,10 +28,9 @@ impl Proof {
     /// The kind of the credential, as operators and the database spell it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Secret(kept) => match kept.purpose {
-                Purpose::Bearer => "bearer",
-                Purpose::Client => "oauth-client",
-            },
+            Self::Secret(Purpose::Bearer) => "bearer",
+            Self::Secret(Purpose::Client) => "oauth-client",
+            Self::Secret(Purpose::Personal) => "personal",
             Self::Federated(_) => "federated",
         }
     }
@@ -39,7 +39,7 @@ impl Proof {
     /// and sends those, never the credential itself.
     pub fn is_oauth(&self) -> bool {
         match self {
-            Self::Secret(kept) => kept.purpose == Purpose::Client,
+            Self::Secret(purpose) => *purpose == Purpose::Client,
             Self::Federated(_) => true,
         }
     }
@@ -48,8 +48,6 @@ impl Proof {
 /// What is kept of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptSecret {
-    /// What it is for.
-    pub purpose: Purpose,
     /// The part of the secret that finds it.
     pub key_id: String,
     /// SHA-256 of the secret, in hexadecimal.
@@ -86,14 +84,18 @@ pub enum Purpose {
     Bearer,
     /// Sent to the token endpoint alone.
     Client,
+    /// Sent by a user's tools to other services, which introspect it.
+    Personal,
 }
 
 impl Purpose {
-    /// Of equal length, so that a secret's parts stand at fixed places.
-    fn prefix(self) -> &'static str {
+    /// What secrets for it begin with. Of equal length, so that a secret's parts
+    /// stand at fixed places.
+    pub fn prefix(self) -> &'static str {
         match self {
             Self::Bearer => "musc_",
             Self::Client => "muss_",
+            Self::Personal => "musp_",
         }
     }
 }
@@ -134,6 +136,14 @@ impl Secret {
         }
         let (body, given) = text.split_at(length - CHECKSUM_DIGITS);
         (checksum(body) == given).then(|| Self(text.to_owned()))
+    }
+
+    /// What is kept of it.
+    pub fn kept(&self) -> KeptSecret {
+        KeptSecret {
+            key_id: self.key_id().to_owned(),
+            hash: self.hash(),
+        }
     }
 
     /// By which the record is found.
@@ -206,7 +216,8 @@ mod tests {
     fn a_secret_serves_its_own_purpose_only() {
         for (purpose, other) in [
             (Purpose::Bearer, Purpose::Client),
-            (Purpose::Client, Purpose::Bearer),
+            (Purpose::Client, Purpose::Personal),
+            (Purpose::Personal, Purpose::Bearer),
         ] {
             let secret = Secret::new(purpose, &[7; RANDOM_BYTES]);
             assert!(Secret::parse(purpose, secret.expose()).is_some());

@@ -19,6 +19,11 @@ pub enum Actor {
         /// Id of the credential.
         credential_id: String,
     },
+    /// A service client.
+    Client {
+        /// Its id.
+        client_id: String,
+    },
     /// Whoever may run commands on the database.
     Operator,
     /// A job of the server itself.
@@ -80,6 +85,10 @@ pub enum ResourceType {
     Connection = 5,
     /// An extension schema, by its URN.
     Schema = 6,
+    /// A key that signs tokens, by its `kid`.
+    SigningKey = 7,
+    /// A service client.
+    Client = 8,
 }
 
 impl From<ResourceKind> for ResourceType {
@@ -124,7 +133,7 @@ impl Change {
     /// Of a resource that is new or gone.
     pub fn of(kind: ChangeKind, resource: &Resource) -> Self {
         let gone = matches!(kind, ChangeKind::Deleted | ChangeKind::Purged);
-        let active = !gone && resource.active();
+        let active = !gone && resource.may_act();
         Self {
             kind,
             resource_type: resource.kind.into(),
@@ -140,7 +149,7 @@ impl Change {
 
     /// Of a resource whose attributes differ.
     pub fn between(before: &Resource, after: &Resource) -> Self {
-        let kind = match (before.active(), after.active()) {
+        let kind = match (before.may_act(), after.may_act()) {
             (true, false) => ChangeKind::AccessEnded,
             (false, true) => ChangeKind::AccessRestored,
             _ => ChangeKind::Updated,

@@ -5,7 +5,9 @@
 //! does not: how any of it is stored (`storage`), called (`service`) or
 //! spelled on the wire (`grpc`).
 
+pub mod access;
 pub mod characteristics;
+pub mod client;
 pub mod conform;
 pub mod credential;
 pub mod filter;
@@ -16,6 +18,7 @@ pub mod page;
 pub mod patch;
 pub mod resource;
 pub mod search;
+pub mod signing_key;
 pub mod sort;
 pub mod version;
 

@@ -6,7 +6,7 @@ use muster_proto::{
 };
 
 use crate::{
-    domain::{characteristics, conform, fold::fold},
+    domain::{access::Access, characteristics, conform, fold::fold},
     error::{Error, Result},
 };
 
@@ -19,8 +19,12 @@ pub enum Kind {
     Group,
     /// A provisioning client.
     Connection,
-    /// A secret of a provisioning client.
-    Credential,
+    /// A stored token: a credential of a connection, or one of a user.
+    Token,
+    /// A service client.
+    Client,
+    /// A key that signs tokens.
+    SigningKey,
     /// A customer.
     Tenant,
     /// An extension schema.
@@ -34,7 +38,9 @@ impl Kind {
             Self::User => "user",
             Self::Group => "group",
             Self::Connection => "connection",
-            Self::Credential => "credential",
+            Self::Token => "token",
+            Self::Client => "service client",
+            Self::SigningKey => "signing key",
             Self::Tenant => "tenant",
             Self::Schema => "schema",
         }
@@ -104,6 +110,8 @@ pub struct Resource {
     pub deleted_at: Option<i64>,
     /// The connection that created it.
     pub owner: Option<String>,
+    /// Of a user: what others than his provisioning client say of him.
+    pub access: Access,
 }
 
 /// Longest value that has a unique index, in bytes.
@@ -144,6 +152,7 @@ impl Resource {
             updated_at: now_ms,
             deleted_at: None,
             owner: None,
+            access: Access::default(),
         };
         resource.check(schema)?;
         Ok(resource)
@@ -219,8 +228,8 @@ impl Resource {
         self.attributes.get(name).and_then(Value::as_str)
     }
 
-    /// Whether a user may act. Whose `active` was removed may not, for want of
-    /// somebody who says so.
+    /// What a user's provisioning client says of him. Whose `active` was removed
+    /// may not act, for want of somebody who says so.
     pub fn active(&self) -> bool {
         self.attributes
             .get("active")
@@ -235,6 +244,9 @@ impl Resource {
             .filter(|name| self.attributes.get(*name) != before.attributes.get(*name))
             .cloned()
             .collect();
+        if self.access.lock != before.access.lock {
+            changed.push("admin_lock".to_owned());
+        }
         changed.sort();
         changed.dedup();
         changed

@@ -32,9 +32,16 @@ pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1:
     } = view;
     mask.apply(&mut resource.attributes);
     let meta = meta(directory, &resource);
+    let effective_active = resource.may_act();
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
+    user.effective_active = effective_active;
+    user.admin_lock = resource.access.lock.map(|lock| v1::AdminLock {
+        reason: lock.reason,
+        lock_time: Some(timestamp(lock.at)),
+    });
+    user.tokens_valid_after = resource.access.tokens_valid_after.map(timestamp);
     user.groups = relations
         .groups
         .into_iter()
@@ -259,13 +266,16 @@ fn resource_type(resource_type: ResourceType) -> v1::ResourceType {
         ResourceType::Token => v1::ResourceType::Token,
         ResourceType::Connection => v1::ResourceType::Connection,
         ResourceType::Schema => v1::ResourceType::Schema,
+        ResourceType::SigningKey => v1::ResourceType::SigningKey,
+        ResourceType::Client => v1::ResourceType::ServiceClient,
     }
 }
 
-fn actor(actor: &Actor) -> v1::Actor {
+pub(super) fn actor(actor: &Actor) -> v1::Actor {
     use v1::actor::Actor as Who;
     let who = match actor {
         Actor::Connection { connection_id, .. } => Who::ConnectionId(connection_id.clone()),
+        Actor::Client { client_id } => Who::ServiceClientId(client_id.clone()),
         Actor::Operator => Who::Operator(true),
         Actor::Job { name } => Who::SystemJob(name.clone()),
     };
@@ -336,7 +346,7 @@ pub(super) fn audit_entry(
     };
     let credential_id = match &entry.actor {
         Actor::Connection { credential_id, .. } => credential_id.clone(),
-        Actor::Operator | Actor::Job { .. } => String::new(),
+        Actor::Client { .. } | Actor::Operator | Actor::Job { .. } => String::new(),
     };
     let reason = reason::parse(&entry.reason).unwrap_or_default();
     v1::AuditEntry {

@@ -15,13 +15,13 @@ use std::{
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use muster_proto::{CONNECTION_METADATA, PROFILE_METADATA, policy::Policies, v1::MethodPolicy};
 use tokio::time::Instant;
-use tonic::{Status, body::Body};
+use tonic::{Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
 use super::{audited::denied, status::status};
 use crate::{
-    auth::Caller,
+    auth::{Caller, Peer},
     error::{Error, Result},
     service::Directory,
 };
@@ -121,7 +121,8 @@ impl GateLayer {
         let work = async {
             if !policy.unauthenticated {
                 let (path, headers) = (request.uri().path(), request.headers());
-                let admitted = self.admit(path, headers, policy).await;
+                let peer = peer(request.extensions());
+                let admitted = self.admit(path, headers, policy, &peer).await;
                 let caller = admitted.map_err(status)?;
                 request.extensions_mut().insert(caller);
             }
@@ -138,13 +139,17 @@ impl GateLayer {
         path: &str,
         headers: &HeaderMap,
         policy: &MethodPolicy,
+        peer: &Peer,
     ) -> Result<Caller> {
         let bearer = bearer(headers).ok_or(Error::CredentialMissing)?;
         let connection = match headers.get(CONNECTION_METADATA) {
             Some(value) => Some(value.to_str().map_err(|_| Error::CredentialInvalid)?),
             None => None,
         };
-        let mut caller = self.directory.authenticate(bearer, connection).await?;
+        let mut caller = self
+            .directory
+            .authenticate(bearer, connection, peer)
+            .await?;
         caller.request_id = request_id(headers).unwrap_or_default().to_owned();
         if let Some(known) = headers.get(PROFILE_METADATA) {
             if known.as_bytes() != caller.profile.tag().as_bytes() {
@@ -157,6 +162,16 @@ impl GateLayer {
             return Err(error);
         }
         Ok(caller)
+    }
+}
+
+/// Where a call comes from.
+fn peer(extensions: &http::Extensions) -> Peer {
+    let connection = extensions.get::<TcpConnectInfo>();
+    let address = connection.and_then(TcpConnectInfo::remote_addr);
+    Peer {
+        address: address.map(|address| address.ip()),
+        certificate: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use muster_proto::{
-    schema::{ENTERPRISE_USER, ResourceType, is_urn},
+    schema::{ENTERPRISE_USER, ResourceType, USER, is_urn},
     value::Object,
 };
 use prost_types::FieldMask;
@@ -35,6 +35,12 @@ impl Mask {
             }
             None => Ok(Self(Some(mask.paths.into_iter().collect()))),
         }
+    }
+
+    /// Of these fields, which are known ones.
+    pub(super) fn only(fields: &[&str]) -> Self {
+        let fields = fields.iter().map(|&field| field.to_owned());
+        Self(Some(fields.collect()))
     }
 
     /// Which relations have to be looked up.
@@ -70,8 +76,11 @@ impl Mask {
 
 fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
     let attributes = resource.core.attributes.iter().map(|a| snake_case(a.name));
-    let others = ["id", "meta", "enterprise", "extensions"].map(ToOwned::to_owned);
-    attributes.chain(others)
+    let others = ["id", "meta", "enterprise", "extensions"];
+    let of_users = ["admin_lock", "effective_active", "tokens_valid_after"];
+    let of_users = of_users.into_iter().filter(|_| resource.name == USER.name);
+    let others = others.into_iter().chain(of_users);
+    attributes.chain(others.map(ToOwned::to_owned))
 }
 
 /// The field's name for an attribute's: `x509Certificates` is

@@ -1,6 +1,7 @@
 //! gRPC: decode, call the service, encode. The only place where the directory
 //! knows the wire.
 
+mod admin;
 mod audit;
 mod audited;
 mod changes;
@@ -12,8 +13,11 @@ mod mask;
 mod provisioning;
 mod schemas;
 mod search;
+mod signing_keys;
 mod status;
 mod stream;
+mod token_words;
+mod tokens;
 mod users;
 mod wanted;
 
@@ -21,10 +25,11 @@ pub use gate::{Gate, GateLayer};
 pub use status::status;
 
 use muster_proto::v1::{
-    audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    group_service_server::GroupServiceServer,
+    admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
+    change_service_server::ChangeServiceServer, group_service_server::GroupServiceServer,
     provisioning_service_server::ProvisioningServiceServer,
     schema_service_server::SchemaServiceServer, search_service_server::SearchServiceServer,
+    signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
     user_service_server::UserServiceServer,
 };
 use tonic::{Request, service::Routes};
@@ -48,6 +53,9 @@ pub fn routes(directory: &Directory) -> Routes {
     let schemas = SchemaServiceServer::new(schemas::Schemas(directory.clone()));
     let search = SearchServiceServer::new(search::Search(directory.clone()));
     let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
+    let tokens = TokenServiceServer::new(tokens::Tokens(directory.clone()));
+    let keys = SigningKeyServiceServer::new(signing_keys::SigningKeys(directory.clone()));
+    let admin = AdminServiceServer::new(admin::Admin(directory.clone()));
     Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(groups.max_decoding_message_size(GROUP_MESSAGE_LIMIT))
         .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
@@ -55,10 +63,14 @@ pub fn routes(directory: &Directory) -> Routes {
         .add_service(changes.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(schemas.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(audit.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(tokens.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(keys.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(admin.max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 /// Names of the services, for the health service.
-pub const SERVICE_NAMES: [&str; 7] = [
+pub const SERVICE_NAMES: [&str; 10] = [
+    muster_proto::v1::admin_service_server::SERVICE_NAME,
     muster_proto::v1::audit_service_server::SERVICE_NAME,
     muster_proto::v1::change_service_server::SERVICE_NAME,
     muster_proto::v1::user_service_server::SERVICE_NAME,
@@ -66,6 +78,8 @@ pub const SERVICE_NAMES: [&str; 7] = [
     muster_proto::v1::provisioning_service_server::SERVICE_NAME,
     muster_proto::v1::schema_service_server::SERVICE_NAME,
     muster_proto::v1::search_service_server::SERVICE_NAME,
+    muster_proto::v1::signing_key_service_server::SERVICE_NAME,
+    muster_proto::v1::token_service_server::SERVICE_NAME,
 ];
 
 /// The caller whom the gate let in.

@@ -3,8 +3,19 @@
 use muster_proto::v1::{self, provisioning_service_server::ProvisioningService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, decode, encode, status::status};
-use crate::service::Directory;
+use super::{
+    audited::{Call, audited},
+    caller, decode, encode,
+    status::status,
+    token_words::{checked_moment, credential_wanted},
+    tokens::shown,
+};
+use crate::{
+    auth::{Caller, Grant},
+    domain::history::ResourceType,
+    error::{Error, Result},
+    service::{Directory, Expiry},
+};
 
 pub(super) struct Provisioning(pub(super) Directory);
 
@@ -26,6 +37,10 @@ impl ProvisioningService for Provisioning {
         request: Request<v1::GetProfileRequest>,
     ) -> Result<Response<v1::GetProfileResponse>, Status> {
         let caller = caller(&request)?;
+        if caller.connection().is_none() {
+            // A service client's token is none of a provisioning client.
+            return Err(status(Error::CredentialInvalid));
+        }
         let schemas = match caller.profile.schema_version {
             0 => Vec::new(),
             _ => self
@@ -37,6 +52,16 @@ impl ProvisioningService for Provisioning {
         Ok(Response::new(encode::profile(caller.profile, schemas)))
     }
 
+    async fn create_credential(
+        &self,
+        request: Request<v1::CreateCredentialRequest>,
+    ) -> Result<Response<v1::CreateCredentialResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("CreateCredential", ResourceType::Token, "");
+        audited(&self.0, &caller, call, self.create(&caller, request)).await
+    }
+
     async fn issue_connection_token(
         &self,
         request: Request<v1::IssueConnectionTokenRequest>,
@@ -46,5 +71,29 @@ impl ProvisioningService for Provisioning {
         let issued = self.0.issue_token(&request.client_id, proof).await;
         let token = encode::access_token(issued.map_err(status)?);
         Ok(Response::new(token))
+    }
+}
+
+impl Provisioning {
+    async fn create(
+        &self,
+        caller: &Caller,
+        request: v1::CreateCredentialRequest,
+    ) -> Result<v1::CreateCredentialResponse> {
+        let wanted = credential_wanted(request.kind)?;
+        let expires_at = checked_moment("expire_time", request.expire_time.as_ref())?;
+        let expiry = expires_at.map_or(Expiry::Policy, Expiry::At);
+        let directory = &self.0;
+        let connection = directory.connection(&caller.tenant_id, &request.connection_id);
+        let (connection, grant) = (connection.await?, Grant::provisioning());
+        let created =
+            directory.create_credential(caller, &connection, wanted, &request.name, expiry, grant);
+        let (issued, position) = created.await?;
+        let (token, secret) = shown(issued);
+        Ok(v1::CreateCredentialResponse {
+            token: Some(token),
+            secret,
+            written_at: Some(encode::revision(directory, caller, &position)),
+        })
     }
 }

@@ -133,6 +133,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
     match error {
         Error::CredentialMissing => (Code::Unauthenticated, Reason::CredentialMissing),
         Error::CredentialInvalid => (Code::Unauthenticated, Reason::CredentialInvalid),
+        Error::NotProven => (Code::Unauthenticated, Reason::ProofOfPossessionFailed),
         Error::ScopeMissing(_) => (Code::PermissionDenied, Reason::ScopeMissing),
         Error::NotFound { kind, .. } => (Code::NotFound, not_found(*kind)),
         Error::Taken(taken) => (Code::AlreadyExists, already_exists(*taken)),
@@ -153,6 +154,10 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ValueTaken(_) => (Code::AlreadyExists, Reason::ValueTaken),
         Error::ProfileStale => (Code::FailedPrecondition, Reason::ProfileStale),
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
+        Error::UserInactive => (Code::FailedPrecondition, Reason::UserInactive),
+        Error::TooManyGroups(_) => (Code::FailedPrecondition, Reason::GroupSetTooLarge),
+        Error::KeyState(_) => (Code::FailedPrecondition, Reason::KeyState),
+        Error::TokenState(_) => (Code::FailedPrecondition, Reason::TokenState),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
         Error::Contention | Error::Conflict => (Code::Unavailable, Reason::WriteConflict),
@@ -176,7 +181,10 @@ fn not_found(kind: Kind) -> ErrorReason {
         Kind::User => ErrorReason::UserNotFound,
         Kind::Group => ErrorReason::GroupNotFound,
         Kind::Schema => ErrorReason::SchemaNotFound,
-        Kind::Connection | Kind::Credential | Kind::Tenant => ErrorReason::ConnectionNotFound,
+        Kind::Token => ErrorReason::TokenNotFound,
+        Kind::Client => ErrorReason::ClientNotFound,
+        Kind::SigningKey => ErrorReason::KeyNotFound,
+        Kind::Connection | Kind::Tenant => ErrorReason::ConnectionNotFound,
     }
 }
 
@@ -184,7 +192,7 @@ fn already_exists(taken: Taken) -> ErrorReason {
     match taken {
         Taken::UserName => ErrorReason::UserNameTaken,
         Taken::ExternalId => ErrorReason::ExternalIdTaken,
-        Taken::GroupName | Taken::TenantName | Taken::ConnectionName => {
+        Taken::GroupName | Taken::TenantName | Taken::ConnectionName | Taken::ClientName => {
             ErrorReason::DisplayNameTaken
         }
     }
@@ -214,7 +222,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Unremovable(attribute)
         | Error::ValueTaken(attribute) => ("attribute", detail(attribute)),
         Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
-        Error::TooMany { limit, .. } => ("limit", limit.to_string()),
+        Error::TooMany { limit, .. } | Error::TooManyGroups(limit) => ("limit", limit.to_string()),
         Error::VersionMismatch { current } => ("etag", current.clone()),
         _ => return HashMap::new(),
     };

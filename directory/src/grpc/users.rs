@@ -79,6 +79,46 @@ impl UserService for Users {
         audited(&self.0, &caller, call, self.replace(&caller, request)).await
     }
 
+    async fn lock_user(
+        &self,
+        request: Request<v1::LockUserRequest>,
+    ) -> Result<Response<v1::LockUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::LockUserRequest {
+            id,
+            reason,
+            options,
+        } = request.into_inner();
+        let call = Call::new("LockUser", KIND, &id);
+        let work = async {
+            let (user, written_at) = self.lock(&caller, &id, Some(&reason), options).await?;
+            Ok(v1::LockUserResponse {
+                changed: written_at.is_some(),
+                user: Some(user),
+                written_at,
+            })
+        };
+        audited(&self.0, &caller, call, work).await
+    }
+
+    async fn unlock_user(
+        &self,
+        request: Request<v1::UnlockUserRequest>,
+    ) -> Result<Response<v1::UnlockUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::UnlockUserRequest { id, options } = request.into_inner();
+        let call = Call::new("UnlockUser", KIND, &id);
+        let work = async {
+            let (user, written_at) = self.lock(&caller, &id, None, options).await?;
+            Ok(v1::UnlockUserResponse {
+                changed: written_at.is_some(),
+                user: Some(user),
+                written_at,
+            })
+        };
+        audited(&self.0, &caller, call, work).await
+    }
+
     async fn delete_user(
         &self,
         request: Request<v1::DeleteUserRequest>,
@@ -260,6 +300,21 @@ impl Users {
             written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
             purge_time: purge_time.map(encode::timestamp),
         })
+    }
+
+    /// What the answers about locks say of a user: nothing personal.
+    async fn lock(
+        &self,
+        caller: &Caller,
+        id: &str,
+        lock: Option<&str>,
+        options: Option<v1::WriteOptions>,
+    ) -> Result<(v1::User, Option<v1::Revision>)> {
+        let precondition = decode::precondition(options.as_ref());
+        let written = self.0.set_locked(caller, id, lock, &precondition).await?;
+        let at = self.revision(caller, written.position.as_ref());
+        let only = Mask::only(&["active"]);
+        Ok((encode::user(&self.0, written.view, &only)?, at))
     }
 
     async fn undelete(

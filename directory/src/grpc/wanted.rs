@@ -81,6 +81,8 @@ pub(super) fn change_filter(filter: v1::ChangeFilter) -> Result<FeedFilter> {
             Ok(v1::ResourceType::Token) => ResourceType::Token,
             Ok(v1::ResourceType::Connection) => ResourceType::Connection,
             Ok(v1::ResourceType::Schema) => ResourceType::Schema,
+            Ok(v1::ResourceType::SigningKey) => ResourceType::SigningKey,
+            Ok(v1::ResourceType::ServiceClient) => ResourceType::Client,
             Ok(v1::ResourceType::Unspecified) | Err(_) => {
                 return Err(Error::invalid("filter.types", "has an unknown type"));
             }

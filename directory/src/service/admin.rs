@@ -1,23 +1,25 @@
-//! What operators do: tenants, connections, credentials.
+//! What operators do: tenants and connections.
 
-use muster_proto::{policy::Policies, schema::Registry};
+use std::sync::Arc;
 
-use super::Directory;
+use muster_proto::policy::Policies;
+
+use super::{
+    Directory,
+    credentials::{Expiry, IssuedCredential, insert_credential},
+    ledger::Deed,
+};
 use crate::{
-    auth::{Caller, Grant, Scopes},
+    auth::{Caller, Principal, Scopes},
     domain::{
         Kind,
-        credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
+        credential::{Secret, Wanted},
         flavor::Flavor,
-        history::{Actor, AuditEntry, Change, ChangeKind, ResourceType},
-        resource::ResourceKind,
+        history::{ChangeKind, ResourceType},
     },
-    error::{Error, Result, Violation},
-    issuers::key_url,
+    error::{Error, Result},
     storage::{
-        Scope, Tx,
-        credentials::{self, Credential},
-        history, resources,
+        Tx, history,
         tenants::{self, Connection, Tenant},
     },
 };
@@ -25,16 +27,34 @@ use crate::{
 /// Longest name of a tenant, connection or credential, in characters.
 const NAME_LIMIT: usize = 200;
 
-/// Longest subject or audience of a federated client, in bytes.
-const CLAIM_LIMIT: usize = 500;
+/// What is to change of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionEdit {
+    /// How far its client deviates from the standard.
+    pub flavor: Option<Flavor>,
+    /// How long new credentials live, in milliseconds; `Some(None)` for good.
+    pub credential_lifetime: Option<Option<i64>>,
+}
 
-/// A new credential. The secret exists here and nowhere else.
-#[derive(Debug, Clone)]
-pub struct IssuedCredential {
-    /// What is kept.
-    pub credential: Credential,
-    /// What the client gets; `None` when its own issuer vouches for it.
-    pub secret: Option<Secret>,
+impl ConnectionEdit {
+    fn check(&self) -> Result<()> {
+        let life = self.credential_lifetime.flatten();
+        // A thousand years: the sum with the time must be one.
+        match life.is_none_or(|life| (1..=31_556_952_000_000).contains(&life)) {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "credential_lifetime",
+                "must be within a thousand years",
+            )),
+        }
+    }
+
+    fn apply(self, connection: &mut Connection) {
+        connection.flavor = self.flavor.unwrap_or(connection.flavor);
+        if let Some(lifetime) = self.credential_lifetime {
+            connection.credential_lifetime = lifetime;
+        }
+    }
 }
 
 /// What a first start made.
@@ -98,10 +118,11 @@ impl Directory {
         &self,
         tenant_id: &str,
         name: &str,
-        flavor: Flavor,
+        edit: ConnectionEdit,
     ) -> Result<Connection> {
+        edit.check()?;
         let mut connection = self.new_connection(tenant_id, name)?;
-        connection.flavor = flavor;
+        edit.apply(&mut connection);
         let new = connection.clone();
         self.store
             .write(tenant_id, "CreateConnection", move |tx| {
@@ -112,22 +133,23 @@ impl Directory {
         Ok(connection)
     }
 
-    /// Gives a connection another flavor; the one it has changes nothing.
+    /// Changes a connection; what it is already changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn set_flavor(
+    /// [`Error::NotFound`], [`Error::Invalid`].
+    pub async fn update_connection(
         &self,
-        tenant_id: &str,
+        caller: &Caller,
         connection_id: &str,
-        flavor: Flavor,
+        edit: ConnectionEdit,
     ) -> Result<Connection> {
+        edit.check()?;
         let now = self.source.now_ms();
-        let (tenant, id) = (tenant_id.to_owned(), connection_id.to_owned());
+        let work = Arc::new((caller.clone(), connection_id.to_owned()));
         self.store
-            .write(tenant_id, "UpdateConnection", move |tx| {
-                let (tenant, id) = (tenant.clone(), id.clone());
-                async move { set_flavor(&tx, &tenant, &id, flavor, now).await }
+            .write(&caller.tenant_id, "UpdateConnection", move |tx| {
+                let work = Arc::clone(&work);
+                async move { update(&tx, &work.0, &work.1, edit, now).await }
             })
             .await
     }
@@ -139,6 +161,7 @@ impl Directory {
             tenant_id: tenant_id.to_owned(),
             name: checked_name(name)?,
             flavor: Flavor::default(),
+            credential_lifetime: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -163,117 +186,30 @@ impl Directory {
         found.ok_or_else(|| not_found(Kind::Connection, id_or_name))
     }
 
-    /// The caller's own connection; `id` must be empty or its id.
+    /// A connection of the caller's tenant, by its id. A provisioning client knows
+    /// its own alone, and need not name it.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn own_connection(&self, caller: &Caller, id: &str) -> Result<Connection> {
-        if !id.is_empty() && id != caller.connection_id {
-            return Err(not_found(Kind::Connection, id));
-        }
-        self.find_connection(&caller.tenant_id, &caller.connection_id)
-            .await
-    }
-
-    /// Issues a credential of a connection, valid until `expires_at`
-    /// (milliseconds since the Unix epoch) or for good.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`], and [`Error::NotFound`] for a user who does not exist.
-    pub async fn create_credential(
-        &self,
-        connection: &Connection,
-        wanted: Wanted,
-        name: &str,
-        expires_at: Option<i64>,
-        grant: Grant,
-    ) -> Result<IssuedCredential> {
-        if let Some(scope) = grant.excess() {
-            let rule = format!("has {scope}, which a credential of a user's own cannot have");
-            return Err(Error::invalid("scopes", rule));
-        }
-        let mut issued = self.new_credential(connection, wanted, name, expires_at)?;
-        issued.credential.scopes = checked_scopes(grant.scopes)?;
-        issued.credential.user_id = grant.user_id;
-        let new = issued.credential.clone();
-        self.store
-            .write(&connection.tenant_id, "CreateCredential", move |tx| {
-                let new = new.clone();
-                async move { insert_credential(&tx, &new).await }
-            })
-            .await?;
-        Ok(issued)
-    }
-
-    fn new_credential(
-        &self,
-        connection: &Connection,
-        wanted: Wanted,
-        name: &str,
-        expires_at: Option<i64>,
-    ) -> Result<IssuedCredential> {
-        let (proof, secret) = match wanted {
-            Wanted::Bearer => self.new_secret(Purpose::Bearer)?,
-            Wanted::OauthClient => self.new_secret(Purpose::Client)?,
-            Wanted::Federated(federation) => {
-                (Proof::Federated(checked_federation(federation)?), None)
-            }
+        let id = match caller.connection() {
+            Some(own) if id.is_empty() || id == own => own,
+            None if !id.is_empty() => id,
+            _ => return Err(not_found(Kind::Connection, id)),
         };
-        let now = self.source.now_ms();
-        if expires_at.is_some_and(|at| at <= now) {
-            return Err(Error::invalid("expires_at", "must be in the future"));
-        }
-        let credential = Credential {
-            id: self.source.new_id(),
-            tenant_id: connection.tenant_id.clone(),
-            connection_id: connection.id.clone(),
-            name: checked_name(name)?,
-            proof,
-            created_at: now,
-            expires_at,
-            revoked_at: None,
-            scopes: Scopes::Provisioning,
-            user_id: None,
-        };
-        Ok(IssuedCredential { credential, secret })
+        self.connection(&caller.tenant_id, id).await
     }
 
-    fn new_secret(&self, purpose: Purpose) -> Result<(Proof, Option<Secret>)> {
-        let mut random = [0; RANDOM_BYTES];
-        self.source
-            .fill_random(&mut random)
-            .map_err(|e| Error::Internal(e.into()))?;
-        let secret = Secret::new(purpose, &random);
-        let kept = KeptSecret {
-            purpose,
-            key_id: secret.key_id().to_owned(),
-            hash: secret.hash(),
-        };
-        Ok((Proof::Secret(kept), Some(secret)))
-    }
-
-    /// The connection's credentials.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn list_credentials(&self, connection_id: &str) -> Result<Vec<Credential>> {
-        credentials::list(&self.store.single(), connection_id).await
-    }
-
-    /// Revokes a credential of a tenant; revoking it again changes nothing.
+    /// The tenant's connection with this id, which is no name.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn revoke_credential(&self, tenant_id: &str, id: &str) -> Result<Credential> {
-        let now = self.source.now_ms();
-        let id = id.to_owned();
-        let tenant = tenant_id.to_owned();
-        self.store
-            .write(tenant_id, "RevokeToken", move |tx| {
-                let (tenant, id) = (tenant.clone(), id.clone());
-                async move { revoke(&tx, &tenant, &id, now).await }
-            })
-            .await
+    pub async fn connection(&self, tenant_id: &str, id: &str) -> Result<Connection> {
+        let found = self.find_connection(tenant_id, id).await?;
+        match found.id == id {
+            true => Ok(found),
+            false => Err(not_found(Kind::Connection, id)),
+        }
     }
 
     /// On an empty database, makes tenant `default` with connection `entra` and
@@ -284,24 +220,32 @@ impl Directory {
     pub async fn bootstrap(&self) -> Result<Option<Bootstrap>> {
         let tenant = self.new_tenant("default")?;
         let connection = self.new_connection(&tenant.id, "entra")?;
-        let issued = self.new_credential(&connection, Wanted::Bearer, "bootstrap", None)?;
+        let operator = Caller::inside(&tenant.id, Principal::Operator);
+        let (wanted, expiry) = (Wanted::Bearer, Expiry::Never);
+        let issued = self.new_credential(&operator, &connection, wanted, "bootstrap", expiry)?;
         let made = Bootstrap {
             tenant,
             connection,
             issued,
         };
-        let new = made.clone();
+        let new = Arc::new((made.clone(), operator));
         let empty = self
             .store
             .administer("Bootstrap", move |tx| {
-                let new = new.clone();
+                let new = Arc::clone(&new);
                 async move {
+                    let (new, operator) = &*new;
                     if !tenants::list_tenants(&tx).await?.is_empty() {
                         return Ok(false);
                     }
                     insert_tenant(&tx, &new.tenant).await?;
                     insert_connection(&tx, &new.connection).await?;
-                    insert_credential(&tx, &new.issued.credential).await?;
+                    let IssuedCredential {
+                        credential, secret, ..
+                    } = &new.issued;
+                    let kept = secret.as_ref().map(Secret::kept);
+                    let method = "CreateCredential";
+                    insert_credential(&tx, operator, method, credential, kept).await?;
                     Ok(true)
                 }
             })
@@ -310,14 +254,14 @@ impl Directory {
     }
 }
 
-fn not_found(kind: Kind, id: &str) -> Error {
+pub(super) fn not_found(kind: Kind, id: &str) -> Error {
     Error::NotFound {
         kind,
         id: id.to_owned(),
     }
 }
 
-fn checked_name(name: &str) -> Result<String> {
+pub(super) fn checked_name(name: &str) -> Result<String> {
     let name = name.trim();
     let printable = !name.chars().any(char::is_control);
     if name.is_empty() || name.chars().count() > NAME_LIMIT || !printable {
@@ -327,29 +271,8 @@ fn checked_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn checked_federation(federation: Federation) -> Result<Federation> {
-    let rules = [
-        ("issuer", key_url(&federation.issuer).err()),
-        ("subject", claim_rule(&federation.subject)),
-        ("audience", claim_rule(&federation.audience)),
-    ];
-    let broken = rules.into_iter();
-    let broken = broken.filter_map(|(field, rule)| Some(Violation::new(field, rule?)));
-    let broken: Vec<_> = broken.collect();
-    if broken.is_empty() {
-        return Ok(federation);
-    }
-    Err(Error::Invalid(broken))
-}
-
-fn claim_rule(text: &str) -> Option<&'static str> {
-    let fits = (1..=CLAIM_LIMIT).contains(&text.len());
-    let printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    (!fits || !printable).then_some("must have 1 to 500 bytes, without spaces")
-}
-
 /// Scopes that some RPC asks for, each once.
-fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
+pub(super) fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
     let Scopes::Named(names) = &scopes else {
         return Ok(scopes);
     };
@@ -368,51 +291,46 @@ fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
     }
 }
 
-async fn revoke(tx: &Tx, tenant_id: &str, id: &str, now: i64) -> Result<Credential> {
-    let found = credentials::find(tx, tenant_id, id).await?;
-    let mut credential = found.ok_or_else(|| not_found(Kind::Credential, id))?;
-    if credential.revoked_at.is_none() {
-        credentials::revoke(tx, id, now).await?;
-        credential.revoked_at = Some(now);
-        let written = Operated {
-            method: "RevokeToken",
-            kind: ChangeKind::Deleted,
-            resource_type: ResourceType::Token,
-            resource_id: id,
-            owner: &credential.connection_id,
-            version: 1,
-        };
-        written.record(tx, tenant_id, now).await?;
-    }
-    Ok(credential)
-}
-
-async fn set_flavor(
+async fn update(
     tx: &Tx,
-    tenant_id: &str,
+    caller: &Caller,
     id: &str,
-    flavor: Flavor,
+    edit: ConnectionEdit,
     now: i64,
 ) -> Result<Connection> {
-    let found = tenants::find_connection(tx, tenant_id, id).await?;
+    let found = tenants::find_connection(tx, &caller.tenant_id, id).await?;
     let mut connection = found.ok_or_else(|| not_found(Kind::Connection, id))?;
-    if connection.flavor == flavor {
+    let before = connection.clone();
+    edit.apply(&mut connection);
+    if connection == before {
         return Ok(connection);
     }
-    connection.flavor = flavor;
     connection.version += 1;
     connection.updated_at = now.max(connection.updated_at + 1);
     tenants::update_connection(tx, &connection).await?;
-    let written = Operated {
-        method: "UpdateConnection",
-        kind: ChangeKind::Updated,
+    // Calls go by it.
+    history::change_access(tx, &caller.tenant_id).await?;
+    let what = ("UpdateConnection", ChangeKind::Updated);
+    record(tx, caller, what, &connection, now).await?;
+    Ok(connection)
+}
+
+async fn record(
+    tx: &Tx,
+    caller: &Caller,
+    (method, kind): (&'static str, ChangeKind),
+    connection: &Connection,
+    now: i64,
+) -> Result<()> {
+    let deed = Deed {
+        method,
+        kind,
         resource_type: ResourceType::Connection,
         resource_id: &connection.id,
-        owner: &connection.id,
+        owner: Some(&connection.id),
         version: connection.version,
     };
-    written.record(tx, tenant_id, now).await?;
-    Ok(connection)
+    deed.record(tx, caller, now).await.map(|_| ())
 }
 
 async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
@@ -422,82 +340,7 @@ async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
 
 async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
     tenants::insert_connection(tx, connection).await?;
-    let written = Operated {
-        method: "CreateConnection",
-        kind: ChangeKind::Created,
-        resource_type: ResourceType::Connection,
-        resource_id: &connection.id,
-        owner: &connection.id,
-        version: connection.version,
-    };
-    written
-        .record(tx, &connection.tenant_id, connection.created_at)
-        .await
-}
-
-async fn insert_credential(tx: &Tx, credential: &Credential) -> Result<()> {
-    if let Some(user_id) = &credential.user_id {
-        let scope = Scope {
-            tenant_id: &credential.tenant_id,
-            connection_id: &credential.connection_id,
-            registry: Registry::builtin(),
-        };
-        let (kind, wanted) = (ResourceKind::User, [user_id.clone()]);
-        if resources::resolve(tx, scope, kind, &wanted, false)
-            .await?
-            .is_empty()
-        {
-            return Err(not_found(Kind::User, user_id));
-        }
-    }
-    credentials::insert(tx, credential).await?;
-    let written = Operated {
-        method: "CreateCredential",
-        kind: ChangeKind::Created,
-        resource_type: ResourceType::Token,
-        resource_id: &credential.id,
-        owner: &credential.connection_id,
-        version: 1,
-    };
-    written
-        .record(tx, &credential.tenant_id, credential.created_at)
-        .await
-}
-
-/// What an operator did.
-struct Operated<'a> {
-    method: &'static str,
-    kind: ChangeKind,
-    resource_type: ResourceType,
-    resource_id: &'a str,
-    owner: &'a str,
-    /// The resource's version afterwards.
-    version: i64,
-}
-
-impl Operated<'_> {
-    async fn record(&self, tx: &Tx, tenant_id: &str, now_ms: i64) -> Result<()> {
-        let entry = AuditEntry {
-            actor: Actor::Operator,
-            method: self.method.into(),
-            resource_type: self.resource_type,
-            resource_id: self.resource_id.to_owned(),
-            changed_attributes: Vec::new(),
-            request_id: String::new(),
-            refusal: None,
-        };
-        let change = Change {
-            kind: self.kind,
-            resource_type: self.resource_type,
-            resource_id: self.resource_id.to_owned(),
-            version: self.version,
-            changed_attributes: Vec::new(),
-            member_id: None,
-            active: None,
-            owner: Some(self.owner.to_owned()),
-            member_is_group: false,
-        };
-        history::record(tx, tenant_id, &entry, &[change], now_ms).await?;
-        Ok(())
-    }
+    let caller = Caller::inside(&connection.tenant_id, Principal::Operator);
+    let what = ("CreateConnection", ChangeKind::Created);
+    record(tx, &caller, what, connection, connection.created_at).await
 }

@@ -78,8 +78,8 @@ impl Directory {
         refusal: Refusal,
     ) -> Result<()> {
         let now = self.source.now_ms();
-        if !self.refusals.admit(&caller.credential_id, now) {
-            tracing::debug!(credential.id = caller.credential_id, "too many refusals");
+        if !self.refusals.admit(caller.id(), now) {
+            tracing::debug!(caller.id = caller.id(), "too many refusals");
             return Ok(());
         }
         let tenant = caller.tenant_id.clone();

@@ -1,73 +1,239 @@
-//! Who is behind a bearer token, and access tokens for those who prove
-//! themselves otherwise.
+//! Who is behind a bearer token.
 
-use std::time::Duration;
+use std::sync::{Arc, atomic::AtomicI64};
 
-use super::Directory;
+use super::{
+    Directory,
+    admission::{Admitted, Term, fingerprint},
+};
 use crate::{
-    auth::{Caller, Profile},
-    cursor::ACCESS_PREFIX,
-    domain::credential::{KeptSecret, Proof, Purpose, Secret},
+    auth::{Caller, Peer, Principal, Profile, Scopes},
+    domain::{
+        client::{connection_audience, directory_audience},
+        credential::{Proof, Purpose, Secret},
+    },
     error::{Error, Result},
-    signing::Assertion,
-    storage::credentials::{self, Credential, Standing},
+    signing::{
+        Assertion, Expected, Held,
+        token::{Claims, is_jwt},
+    },
+    storage::{
+        clients,
+        credentials::{self, Standing},
+    },
 };
 
-/// How long an access token lives at most. Entra accepts 1 to 6 hours.
-const ACCESS_MS: i64 = 60 * 60 * 1000;
+/// Longest bearer, in bytes.
+const BEARER_LIMIT: usize = 16 * 1024;
+
+/// How long the word of another issuer is taken without another look at its
+/// keys, in milliseconds.
+const TRUST_MS: i64 = 60_000;
 
 /// Compared with when there is no such credential, so that a guess takes as
 /// long as a near miss.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// What an OAuth client proves itself with.
-#[derive(Clone, Copy)]
-pub enum ClientProof<'a> {
-    /// Its secret.
-    Secret(&'a str),
-    /// A JWT of its own issuer.
-    Assertion(&'a str),
-}
-
-/// What an OAuth client gets.
-#[derive(Clone)]
-pub struct AccessToken {
-    /// The bearer.
-    pub token: String,
-    /// How long it lives.
-    pub expires_in: Duration,
-}
 
 impl Directory {
     /// The caller who holds this bearer token. `connection_id` is the
     /// connection that the caller believes to be his, when he says so.
     ///
     /// # Errors
-    /// [`Error::CredentialInvalid`] whatever is wrong with it.
-    pub async fn authenticate(&self, bearer: &str, connection_id: Option<&str>) -> Result<Caller> {
-        let standing = if bearer.starts_with(ACCESS_PREFIX) {
-            self.behind_access_token(bearer).await?
-        } else {
-            self.behind_secret(bearer).await?
-        };
-        let credential = &standing.credential;
-        let elsewhere = connection_id.is_some_and(|id| id != credential.connection_id);
-        if !credential.is_live(self.source.now_ms()) || elsewhere {
+    /// [`Error::CredentialInvalid`] whatever is wrong with it;
+    /// [`Error::NotProven`] without the certificate to which a client is bound;
+    /// [`Error::IssuerUnavailable`].
+    pub async fn authenticate(
+        &self,
+        bearer: &str,
+        connection_id: Option<&str>,
+        peer: &Peer,
+    ) -> Result<Caller> {
+        if bearer.len() > BEARER_LIMIT {
             return Err(Error::CredentialInvalid);
         }
-        let (tenant_id, version) = (&credential.tenant_id, standing.schema_version);
-        let registry = self.registries.get(&self.store, tenant_id, version).await?;
+        let (now, access) = (self.source.now_ms(), self.store.access());
+        let known_by = fingerprint(bearer, connection_id);
+        let admitted = match self.admissions.get(&known_by, access, now) {
+            Some(admitted) => admitted,
+            None => {
+                let admitted = Arc::new(self.admit(bearer, connection_id).await?);
+                self.admissions.put(known_by, Arc::clone(&admitted), access);
+                admitted
+            }
+        };
+        let caller = &admitted.caller;
+        if let Principal::Client { certificate, .. } = &caller.principal
+            && certificate.is_some()
+            && *certificate != peer.certificate
+        {
+            return Err(Error::NotProven);
+        }
+        self.notes
+            .note(caller, &admitted.noted_at, peer.address, now);
+        Ok(caller.clone())
+    }
+
+    /// Looks up who a bearer is.
+    async fn admit(&self, bearer: &str, connection_id: Option<&str>) -> Result<Admitted> {
+        let (caller, term) = if is_jwt(bearer) {
+            self.behind_jwt(bearer, connection_id).await?
+        } else {
+            let (standing, term) = self.behind_secret(bearer).await?;
+            (self.connection_caller(standing).await?, term)
+        };
+        let is_elsewhere = |id| caller.connection() != Some(id);
+        if term.has_ended(self.source.now_ms()) || connection_id.is_some_and(is_elsewhere) {
+            return Err(Error::CredentialInvalid);
+        }
+        Ok(Admitted {
+            caller,
+            term,
+            noted_at: AtomicI64::new(0),
+        })
+    }
+
+    async fn behind_secret(&self, bearer: &str) -> Result<(Standing, Term)> {
+        let secret = Secret::parse(Purpose::Bearer, bearer).ok_or(Error::CredentialInvalid)?;
+        let found = credentials::standing_by_key(&self.store.express(), secret.key_id()).await?;
+        let proven = proves(&secret, found.as_ref(), Purpose::Bearer);
+        let found = found.filter(|found| proven && found.credential.revoked_at.is_none());
+        let standing = found.ok_or(Error::CredentialInvalid)?;
+        let term = self.term(&standing);
+        Ok((standing, term))
+    }
+
+    /// Ours are told from those of other issuers by the key that signed them.
+    async fn behind_jwt(&self, bearer: &str, connection: Option<&str>) -> Result<(Caller, Term)> {
+        let Some(verified) = self.verify(bearer).await? else {
+            let (standing, term) = self.vouched(bearer, connection).await?;
+            return Ok((self.connection_caller(standing).await?, term));
+        };
+        let claims = &verified.claims;
+        let audience = claims.aud.only().ok_or(Error::CredentialInvalid)?;
+        let (caller, term) = if audience == directory_audience(&claims.tid) {
+            self.behind_service_token(claims).await?
+        } else if audience == connection_audience(&claims.tid) {
+            self.behind_access_token(claims).await?
+        } else {
+            // A user's token opens nothing here.
+            return Err(Error::CredentialInvalid);
+        };
+        let ends_at = claims.exp.saturating_mul(1_000);
+        Ok((caller, term.until(ends_at).under(verified.keys_version)))
+    }
+
+    async fn behind_service_token(&self, claims: &Claims) -> Result<(Caller, Term)> {
+        let tx = self.store.express();
+        let found = clients::standing(&tx, &claims.sub, &claims.jti).await?;
+        let found = found.filter(|found| {
+            let client = &found.client;
+            let died = client.tokens_valid_after;
+            let is_alive = died.is_none_or(|died| claims.iat > died.div_euclid(1_000));
+            client.tenant_id == claims.tid && client.disabled_at.is_none() && is_alive
+        });
+        let standing = found.ok_or(Error::CredentialInvalid)?;
+        let (client, version) = (standing.client, standing.schema_version);
+        let term = Term::new(
+            self.store.access(),
+            &client.tenant_id,
+            standing.access_version,
+        );
+        // What the client lost since is lost.
+        let scopes = claims.scope.split_whitespace().map(ToOwned::to_owned);
+        let scopes: Vec<_> = scopes.filter(|name| client.scopes.contains(name)).collect();
+        let registry = self.registries.get(&self.store, &client.tenant_id, version);
+        let caller = Caller {
+            scopes: Scopes::Named(scopes.into()),
+            request_id: String::new(),
+            profile: Profile {
+                schema_version: version,
+                registry: registry.await?,
+                ..Profile::plain()
+            },
+            tenant_id: client.tenant_id,
+            principal: Principal::Client {
+                id: client.id,
+                grantable: Arc::new(client.grantable),
+                certificate: client.certificate,
+            },
+        };
+        Ok((caller, term))
+    }
+
+    async fn behind_access_token(&self, claims: &Claims) -> Result<(Caller, Term)> {
+        let tx = self.store.express();
+        let found = credentials::standing(&tx, &claims.sub, &claims.jti).await?;
+        let found = found.filter(|found| {
+            let credential = &found.credential;
+            let is_live = credential.revoked_at.is_none() && credential.proof.is_oauth();
+            is_live && credential.tenant_id == claims.tid
+        });
+        let standing = found.ok_or(Error::CredentialInvalid)?;
+        let term = self.term(&standing);
+        Ok((self.connection_caller(standing).await?, term))
+    }
+
+    /// The credential for which another issuer vouches with this token. Where it
+    /// vouches for several connections, the call must say which is meant.
+    async fn vouched(&self, bearer: &str, connection: Option<&str>) -> Result<(Standing, Term)> {
+        let assertion = Assertion::read(bearer).ok_or(Error::CredentialInvalid)?;
+        let (issuer, subject) = (assertion.claimed_issuer(), assertion.claimed_subject());
+        let tx = self.store.express();
+        let mut found = credentials::standing_by_issuer(&tx, issuer, subject).await?;
+        let now = self.source.now_ms();
+        found.retain(|found| {
+            let is_meant = connection.is_none_or(|id| found.credential.owner() == id);
+            is_meant && found.credential.is_live(now)
+        });
+        if found.is_empty() {
+            return Err(Error::CredentialInvalid);
+        }
+        let keys = self.issuers.keys(issuer, assertion.key_id(), now).await?;
+        let holds = |found: &Standing| {
+            let Proof::Federated(federation) = &found.credential.proof else {
+                return None;
+            };
+            assertion.hold(&keys, &Expected::from(federation), now)
+        };
+        let mut held = found
+            .into_iter()
+            .filter_map(|one| Some((holds(&one)?, one)));
+        let (said, standing) = held.next().ok_or(Error::CredentialInvalid)?;
+        let owner = standing.credential.owner();
+        if held.any(|(_, other)| other.credential.owner() != owner) {
+            return Err(Error::CredentialInvalid);
+        }
+        let term = self
+            .term(&standing)
+            .until(ends_at(&said).min(now + TRUST_MS));
+        Ok((standing, term))
+    }
+
+    fn term(&self, standing: &Standing) -> Term {
+        let (access, tenant_id) = (self.store.access(), &standing.credential.tenant_id);
+        Term::new(access, tenant_id, standing.access_version).until(standing.ends_at())
+    }
+
+    async fn connection_caller(&self, standing: Standing) -> Result<Caller> {
         let credential = standing.credential;
+        let (tenant_id, version) = (credential.tenant_id, standing.schema_version);
+        let registry = self
+            .registries
+            .get(&self.store, &tenant_id, version)
+            .await?;
+        let connection_id = credential.connection_id.ok_or(Error::CredentialInvalid)?;
         Ok(Caller {
-            tenant_id: credential.tenant_id,
-            connection_id: credential.connection_id,
-            credential_id: credential.id,
+            tenant_id,
+            principal: Principal::Connection {
+                connection_id,
+                credential_id: credential.id,
+            },
             scopes: credential.scopes,
             request_id: String::new(),
             profile: Profile {
                 flavor: standing.flavor,
                 connection_changed: standing.connection_changed,
-                schema_version: standing.schema_version,
+                schema_version: version,
                 registry,
                 user_id: credential.user_id,
                 is_named: false,
@@ -75,94 +241,41 @@ impl Directory {
         })
     }
 
-    /// Whether the caller's credential is still good.
+    /// Whether the caller, who was let in, would be let in now.
     ///
     /// # Errors
-    /// [`Error::CredentialInvalid`] when it is not.
+    /// [`Error::CredentialInvalid`] when he would not.
     pub async fn check_credential(&self, caller: &Caller) -> Result<()> {
-        let tx = self.store.express();
-        let found = credentials::find_anywhere(&tx, &caller.credential_id).await?;
-        let now = self.source.now_ms();
-        match found {
-            Some(credential) if credential.is_live(now) => Ok(()),
-            _ => Err(Error::CredentialInvalid),
+        let (tx, now) = (self.store.express(), self.source.now_ms());
+        let is_good = match &caller.principal {
+            Principal::Connection { credential_id, .. } => {
+                let found = credentials::standing(&tx, credential_id, "").await?;
+                found.is_some_and(|found| found.credential.is_live(now))
+            }
+            Principal::Client { id, .. } => {
+                let found = clients::standing(&tx, id, "").await?;
+                found.is_some_and(|found| found.client.disabled_at.is_none())
+            }
+            Principal::Operator | Principal::Server => true,
+        };
+        match is_good {
+            true => Ok(()),
+            false => Err(Error::CredentialInvalid),
         }
     }
+}
 
-    async fn behind_secret(&self, bearer: &str) -> Result<Standing> {
-        let secret = Secret::parse(Purpose::Bearer, bearer).ok_or(Error::CredentialInvalid)?;
-        let found = credentials::standing_by_key(&self.store.express(), secret.key_id()).await?;
-        let credential = found.as_ref().map(|found| &found.credential);
-        let proven = proves(&secret, credential, Purpose::Bearer);
-        found.filter(|_| proven).ok_or(Error::CredentialInvalid)
-    }
-
-    /// Tokens are not stored: the seal says whose they are, and the credential
-    /// behind them is looked up each time, so that its end is theirs.
-    async fn behind_access_token(&self, bearer: &str) -> Result<Standing> {
-        let opened = self.cursors.open_access(bearer);
-        let (id, expires_ms) = opened.ok_or(Error::CredentialInvalid)?;
-        if expires_ms <= self.source.now_ms() {
-            return Err(Error::CredentialInvalid);
-        }
-        let found = credentials::standing(&self.store.express(), &id).await?;
-        let found = found.filter(|found| found.credential.proof.is_oauth());
-        found.ok_or(Error::CredentialInvalid)
-    }
-
-    /// Gives an access token to the client with this id if it proves itself
-    /// (RFC 6749 section 4.4).
-    ///
-    /// # Errors
-    /// [`Error::CredentialInvalid`] whatever is wrong with id or proof;
-    /// [`Error::IssuerUnavailable`].
-    pub async fn issue_token(
-        &self,
-        client_id: &str,
-        proof: ClientProof<'_>,
-    ) -> Result<AccessToken> {
-        let now = self.source.now_ms();
-        let found = credentials::find_anywhere(&self.store.single(), client_id).await?;
-        let client = found.filter(|found| found.is_live(now));
-        let proven = match proof {
-            ClientProof::Secret(text) => Secret::parse(Purpose::Client, text)
-                .is_some_and(|secret| proves(&secret, client.as_ref(), Purpose::Client)),
-            ClientProof::Assertion(text) => self.vouches(text, client.as_ref(), now).await?,
-        };
-        let client = client.filter(|_| proven).ok_or(Error::CredentialInvalid)?;
-        let end = now.saturating_add(ACCESS_MS);
-        let end = client.expires_at.map_or(end, |expiry| expiry.min(end));
-        Ok(AccessToken {
-            token: self.cursors.access(&client.id, end),
-            expires_in: Duration::from_millis(u64::try_from(end - now).unwrap_or(0)),
-        })
-    }
-
-    /// Whether the client's own issuer vouches for it with this assertion.
-    async fn vouches(&self, text: &str, client: Option<&Credential>, now_ms: i64) -> Result<bool> {
-        let Some(Proof::Federated(expected)) = client.map(|client| &client.proof) else {
-            return Ok(false);
-        };
-        let Some(assertion) = Assertion::read(text) else {
-            return Ok(false);
-        };
-        let keys = self
-            .issuers
-            .keys(&expected.issuer, assertion.key_id(), now_ms);
-        Ok(assertion.holds(&*keys.await?, expected, now_ms))
-    }
+/// When what an issuer said ends; milliseconds since the Unix epoch.
+pub(super) fn ends_at(held: &Held) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let ends = (held.exp * 1_000.0) as i64;
+    ends
 }
 
 /// Whether the secret is that of the credential, and meant for this purpose.
-fn proves(secret: &Secret, credential: Option<&Credential>, purpose: Purpose) -> bool {
-    let kept = credential.and_then(|credential| kept(credential, purpose));
-    let hash = kept.map_or(NO_HASH, |kept| &kept.hash);
-    secret.matches(hash) && kept.is_some()
-}
-
-fn kept(credential: &Credential, purpose: Purpose) -> Option<&KeptSecret> {
-    match &credential.proof {
-        Proof::Secret(kept) => Some(kept).filter(|kept| kept.purpose == purpose),
-        Proof::Federated(_) => None,
-    }
+pub(super) fn proves(secret: &Secret, found: Option<&Standing>, purpose: Purpose) -> bool {
+    let kept = found.and_then(|found| found.secret.as_ref());
+    let hash = kept.map_or(NO_HASH, |secret| &secret.kept.hash);
+    let meant = found.is_some_and(|found| found.credential.proof == Proof::Secret(purpose));
+    secret.matches(hash) && kept.is_some() && meant
 }

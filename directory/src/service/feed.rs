@@ -379,16 +379,14 @@ impl Directory {
     /// # Errors
     /// [`Error::CredentialInvalid`] when it is not.
     pub async fn still_trusts(&self, caller: &Caller) -> Result<()> {
-        let trusted = lock(&self.feeds.trusted)
-            .get(&caller.credential_id)
-            .copied();
+        let trusted = lock(&self.feeds.trusted).get(caller.id()).copied();
         if trusted.is_some_and(|at| at.elapsed() < TRUST) {
             return Ok(());
         }
         self.check_credential(caller).await?;
         let mut trusted = lock(&self.feeds.trusted);
         trusted.retain(|_, at| at.elapsed() < TRUST);
-        trusted.insert(caller.credential_id.clone(), Instant::now());
+        trusted.insert(caller.id().to_owned(), Instant::now());
         Ok(())
     }
 }

@@ -145,7 +145,7 @@ impl Directory {
             attributes,
             now,
         )?;
-        group.owner = Some(caller.connection_id.clone());
+        group.owner = caller.connection().map(ToOwned::to_owned);
         let work = Arc::new((caller.clone(), group, members));
         self.store
             .write(&caller.tenant_id, "CreateGroup", move |tx| {

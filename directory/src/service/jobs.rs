@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Directory, resources::purge_method};
 use crate::{
-    auth::{Caller, Profile, Scopes},
+    auth::{Caller, Principal},
     domain::{
         history::{Actor, AuditEntry, Change, ChangeKind},
         resource::ResourceKind,
     },
     error::Result,
     storage::{
-        Tx, feed, history,
+        Tx, credentials, feed, history,
         relations::Wants,
         resources::{self, Reach},
-        tenants,
+        spent, tenants,
     },
 };
 
@@ -67,7 +67,19 @@ impl Directory {
                 tracing::warn!(tenant.id = tenant.id, %error, "purging is put off");
             }
         }
-        Ok(())
+        self.forget_spent().await?;
+        self.keep_keys().await
+    }
+
+    /// Forgets secrets and tokens that have ended, and would be refused anyway.
+    async fn forget_spent(&self) -> Result<()> {
+        let now = self.source.now_ms();
+        self.store
+            .administer("ForgetSpent", move |tx| async move {
+                credentials::forget_secrets(&tx, now).await?;
+                spent::forget(&tx, now).await
+            })
+            .await
     }
 
     async fn keep_tenant(&self, tenant_id: &str) -> Result<()> {
@@ -92,7 +104,7 @@ impl Directory {
         if found.is_empty() {
             return Ok(false);
         }
-        let caller = Arc::new(nobody(tenant_id));
+        let caller = Arc::new(Caller::inside(tenant_id, Principal::Server));
         self.store
             .write(tenant_id, "Purge", move |tx| {
                 let caller = Arc::clone(&caller);
@@ -157,6 +169,7 @@ async fn purge_one(tx: &Tx, caller: &Caller, kind: ResourceKind, id: &str, now: 
     };
     resource.version += 1;
     resources::purge(tx, kind, id).await?;
+    history::change_access(tx, &caller.tenant_id).await?;
     let entry = AuditEntry {
         actor: Actor::Job {
             name: JOB.to_owned(),
@@ -171,18 +184,6 @@ async fn purge_one(tx: &Tx, caller: &Caller, kind: ResourceKind, id: &str, now: 
     let changes = [Change::of(ChangeKind::Purged, &resource)];
     history::record(tx, &caller.tenant_id, &entry, &changes, now).await?;
     Ok(())
-}
-
-/// Whoever works in a tenant without being asked: through no connection's eyes.
-fn nobody(tenant_id: &str) -> Caller {
-    Caller {
-        tenant_id: tenant_id.to_owned(),
-        connection_id: String::new(),
-        credential_id: String::new(),
-        scopes: Scopes::Named(Arc::new([])),
-        request_id: String::new(),
-        profile: Profile::plain(),
-    }
 }
 
 fn millis(duration: Duration) -> i64 {

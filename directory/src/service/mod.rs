@@ -3,19 +3,29 @@
 //! [`Directory`] is the whole service without its wire. Each write is one
 //! transaction that ends with its audit entry, revision and changes.
 
+mod access_tokens;
 mod admin;
+mod admission;
 mod audit;
 mod auth;
+mod clients;
+mod credentials;
 mod feed;
 mod groups;
+mod introspection;
 mod jobs;
+mod keys;
+mod ledger;
 mod reading;
 mod registries;
 mod resources;
+mod revocation;
 mod schemas;
 mod snapshot;
 mod store;
 mod transfer;
+mod usage;
+mod user_tokens;
 mod view;
 
 use std::{
@@ -31,18 +41,24 @@ pub use crate::storage::{
     feed::{AuditQuery, Audited, Transaction},
     resources::{Reach, Selection},
 };
-pub use admin::{Bootstrap, IssuedCredential};
+pub use access_tokens::{AccessToken, ClientProof};
+pub use admin::{Bootstrap, ConnectionEdit};
 pub use audit::{AuditPage, Verdict};
-pub use auth::{AccessToken, ClientProof};
+pub use clients::Registration;
+pub use credentials::{Expiry, IssuedCredential, PersonalToken, StoredToken};
 pub use feed::{Feed, FeedFilter, Start, Step};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
+pub use introspection::{ActiveToken, Introspection, Question, TokenKind};
 pub use jobs::Retention;
+pub use keys::{KeyState, PublicKeys};
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
+pub use revocation::{Doomed, SignOut, SignedOut};
 pub use schemas::{SchemaEditor, SchemaWritten};
 pub use snapshot::{Snapshot, SnapshotItem, SnapshotPage, size as snapshot_size};
 pub use store::Announcement;
 pub use transfer::Tally;
+pub use user_tokens::{TokenWanted, UserToken};
 pub use view::View;
 
 use crate::{
@@ -50,7 +66,8 @@ use crate::{
     cursor::{Cursors, KEY_BYTES},
     error::{Error, Result},
     issuers::Issuers,
-    storage::{Store, settings},
+    sealing::Sealing,
+    storage::{Store, access::LOOK_INTERVAL, settings},
 };
 
 /// Before a lost channel to other processes is tried again.
@@ -73,30 +90,44 @@ pub struct Directory {
     feeds: Arc<feed::Hub>,
     refusals: Arc<audit::Refusals>,
     registries: Arc<registries::Registries>,
+    admissions: Arc<admission::Admissions>,
+    introspected: Arc<introspection::Introspected>,
+    keyring: Arc<keys::Keyring>,
+    notes: Arc<usage::Notes>,
     /// Whose turn it is among the replicas.
     turn: Arc<AtomicUsize>,
     stopping: Arc<watch::Sender<bool>>,
 }
 
+/// How a directory is run.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// How long what is gone is kept.
+    pub retention: Retention,
+    /// What encrypts private keys at rest; `None`: none are written anywhere.
+    pub sealing: Option<Sealing>,
+}
+
 impl Directory {
     /// The directory on this database, whose schema must be this build's, with
-    /// the default retention.
+    /// the default options.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn open(store: Store, source: Arc<dyn Source>) -> Result<Self> {
-        Self::open_with(store, source, Retention::default()).await
+        Self::open_with(store, source, Options::default()).await
     }
 
-    /// As [`open`](Self::open), keeping what is gone for as long as this.
+    /// As [`open`](Self::open), with these options.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_with(
         store: Store,
         source: Arc<dyn Source>,
-        retention: Retention,
+        options: Options,
     ) -> Result<Self> {
+        let Options { retention, sealing } = options;
         let key = identify(&store, source.as_ref()).await?;
         let directory = Self {
             feeds: Arc::new(feed::Hub::new(store.clone())),
@@ -107,6 +138,10 @@ impl Directory {
             retention,
             refusals: Arc::default(),
             registries: Arc::default(),
+            admissions: Arc::default(),
+            introspected: Arc::default(),
+            keyring: Arc::new(keys::Keyring::new(sealing)),
+            notes: Arc::default(),
             turn: Arc::default(),
             stopping: Arc::new(watch::Sender::new(false)),
         };
@@ -160,6 +195,28 @@ impl Directory {
         tokio::join!(hear, recognize);
     }
 
+    /// Looks several times a second whether somebody's access ended elsewhere.
+    /// Runs until dropped; while it does not run, each call asks the database.
+    pub async fn watch_access(&self) {
+        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.store.look_at_access().await {
+                tracing::debug!(%error, "whose access ended is looked up with each call");
+            }
+        }
+    }
+
+    /// Writes now and then when credentials were last used. Runs until dropped.
+    pub async fn note_usage(&self) {
+        let mut ticks = tokio::time::interval(NOTE_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.write_usage().await;
+        }
+    }
+
     /// Notes now and then how far the database has come. Runs until dropped.
     pub async fn note_history(&self) {
         let mut ticks = tokio::time::interval(NOTE_INTERVAL);
@@ -186,6 +243,10 @@ impl Directory {
 
     /// Closes the database once running statements are done.
     pub async fn close(self) {
+        if let Err(error) = self.give_up_keys().await {
+            tracing::debug!(%error, "the signing key of this process is given up later");
+        }
+        self.write_usage().await;
         if let Err(error) = self.store.note_history().await {
             tracing::debug!(%error, "how far the database has come is not noted");
         }

@@ -11,6 +11,7 @@ use muster_proto::value::Object;
 use super::{
     Directory,
     reading::{Consistency, Reading},
+    revocation::regard_access,
     view::View,
 };
 use crate::{
@@ -79,7 +80,7 @@ impl Directory {
             attributes,
             now,
         )?;
-        user.owner = Some(caller.connection_id.clone());
+        user.owner = caller.connection().map(ToOwned::to_owned);
         let work = Arc::new((caller.clone(), user));
         self.store
             .write(&caller.tenant_id, "CreateUser", move |tx| {
@@ -258,6 +259,7 @@ impl Directory {
                     }
                     advance(&mut after, now);
                     let (caller, scope) = (&target.caller, target.caller.scope());
+                    regard_access(&tx, caller, &before, &mut after, now).await?;
                     resources::update(&tx, scope, &before, &after).await?;
                     let changes = [Change::between(&before, &after)];
                     let position = record(&tx, caller, method, &after, &changes).await?;
@@ -298,10 +300,13 @@ impl Directory {
                         Err(Error::NotFound { .. }) if allow_missing => return Ok(None),
                         found => found?,
                     };
+                    let before = resource.clone();
                     advance(&mut resource, now);
+                    resource.deleted_at = Some(resource.updated_at);
+                    let caller = &target.caller;
+                    regard_access(&tx, caller, &before, &mut resource, now).await?;
                     resources::delete(&tx, &resource).await?;
                     let changes = [Change::of(ChangeKind::Deleted, &resource)];
-                    let caller = &target.caller;
                     let position = record(&tx, caller, method, &resource, &changes).await?;
                     Ok(Some(Deleted {
                         position,
@@ -365,6 +370,7 @@ impl Directory {
                     let mut resource = found.0;
                     advance(&mut resource, now);
                     resources::purge(&tx, kind, &resource.id).await?;
+                    history::change_access(&tx, &target.caller.tenant_id).await?;
                     let changes = [Change::of(ChangeKind::Purged, &resource)];
                     record(&tx, &target.caller, method, &resource, &changes).await
                 }

@@ -90,6 +90,10 @@ impl Directory {
             }
             Identity::Other(now) => {
                 tracing::warn!("the database was restored or replaced: a new epoch begins");
+                // What is remembered of callers is of another history.
+                self.admissions.clear();
+                self.introspected.clear();
+                self.keyring.forget();
                 self.begin_epoch_once(now).await
             }
         }

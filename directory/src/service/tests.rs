@@ -13,7 +13,7 @@ use muster_proto::value::Object;
 
 use super::*;
 use crate::{
-    auth::{Caller, Grant, Profile, Scopes},
+    auth::{Caller, Grant, Peer, Principal, Profile, Scopes},
     clock::RandomError,
     domain::{
         credential::Wanted,
@@ -30,6 +30,7 @@ use crate::{
 mod lists;
 mod oauth;
 mod schemas;
+mod tokens;
 
 /// Time and identifiers that count up.
 #[derive(Debug, Default)]
@@ -70,6 +71,10 @@ impl World {
         let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
         let directory = Directory::open(store, Arc::new(Counting::default()))
+            .await
+            .unwrap();
+        directory
+            .take_issuer("https://id.example.test")
             .await
             .unwrap();
         let caller = caller(&directory, "acme").await;
@@ -136,17 +141,40 @@ fn exposed(issued: &IssuedCredential) -> &str {
 async fn caller(directory: &Directory, tenant: &str) -> Caller {
     let tenant = directory.create_tenant(tenant).await.unwrap();
     let connection = directory
-        .create_connection(&tenant.id, "entra", Flavor::default())
+        .create_connection(&tenant.id, "entra", ConnectionEdit::default())
         .await
         .unwrap();
     Caller {
         tenant_id: tenant.id,
-        connection_id: connection.id,
-        credential_id: "credential".to_owned(),
+        principal: Principal::Connection {
+            connection_id: connection.id,
+            credential_id: "credential".to_owned(),
+        },
         scopes: Scopes::Provisioning,
         request_id: String::new(),
         profile: Profile::plain(),
     }
+}
+
+/// Whoever runs commands, in the same tenant.
+fn operator(caller: &Caller) -> Caller {
+    Caller::inside(&caller.tenant_id, Principal::Operator)
+}
+
+/// A credential of the caller's connection.
+async fn issue(world: &World, wanted: Wanted, expiry: Expiry) -> Result<IssuedCredential> {
+    let (directory, caller) = (&world.directory, &world.caller);
+    let connection = directory.own_connection(caller, "").await.unwrap();
+    let (operator, grant) = (operator(caller), Grant::provisioning());
+    let created =
+        directory.create_credential(&operator, &connection, wanted, "name", expiry, grant);
+    created.await.map(|(issued, _)| issued)
+}
+
+/// Whoever comes with this bearer.
+async fn let_in(directory: &Directory, bearer: &str, connection: Option<&str>) -> Result<Caller> {
+    let peer = Peer::default();
+    directory.authenticate(bearer, connection, &peer).await
 }
 
 fn object<const N: usize>(fields: [(&str, &str); N]) -> Object {
@@ -328,7 +356,12 @@ async fn a_change_of_a_connection_has_its_version() {
     let world = World::new().await;
     let (directory, caller) = (&world.directory, &world.caller);
     for flavor in [Flavor::Okta, Flavor::Strict] {
-        let changed = directory.set_flavor(&caller.tenant_id, &caller.connection_id, flavor);
+        let edit = ConnectionEdit {
+            flavor: Some(flavor),
+            ..ConnectionEdit::default()
+        };
+        let (operator, own) = (operator(caller), caller.connection().unwrap());
+        let changed = directory.update_connection(&operator, own, edit);
         changed.await.unwrap();
     }
     let changes = world.history().await.changes.into_iter();
@@ -522,53 +555,24 @@ async fn a_stale_precondition_stops_a_write() {
 #[tokio::test]
 async fn credentials_are_good_until_revoked_or_expired() {
     let world = World::new().await;
-    let directory = &world.directory;
-    let tenant = directory.find_tenant("ACME").await.unwrap();
-    let connection = directory
-        .find_connection(&tenant.id, "entra")
+    let (directory, caller) = (&world.directory, &world.caller);
+    let lasting = issue(&world, Wanted::Bearer, Expiry::Never).await.unwrap();
+    let soon = directory.source.now_ms() + 20;
+    let short = issue(&world, Wanted::Bearer, Expiry::At(soon))
         .await
         .unwrap();
-    let soon = directory.source.now_ms() + 3;
-    let lasting = directory
-        .create_credential(
-            &connection,
-            Wanted::Bearer,
-            "a",
-            None,
-            Grant::provisioning(),
-        )
-        .await
-        .unwrap();
-    let short = directory
-        .create_credential(
-            &connection,
-            Wanted::Bearer,
-            "b",
-            Some(soon),
-            Grant::provisioning(),
-        )
-        .await
-        .unwrap();
+    assert!(let_in(directory, exposed(&short), None).await.is_ok());
 
     let token = exposed(&lasting);
-    let found = directory
-        .authenticate(token, Some(&connection.id))
-        .await
-        .unwrap();
-    assert_eq!(found.tenant_id, tenant.id);
-    assert!(
-        directory
-            .authenticate(token, Some("elsewhere"))
-            .await
-            .is_err()
-    );
-    directory.source.now_ms();
-    assert!(directory.authenticate(exposed(&short), None).await.is_err());
-    directory
-        .revoke_credential(&tenant.id, &lasting.credential.id)
-        .await
-        .unwrap();
-    assert!(directory.authenticate(token, None).await.is_err());
+    let found = let_in(directory, token, caller.connection()).await.unwrap();
+    assert_eq!(found.tenant_id, caller.tenant_id);
+    let elsewhere = let_in(directory, token, Some("elsewhere")).await;
+    assert!(elsewhere.is_err());
+    while directory.source.now_ms() < soon {}
+    assert!(let_in(directory, exposed(&short), None).await.is_err());
+    let (operator, id) = (operator(caller), &lasting.credential.id);
+    directory.revoke_token(&operator, id, "lost").await.unwrap();
+    assert!(let_in(directory, token, None).await.is_err());
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ use crate::{
 const FORMAT: &str = "muster-export";
 
 /// The form of the rows. Grows when an older build could not read them.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The oldest form that this build reads.
+const OLDEST: u32 = 1;
 
 /// Longest line, in bytes: the largest resource fits.
 const LINE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -164,9 +167,10 @@ impl<'a, R: BufRead + Send> Reader<'a, R> {
         if head.format != FORMAT {
             return Err(self.wrong("this is no export of muster"));
         }
-        if head.version != VERSION {
-            let (theirs, ours) = (head.version, VERSION);
-            return Err(self.wrong(format!("format {theirs}; this muster reads {ours}")));
+        if !(OLDEST..=VERSION).contains(&head.version) {
+            let theirs = head.version;
+            let what = format!("format {theirs}; this muster reads {OLDEST} to {VERSION}");
+            return Err(self.wrong(what));
         }
         self.digest.update(&first);
         let (mut batch, mut records, mut bytes) = (Vec::with_capacity(BATCH), 0, 0);

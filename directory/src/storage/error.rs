@@ -1,8 +1,8 @@
 //! The driver's errors as the directory's.
 
 use muster_migrations::names::{
-    UNIQUE_COLUMNS, UNIQUE_CONNECTION_NAME, UNIQUE_EXTERNAL_ID, UNIQUE_GROUP_NAME,
-    UNIQUE_TENANT_NAME, UNIQUE_USER_NAME,
+    UNIQUE_CLIENT_NAME, UNIQUE_COLUMNS, UNIQUE_CONNECTION_NAME, UNIQUE_EXTERNAL_ID,
+    UNIQUE_GROUP_NAME, UNIQUE_TENANT_NAME, UNIQUE_USER_NAME,
 };
 use sea_orm::DbErr;
 
@@ -34,6 +34,7 @@ fn taken(index: &str) -> Option<Taken> {
         UNIQUE_EXTERNAL_ID => Some(Taken::ExternalId),
         UNIQUE_TENANT_NAME => Some(Taken::TenantName),
         UNIQUE_CONNECTION_NAME => Some(Taken::ConnectionName),
+        UNIQUE_CLIENT_NAME => Some(Taken::ClientName),
         _ => None,
     }
 }

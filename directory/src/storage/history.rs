@@ -38,6 +38,7 @@ struct Head {
     audit_sequence: i64,
     audit_hash: String,
     schema_version: i64,
+    access_version: i64,
     epoch: Option<String>,
 }
 
@@ -73,9 +74,13 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tenants that it speaks of.
-    pub(super) fn tenants(&self) -> Vec<String> {
-        self.open().heads.keys().cloned().collect()
+    /// The tenants that it speaks of, with their access versions.
+    pub(super) fn tenants(&self) -> Vec<(String, i64)> {
+        let heads = &self.open().heads;
+        let heads = heads.iter();
+        heads
+            .map(|(tenant, head)| (tenant.clone(), head.access_version))
+            .collect()
     }
 }
 
@@ -98,7 +103,7 @@ pub(super) async fn take_head(tx: &Tx, tenant_id: &str) -> Result<()> {
     }
     let sql = Sql::new(
         "SELECT h.revision, h.audit_sequence, h.audit_hash, h.schema_version, \
-         (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
+         h.access_version, (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
          FROM directory_heads h WHERE h.tenant_id = ?",
     )
     .bind(tenant_id)
@@ -174,6 +179,7 @@ pub async fn begin_at(
         audit_hash: Set(audit_hash),
         earliest: Set(revision),
         schema_version: Set(0),
+        access_version: Set(0),
     };
     directory_heads::Entity::insert(head)
         .exec_without_returning(&tx.connection())
@@ -219,7 +225,22 @@ pub fn advance_schemas(tx: &Tx, tenant_id: &str, now_ms: i64) -> Result<i64> {
     let head = books.heads.get_mut(tenant_id);
     let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
     head.schema_version = now_ms.max(head.schema_version + 1);
+    head.access_version += 1;
     Ok(head.schema_version)
+}
+
+/// Says that somebody's access ended or is another: what processes remember of
+/// the tenant's callers does not count any more.
+///
+/// # Errors
+/// [`Error::Internal`] outside of a writing transaction.
+pub async fn change_access(tx: &Tx, tenant_id: &str) -> Result<()> {
+    take_head(tx, tenant_id).await?;
+    let mut books = tx.ledger()?.open();
+    let head = books.heads.get_mut(tenant_id);
+    let head = head.ok_or_else(|| Error::internal("the head was not taken"))?;
+    head.access_version += 1;
+    Ok(())
 }
 
 /// Records what a write did, and gives the tenant's position behind it. A
@@ -314,12 +335,13 @@ pub(super) fn at_once(rows: usize) -> usize {
 fn advance(dialect: Dialect, tenant_id: &str, head: &Head) -> Sql {
     let update = Sql::new(
         "UPDATE directory_heads SET revision = ?, audit_sequence = ?, audit_hash = ?, \
-         schema_version = ? WHERE tenant_id = ?",
+         schema_version = ?, access_version = ? WHERE tenant_id = ?",
     )
     .bind(head.revision)
     .bind(head.audit_sequence)
     .bind(head.audit_hash.as_str())
     .bind(head.schema_version)
+    .bind(head.access_version)
     .bind(tenant_id);
     match dialect {
         Dialect::Sqlite => update,

@@ -25,7 +25,9 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Handle, Tx, begin,
+    Handle, Tx,
+    access::Access,
+    begin,
     bell::Bell,
     dialect::Dialect,
     history::{self, Ledger},
@@ -65,6 +67,7 @@ struct Inner {
     writer: DatabaseConnection,
     dialect: Dialect,
     bell: Bell,
+    access: Access,
     /// A lane is here while its worker runs.
     queues: Mutex<HashMap<String, VecDeque<Box<dyn Job>>>>,
 }
@@ -149,11 +152,17 @@ where
 }
 
 impl Lanes {
-    pub(super) fn new(writer: DatabaseConnection, dialect: Dialect, bell: Bell) -> Self {
+    pub(super) fn new(
+        writer: DatabaseConnection,
+        dialect: Dialect,
+        bell: Bell,
+        access: Access,
+    ) -> Self {
         Self(Arc::new(Inner {
             writer,
             dialect,
             bell,
+            access,
             queues: Mutex::default(),
         }))
     }
@@ -409,7 +418,14 @@ impl Inner {
         drop(tx);
         let transaction = Arc::try_unwrap(transaction)
             .map_err(|_| Failed::undone(Error::internal("a transaction outlived its work")))?;
-        finish(transaction, worked, &ledger, &self.bell).await
+        let outcomes = finish(transaction, worked).await?;
+        // Before those who wait are told: whose access ended here is not let in
+        // here any more.
+        for (tenant, access_version) in ledger.tenants() {
+            self.access.raise(&tenant, access_version);
+            self.bell.ring(&tenant);
+        }
+        Ok(outcomes)
     }
 
     async fn work(&self, tx: &Tx, jobs: &[&dyn Job], care: Care) -> Result<Vec<Result<()>>> {
@@ -473,8 +489,6 @@ async fn behind_savepoint(tx: &Tx, job: &dyn Job) -> Result<Result<()>> {
 async fn finish(
     transaction: DatabaseTransaction,
     worked: Result<Vec<Result<()>>>,
-    ledger: &Ledger,
-    bell: &Bell,
 ) -> Result<Vec<Result<()>>, Failed> {
     let outcomes = match worked {
         Ok(outcomes) if outcomes.iter().any(Result::is_ok) => outcomes,
@@ -485,9 +499,6 @@ async fn finish(
         }
     };
     transaction.commit().await.map_err(Failed::unknown)?;
-    for tenant in ledger.tenants() {
-        bell.ring(&tenant);
-    }
     Ok(outcomes)
 }
 

@@ -17,7 +17,9 @@ use sea_orm::{
 
 use crate::error::{Error, Result};
 
+pub mod access;
 pub mod bell;
+pub mod clients;
 pub mod credentials;
 mod dialect;
 mod entity;
@@ -26,6 +28,7 @@ pub mod feed;
 mod filter;
 pub mod history;
 pub mod identity;
+pub mod keys;
 mod lanes;
 pub mod members;
 mod order;
@@ -35,12 +38,16 @@ pub mod resources;
 mod schema;
 pub mod schemas;
 pub mod settings;
+pub mod spent;
 mod sql;
+pub mod subjects;
 pub mod tenants;
 pub mod transfer;
+pub mod usage;
 
 pub use schema::MigrationStatus;
 
+use access::Access;
 use bell::Bell;
 use dialect::{Dialect, Purpose};
 use history::Ledger;
@@ -58,6 +65,7 @@ pub struct Store {
     replicas: Arc<[Replica]>,
     lanes: Lanes,
     bell: Bell,
+    access: Access,
 }
 
 impl fmt::Debug for Store {
@@ -132,16 +140,17 @@ impl Store {
         for url in replicas {
             opened.push(Replica::open(url).await?);
         }
-        let bell = Bell::default();
+        let (bell, access) = (Bell::default(), Access::default());
         Ok(Self {
             url: url.into(),
             dialect,
-            lanes: Lanes::new(writer.clone(), dialect, bell.clone()),
+            lanes: Lanes::new(writer.clone(), dialect, bell.clone(), access.clone()),
             writer,
             reader,
             sentry,
             replicas: opened.into(),
             bell,
+            access,
         })
     }
 

@@ -20,6 +20,17 @@ pub const TENANT_URL: &str = "tenant_url";
 /// URL at which OAuth clients get access tokens from that server.
 pub const TOKEN_ENDPOINT: &str = "token_endpoint";
 
+/// Issuers under which tokens of this store are or were issued, the last one
+/// first; one a line.
+pub const ISSUERS: &str = "issuers";
+
+/// Grows with every change of the keys that sign tokens, and of the issuers.
+pub const KEYS_VERSION: &str = "keys_version";
+
+/// A known text, sealed under the key that private keys are sealed under: tells
+/// whether the one that was given is the right one.
+pub const KEY_CHECK: &str = "key_check";
+
 /// The setting's value.
 ///
 /// # Errors

@@ -36,6 +36,8 @@ pub struct Connection {
     pub name: String,
     /// How far its client deviates from the standard.
     pub flavor: Flavor,
+    /// How long new credentials live, in milliseconds; `None` for good.
+    pub credential_lifetime: Option<i64>,
     /// Grows by one per change, from 1.
     pub version: i64,
     /// Milliseconds since the Unix epoch.
@@ -63,6 +65,7 @@ impl TryFrom<connections::Model> for Connection {
             id: row.id,
             tenant_id: row.tenant_id,
             name: row.name,
+            credential_lifetime: row.credential_lifetime,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -137,6 +140,7 @@ pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
         created_at: Set(connection.created_at),
         updated_at: Set(connection.updated_at),
         flavor: Set(connection.flavor.name().to_owned()),
+        credential_lifetime: Set(connection.credential_lifetime),
     };
     connections::Entity::insert(row)
         .exec_without_returning(&tx.connection())
@@ -157,6 +161,7 @@ pub async fn update_connection(tx: &Tx, connection: &Connection) -> Result<()> {
     let row = connections::ActiveModel {
         id: Set(connection.id.clone()),
         flavor: Set(connection.flavor.name().to_owned()),
+        credential_lifetime: Set(connection.credential_lifetime),
         version: Set(connection.version),
         updated_at: Set(connection.updated_at),
         ..Default::default()

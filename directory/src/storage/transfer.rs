@@ -14,14 +14,20 @@ use serde::{Deserialize, Serialize};
 use super::{
     Handle, Store, Tx, begin, credentials as credential_rows,
     entity::{
-        audit_entries, connections, credentials, extension_schemas, external_ids, groups,
-        memberships, settings, tenants, users,
+        audit_entries, connections, credential_secrets, credentials, extension_schemas,
+        external_ids, groups, memberships, service_clients, settings, tenants, users,
     },
     history, resources, schemas,
     sql::Sql,
 };
 use crate::{
-    domain::{Resource, flavor::Flavor, resource::ResourceKind, search::object_from_json},
+    domain::{
+        Resource,
+        access::{Access, Lock},
+        flavor::Flavor,
+        resource::ResourceKind,
+        search::object_from_json,
+    },
     error::{Error, Result, Violation},
 };
 
@@ -44,8 +50,12 @@ pub enum Record {
     Schema(SchemaRow),
     /// A provisioning client.
     Connection(ConnectionRow),
-    /// What opens a connection; secrets as their hashes.
+    /// A stored token.
     Credential(CredentialRow),
+    /// A secret of a stored token, as its hash.
+    Secret(SecretRow),
+    /// A service client.
+    Client(ClientRow),
     /// A user.
     User(ResourceRow),
     /// A group.
@@ -79,14 +89,40 @@ row! {
     SchemaRow = extension_schemas::Model,
     /// A provisioning client.
     ConnectionRow = connections::Model,
-    /// What opens a connection.
-    CredentialRow = credentials::Model,
+    /// A secret of a stored token.
+    SecretRow = credential_secrets::Model,
+    /// A service client.
+    ClientRow = service_clients::Model,
     /// What a connection calls a resource.
     ExternalIdRow = external_ids::Model,
     /// A member of a group.
     MembershipRow = memberships::Model,
     /// What somebody did.
     AuditRow = audit_entries::Model,
+}
+
+/// A stored token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CredentialRow {
+    #[serde(flatten)]
+    kept: credentials::Model,
+    // The only secret, in exports from before there could be several.
+    #[serde(default, skip_serializing)]
+    key_id: Option<String>,
+    #[serde(default, skip_serializing)]
+    secret_hash: Option<String>,
+}
+
+impl CredentialRow {
+    fn secret(&mut self) -> Option<credential_secrets::Model> {
+        Some(credential_secrets::Model {
+            key_id: self.key_id.take()?,
+            secret_hash: self.secret_hash.take()?,
+            credential_id: self.kept.id.clone(),
+            created_at: self.kept.created_at,
+            valid_until: None,
+        })
+    }
 }
 
 /// Where a tenant's history stands. Changes are not carried.
@@ -111,10 +147,16 @@ pub struct ResourceRow {
     updated_at: i64,
     deleted_at: Option<i64>,
     connection_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens_valid_after: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locked_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lock_reason: Option<String>,
 }
 
 macro_rules! resource_row {
-    ($model:ty) => {
+    ($model:ty { $($own:ident),* } { $($other:ident),* }) => {
         impl TryFrom<$model> for ResourceRow {
             type Error = Error;
 
@@ -129,14 +171,16 @@ macro_rules! resource_row {
                     updated_at: row.updated_at,
                     deleted_at: row.deleted_at,
                     connection_id: row.connection_id,
+                    $($own: row.$own,)*
+                    $($other: None,)*
                 })
             }
         }
     };
 }
 
-resource_row!(users::Model);
-resource_row!(groups::Model);
+resource_row!(users::Model { tokens_valid_after, locked_at, lock_reason } {});
+resource_row!(groups::Model {} { tokens_valid_after, locked_at, lock_reason });
 
 impl ResourceRow {
     /// The resource that the row holds.
@@ -153,6 +197,13 @@ impl ResourceRow {
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,
             owner: self.connection_id,
+            access: Access {
+                lock: self.locked_at.map(|at| Lock {
+                    at,
+                    reason: self.lock_reason.unwrap_or_default(),
+                }),
+                tokens_valid_after: self.tokens_valid_after,
+            },
         };
         resource.conformed(kind.within(registry))
     }
@@ -185,6 +236,8 @@ struct Many {
     tenants: Vec<tenants::ActiveModel>,
     connections: Vec<connections::ActiveModel>,
     credentials: Vec<credentials::ActiveModel>,
+    secrets: Vec<credential_secrets::ActiveModel>,
+    clients: Vec<service_clients::ActiveModel>,
     users: Vec<(String, Resource)>,
     groups: Vec<(String, Resource)>,
     external_ids: Vec<external_ids::ActiveModel>,
@@ -234,15 +287,20 @@ impl Many {
                 }
                 self.connections.push(row.into_active_model());
             }
-            Record::Credential(CredentialRow(row)) => {
-                let grant = credential_rows::grant(&row);
-                if let Some(scope) = grant.excess() {
+            Record::Credential(mut row) => {
+                let grant = credential_rows::grant(&row.kept);
+                let is_connections = row.kept.connection_id.is_some();
+                if let Some(scope) = grant.excess().filter(|_| is_connections) {
                     let rule =
                         format!("has {scope}, which a credential of a user's own cannot have");
                     return Err(Error::invalid("scopes", rule));
                 }
-                self.credentials.push(row.into_active_model());
+                let secret = row.secret().map(|secret| secret.into_active_model());
+                self.secrets.extend(secret);
+                self.credentials.push(row.kept.into_active_model());
             }
+            Record::Secret(SecretRow(row)) => self.secrets.push(row.into_active_model()),
+            Record::Client(ClientRow(row)) => self.clients.push(row.into_active_model()),
             Record::User(row) => {
                 let tenant = row.tenant_id.clone();
                 let registry = self.learn(tx, &tenant).await?;
@@ -290,6 +348,8 @@ impl Many {
         all!(self.schemas, extension_schemas);
         all!(self.connections, connections);
         all!(self.credentials, credentials);
+        all!(self.secrets, credential_secrets);
+        all!(self.clients, service_clients);
         all!(self.external_ids, external_ids);
         all!(self.memberships, memberships);
         all!(self.audit, audit_entries);
@@ -299,7 +359,7 @@ impl Many {
 }
 
 /// What rows must not say, with a query that finds those that do.
-const LIES: [(&str, &str); 6] = [
+const LIES: [(&str, &str); 8] = [
     (
         "a tenant has no head",
         "SELECT COUNT(*) AS found FROM tenants t \
@@ -309,6 +369,17 @@ const LIES: [(&str, &str); 6] = [
         "a credential is of another tenant than its connection",
         "SELECT COUNT(*) AS found FROM credentials c \
          JOIN connections o ON o.id = c.connection_id WHERE o.tenant_id <> c.tenant_id",
+    ),
+    (
+        "a credential belongs to nobody, or to a user of another tenant",
+        "SELECT COUNT(*) AS found FROM credentials c LEFT JOIN users u ON u.id = c.user_id \
+         WHERE (c.connection_id IS NULL AND u.id IS NULL) \
+         OR (u.id IS NOT NULL AND u.tenant_id <> c.tenant_id)",
+    ),
+    (
+        "a secret belongs to no credential",
+        "SELECT COUNT(*) AS found FROM credential_secrets s \
+         WHERE NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = s.credential_id)",
     ),
     (
         "an external id names no resource of its connection's tenant",

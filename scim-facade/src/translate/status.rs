@@ -34,7 +34,9 @@ pub(crate) fn is_stale(status: &Status) -> bool {
 fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
     let typed = |scim_type| ScimError::typed(scim_type, status.message());
     match reason {
-        CredentialMissing | CredentialInvalid => ScimError::unauthorized(),
+        CredentialMissing | CredentialInvalid | ProofOfPossessionFailed => {
+            ScimError::unauthorized()
+        }
         ScopeMissing => ScimError::new(403, status.message()),
         FieldInvalid | RequiredAttributeMissing | GroupCycle => typed(ScimType::InvalidValue),
         PageTokenInvalid => typed(ScimType::InvalidCursor),
@@ -52,9 +54,11 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded | ReplicaBehind
         | Draining => ScimError::unavailable(),
         SlowConsumer => ScimError::too_many_requests(),
-        // The facade asks for no revision, follows no feed and writes no schema.
+        // The facade asks for no revision, follows no feed, writes no schema and
+        // has nothing to do with tokens and keys.
         RevisionInvalid | StoreEpochMismatch | CursorExpired | SchemaInvalid | SchemaNotFound
-        | SchemaInUse => ScimError::internal(),
+        | SchemaInUse | TokenNotFound | KeyNotFound | ClientNotFound | UserInactive
+        | GroupSetTooLarge | KeyState | TokenState => ScimError::internal(),
         // The request was tried again under the new profile, and it changed once more.
         ProfileStale => ScimError::unavailable(),
         Internal | Unspecified => ScimError::internal(),

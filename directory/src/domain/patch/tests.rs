@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::domain::{
+    access::Access,
     filter::{Field, Operator},
     resource::ResourceKind,
     search,
@@ -31,6 +32,7 @@ fn user(attributes: Json) -> Resource {
         updated_at: 0,
         deleted_at: None,
         owner: None,
+        access: Access::default(),
     }
 }
 

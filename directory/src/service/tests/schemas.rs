@@ -57,17 +57,14 @@ impl World {
 
     /// A token of the caller's connection.
     async fn token(&self) -> String {
-        let (directory, tenant) = (&self.directory, &self.caller.tenant_id);
-        let connection = directory.find_connection(tenant, "entra").await.unwrap();
-        let grant = Grant::provisioning();
-        let issued = directory.create_credential(&connection, Wanted::Bearer, "a", None, grant);
-        exposed(&issued.await.unwrap()).to_owned()
+        let issued = issue(self, Wanted::Bearer, Expiry::Never).await;
+        exposed(&issued.unwrap()).to_owned()
     }
 
     /// The caller as he is after schemas changed.
     async fn informed(&self) -> Caller {
         let token = self.token().await;
-        self.directory.authenticate(&token, None).await.unwrap()
+        let_in(&self.directory, &token, None).await.unwrap()
     }
 
     async fn badged(&self, name: &str, badge: Object) -> Resource {
@@ -213,7 +210,7 @@ async fn indexed_values_come_along_with_an_import() {
     world.put(Extends::Group, group, "", &schema).await.unwrap();
     let token = world.token().await;
     let directory = &world.directory;
-    let caller = directory.authenticate(&token, None).await.unwrap();
+    let caller = let_in(directory, &token, None).await.unwrap();
     let values = || unique_values().map(|(name, _, value)| (name.to_owned(), value));
     let with = |name: &str, urn: &str| {
         let mut attributes = object([(name, "a")]);
@@ -236,7 +233,7 @@ async fn indexed_values_come_along_with_an_import() {
     let other = Directory::open(store, Arc::clone(&world.directory.source));
     let other = other.await.unwrap();
     other.import(&mut file.as_slice()).await.unwrap();
-    let caller = other.authenticate(&token, None).await.unwrap();
+    let caller = let_in(&other, &token, None).await.unwrap();
     for (name, value) in values() {
         for (kind, of, urn) in [
             (ResourceKind::User, "userName", BADGE),

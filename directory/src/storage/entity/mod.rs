@@ -1,5 +1,5 @@
-//! One sea-orm entity per table, private to storage, but for indexed values, which
-//! are written in SQL alone (`resources/values.rs`). Columns are documented in the
+//! One sea-orm entity per table, private to storage, but for indexed values and
+//! spent tokens, which are written in SQL alone (`resources/values.rs`, `spent.rs`). Columns are documented in the
 //! migrations.
 
 #![allow(missing_docs, reason = "the migrations document the columns")]
@@ -46,6 +46,7 @@ entity!(directory_heads, "directory_heads", {
     audit_hash: String,
     earliest: i64,
     schema_version: i64,
+    access_version: i64,
 });
 
 entity!(connections, "connections", {
@@ -60,6 +61,7 @@ entity!(connections, "connections", {
     // Exports from before connections had one.
     #[serde(default = "crate::storage::tenants::default_flavor")]
     flavor: String,
+    credential_lifetime: Option<i64>,
 });
 
 entity!(extension_schemas, "extension_schemas", {
@@ -76,19 +78,66 @@ entity!(credentials, "credentials", {
     #[sea_orm(primary_key, auto_increment = false)]
     id: String,
     tenant_id: String,
-    connection_id: String,
+    connection_id: Option<String>,
+    user_id: Option<String>,
     name: String,
     kind: String,
-    key_id: Option<String>,
-    secret_hash: Option<String>,
     issuer: Option<String>,
     subject: Option<String>,
     audience: Option<String>,
+    audiences: Option<String>,
+    scopes: Option<String>,
     created_at: i64,
+    // Exports from before it was kept: operators made all of them.
+    #[serde(default = "crate::storage::credentials::operator")]
+    created_by: String,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
-    scopes: Option<String>,
-    user_id: Option<String>,
+    #[serde(default)]
+    revoke_reason: String,
+    last_used_at: Option<i64>,
+    last_used_address: Option<String>,
+});
+
+entity!(credential_secrets, "credential_secrets", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    key_id: String,
+    credential_id: String,
+    secret_hash: String,
+    created_at: i64,
+    valid_until: Option<i64>,
+});
+
+entity!(service_clients, "service_clients", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    name: String,
+    name_key: String,
+    scopes: String,
+    audiences: String,
+    token_scopes: Option<String>,
+    keys: String,
+    certificate: Option<String>,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    disabled_at: Option<i64>,
+    tokens_valid_after: Option<i64>,
+    last_used_at: Option<i64>,
+    last_used_address: Option<String>,
+});
+
+entity!(signing_keys, "signing_keys", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    kid: String,
+    algorithm: String,
+    public_key: String,
+    private_key: Option<String>,
+    created_at: i64,
+    sign_from: i64,
+    sign_until: Option<i64>,
+    revoked_at: Option<i64>,
 });
 
 entity!(users, "users", {
@@ -106,6 +155,9 @@ entity!(users, "users", {
     updated_at: i64,
     deleted_at: Option<i64>,
     connection_id: Option<String>,
+    tokens_valid_after: Option<i64>,
+    locked_at: Option<i64>,
+    lock_reason: Option<String>,
 });
 
 entity!(groups, "groups", {

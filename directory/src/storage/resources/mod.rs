@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{
         Resource,
+        access::{Access, Lock},
         history::{Position, ResourceType},
         resource::ResourceKind,
         search::object_from_json,
@@ -62,6 +63,9 @@ struct Row {
     external_id: Option<String>,
     deleted_at: Option<i64>,
     owner: Option<String>,
+    tokens_valid_after: Option<i64>,
+    locked_at: Option<i64>,
+    lock_reason: Option<String>,
     groups: Option<String>,
     manager_name: Option<String>,
     revision: i64,
@@ -114,6 +118,13 @@ impl Row {
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,
             owner: self.owner,
+            access: Access {
+                lock: self.locked_at.map(|at| Lock {
+                    at,
+                    reason: self.lock_reason.unwrap_or_default(),
+                }),
+                tokens_valid_after: self.tokens_valid_after,
+            },
         })
     }
 }
@@ -204,6 +215,13 @@ impl Reader<'_> {
     }
 
     fn selection(&self, rest: Sql) -> Sql {
+        let access = match self.kind {
+            ResourceKind::User => "r.tokens_valid_after, r.locked_at, r.lock_reason, ",
+            ResourceKind::Group => {
+                "CAST(NULL AS BIGINT) AS tokens_valid_after, \
+                 CAST(NULL AS BIGINT) AS locked_at, CAST(NULL AS TEXT) AS lock_reason, "
+            }
+        };
         let columns = Sql::new(
             "SELECT r.id, r.document, r.version, r.created_at, r.updated_at, r.deleted_at, \
              r.connection_id AS owner, (SELECT e.external_id FROM external_ids e \
@@ -212,7 +230,8 @@ impl Reader<'_> {
              WHERE h.tenant_id = r.tenant_id) AS revision, \
              (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, ",
         )
-        .bind(self.scope.connection_id);
+        .bind(self.scope.connection_id)
+        .text(access);
         let relations = relations::columns(self.tx.dialect(), self.scope, self.kind, self.wants);
         let columns = columns.then(relations).text(" ");
         columns.then(self.rows()).then(rest)

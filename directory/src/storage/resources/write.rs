@@ -56,7 +56,13 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     execute(tx, named).await?;
     values::delete(tx, kind, &[id]).await?;
     match kind {
-        ResourceKind::User => execute(tx, [by("DELETE FROM users WHERE id = ?")]).await,
+        ResourceKind::User => {
+            let secrets = by("DELETE FROM credential_secrets WHERE credential_id IN \
+                 (SELECT id FROM credentials WHERE user_id = ?)");
+            let tokens = by("DELETE FROM credentials WHERE user_id = ?");
+            let user = by("DELETE FROM users WHERE id = ?");
+            execute(tx, [secrets, tokens, user]).await
+        }
         ResourceKind::Group => {
             let members = by("DELETE FROM memberships WHERE group_id = ?");
             execute(tx, [members, by("DELETE FROM groups WHERE id = ?")]).await
@@ -165,6 +171,9 @@ async fn insert_all_values(
 /// [`Error::Taken`](crate::error::Error::Taken),
 /// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
 pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resource) -> Result<()> {
+    if after.access != before.access {
+        set_access(tx, after).await?;
+    }
     if after.attributes == before.attributes {
         return touch(tx, after).await;
     }
@@ -192,8 +201,21 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
     set_external_id(tx, scope, Some(before), after).await
 }
 
+/// Writes what operators and revocations say of a user.
+async fn set_access(tx: &Tx, user: &Resource) -> Result<()> {
+    let lock = user.access.lock.as_ref();
+    let set = Sql::new(
+        "UPDATE users SET tokens_valid_after = ?, locked_at = ?, lock_reason = ? WHERE id = ?",
+    )
+    .bind(user.access.tokens_valid_after)
+    .bind(lock.map(|lock| lock.at))
+    .bind(lock.map(|lock| lock.reason.clone()))
+    .bind(user.id.as_str());
+    execute(tx, [set]).await
+}
+
 /// Writes the version of a resource of which nothing else differs: a group with
-/// other members.
+/// other members, a user who was locked.
 async fn touch(tx: &Tx, resource: &Resource) -> Result<()> {
     let sql = Sql::new(format!(
         "UPDATE {} SET version = ?, updated_at = ? WHERE id = ?",
@@ -226,6 +248,9 @@ pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
     .bind(resource.id.as_str());
     let free = Sql::new("UPDATE external_ids SET live = FALSE WHERE resource_id = ?")
         .bind(resource.id.as_str());
+    if resource.kind == ResourceKind::User {
+        set_access(tx, resource).await?;
+    }
     execute(tx, [mark, free]).await
 }
 
@@ -276,6 +301,9 @@ impl Columns {
             updated_at: Set(user.updated_at),
             deleted_at: Set(user.deleted_at),
             connection_id: Set(user.owner.clone()),
+            tokens_valid_after: Set(user.access.tokens_valid_after),
+            locked_at: Set(user.access.lock.as_ref().map(|lock| lock.at)),
+            lock_reason: Set(user.access.lock.as_ref().map(|lock| lock.reason.clone())),
         }
     }
 
@@ -333,6 +361,10 @@ async fn set_external_id(
             .await?;
     }
     if let Some(external_id) = new.and_then(Value::as_str) {
+        if scope.connection_id.is_empty() {
+            let rule = "belongs to a connection, and the caller comes through none";
+            return Err(Error::invalid(EXTERNAL_ID, rule));
+        }
         let row = external_ids::ActiveModel {
             connection_id: Set(scope.connection_id.to_owned()),
             resource_id: Set(after.id.clone()),

@@ -5,16 +5,17 @@ use sea_orm::{
 };
 
 use super::{
-    AuditRow, ConnectionRow, CredentialRow, ExternalIdRow, HeadRow, MembershipRow, Record,
-    SchemaRow, SettingRow, TenantRow,
+    AuditRow, ClientRow, ConnectionRow, CredentialRow, ExternalIdRow, HeadRow, MembershipRow,
+    Record, SchemaRow, SecretRow, SettingRow, TenantRow,
 };
 use crate::{
     error::{Error, Result},
     storage::{
         Tx,
         entity::{
-            audit_entries, connections, credentials, directory_heads, extension_schemas,
-            external_ids, groups, memberships, settings, tenants, users,
+            audit_entries, connections, credential_secrets, credentials, directory_heads,
+            extension_schemas, external_ids, groups, memberships, service_clients, settings,
+            tenants, users,
         },
     },
 };
@@ -147,12 +148,26 @@ impl Rows {
             5 => {
                 let rows = page!(self, connection, credentials, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
-                (
-                    records(rows, |row| Record::Credential(CredentialRow(row))),
-                    last,
-                )
+                let record = |kept| {
+                    Record::Credential(CredentialRow {
+                        kept,
+                        key_id: None,
+                        secret_hash: None,
+                    })
+                };
+                (records(rows, record), last)
             }
             6 => {
+                let rows = page!(self, connection, credential_secrets, KeyId);
+                let last = rows.last().map(|row| vec![row.key_id.clone()]);
+                (records(rows, |row| Record::Secret(SecretRow(row))), last)
+            }
+            7 => {
+                let rows = page!(self, connection, service_clients, Id);
+                let last = rows.last().map(|row| vec![row.id.clone()]);
+                (records(rows, |row| Record::Client(ClientRow(row))), last)
+            }
+            8 => {
                 let rows = page!(self, connection, users, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 let rows = rows
@@ -160,7 +175,7 @@ impl Rows {
                     .map(|row| Ok(Record::User(row.try_into()?)));
                 (rows.collect::<Result<_>>()?, last)
             }
-            7 => {
+            9 => {
                 let rows = page!(self, connection, groups, Id);
                 let last = rows.last().map(|row| vec![row.id.clone()]);
                 let rows = rows
@@ -168,7 +183,7 @@ impl Rows {
                     .map(|row| Ok(Record::Group(row.try_into()?)));
                 (rows.collect::<Result<_>>()?, last)
             }
-            8 => {
+            10 => {
                 let rows = page!(self, connection, external_ids, ConnectionId, ResourceId);
                 let key = |row: &external_ids::Model| {
                     vec![row.connection_id.clone(), row.resource_id.clone()]
@@ -179,7 +194,7 @@ impl Rows {
                     last,
                 )
             }
-            9 => {
+            11 => {
                 let rows = page!(self, connection, memberships, GroupId, MemberId);
                 let key =
                     |row: &memberships::Model| vec![row.group_id.clone(), row.member_id.clone()];
@@ -220,7 +235,7 @@ impl Rows {
 }
 
 /// Kinds of rows.
-const STAGES: usize = 11;
+const STAGES: usize = 13;
 
 fn records<M>(rows: Vec<M>, record: impl Fn(M) -> Record) -> Vec<Record> {
     rows.into_iter().map(record).collect()

@@ -1,0 +1,496 @@
+//! Stored tokens: made, listed, rotated, revoked. Credentials of connections,
+//! and personal access tokens of users.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use muster_proto::schema::Registry;
+
+use super::{
+    Directory,
+    admin::{checked_name, checked_scopes, not_found},
+    ledger::Deed,
+};
+use crate::{
+    auth::{Caller, Grant, Principal, Scopes},
+    domain::{
+        Kind,
+        access::checked_reason,
+        client::{checked_audiences, checked_scope_names},
+        credential::{Federation, KeptSecret, Proof, Purpose, RANDOM_BYTES, Secret, Wanted},
+        history::{ChangeKind, Position, ResourceType},
+        resource::ResourceKind,
+    },
+    error::{Error, Result, Violation},
+    issuers::key_url,
+    storage::{
+        Scope, Tx,
+        credentials::{self, Credential},
+        history, resources,
+        tenants::Connection,
+    },
+};
+
+/// Longest subject or audience of a federated client, in bytes.
+const CLAIM_LIMIT: usize = 500;
+
+/// How long former secrets go on to work at most.
+const OVERLAP_LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long a personal access token lives at most, in milliseconds.
+const PERSONAL_MS: i64 = 366 * 24 * 60 * 60 * 1_000;
+
+/// Most audiences of one token.
+pub(super) const AUDIENCES: usize = 10;
+
+/// A new credential, or one with a new secret. The secret exists here and nowhere
+/// else.
+#[derive(Debug, Clone)]
+pub struct IssuedCredential {
+    /// What is kept.
+    pub credential: Credential,
+    /// What the client gets; `None` when its own issuer vouches for it.
+    pub secret: Option<Secret>,
+    /// Until when former secrets work, in milliseconds since the Unix epoch.
+    pub overlap_until: Option<i64>,
+}
+
+/// When a new credential ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// When its connection says so.
+    Policy,
+    /// Never.
+    Never,
+    /// At this time, in milliseconds since the Unix epoch.
+    At(i64),
+}
+
+/// A stored token with what is known of its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The token.
+    pub credential: Credential,
+    /// Key id of the newest secret; `None` for a federated credential.
+    pub key_id: Option<String>,
+    /// Until when a former secret works, in milliseconds since the Unix epoch.
+    pub overlap_until: Option<i64>,
+}
+
+/// A personal access token that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonalToken {
+    /// Whose.
+    pub user_id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it is good for, where its audiences say.
+    pub scopes: Vec<String>,
+    /// For whom it is meant.
+    pub audiences: Vec<String>,
+    /// When it ends; milliseconds since the Unix epoch.
+    pub expires_at: i64,
+}
+
+impl Directory {
+    /// Issues a credential of a connection.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], and [`Error::NotFound`] for a user who does not exist.
+    pub async fn create_credential(
+        &self,
+        caller: &Caller,
+        connection: &Connection,
+        wanted: Wanted,
+        name: &str,
+        expiry: Expiry,
+        grant: Grant,
+    ) -> Result<(IssuedCredential, Position)> {
+        if let Some(scope) = grant.excess() {
+            let rule = format!("has {scope}, which a credential of a user's own cannot have");
+            return Err(Error::invalid("scopes", rule));
+        }
+        let mut issued = self.new_credential(caller, connection, wanted, name, expiry)?;
+        issued.credential.scopes = checked_scopes(grant.scopes)?;
+        issued.credential.user_id = grant.user_id;
+        let position = self.insert(caller, "CreateCredential", &issued).await?;
+        Ok((issued, position))
+    }
+
+    async fn insert(
+        &self,
+        caller: &Caller,
+        method: &'static str,
+        issued: &IssuedCredential,
+    ) -> Result<Position> {
+        let kept = issued.secret.as_ref().map(Secret::kept);
+        let work = Arc::new((caller.clone(), issued.credential.clone(), kept));
+        self.store
+            .write(&caller.tenant_id, method, move |tx| {
+                let work = Arc::clone(&work);
+                async move {
+                    let (caller, new, kept) = &*work;
+                    insert_credential(&tx, caller, method, new, kept.clone()).await
+                }
+            })
+            .await
+    }
+
+    /// A credential of a connection that is not kept yet.
+    pub(super) fn new_credential(
+        &self,
+        caller: &Caller,
+        connection: &Connection,
+        wanted: Wanted,
+        name: &str,
+        expiry: Expiry,
+    ) -> Result<IssuedCredential> {
+        let proof = match wanted {
+            Wanted::Bearer => Proof::Secret(Purpose::Bearer),
+            Wanted::OauthClient => Proof::Secret(Purpose::Client),
+            Wanted::Federated(federation) => Proof::Federated(checked_federation(federation)?),
+        };
+        let now = self.source.now_ms();
+        let expires_at = match expiry {
+            Expiry::Never => None,
+            Expiry::At(at) => Some(at),
+            // Another issuer's word has no secret that could grow old.
+            Expiry::Policy if matches!(proof, Proof::Federated(_)) => None,
+            Expiry::Policy => connection.credential_lifetime.map(|life| now + life),
+        };
+        let connection_id = Some(connection.id.clone());
+        self.credential(caller, connection_id, proof, name, expires_at)
+    }
+
+    fn credential(
+        &self,
+        caller: &Caller,
+        connection_id: Option<String>,
+        proof: Proof,
+        name: &str,
+        expires_at: Option<i64>,
+    ) -> Result<IssuedCredential> {
+        let now = self.source.now_ms();
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::invalid("expire_time", "must be in the future"));
+        }
+        let secret = match &proof {
+            Proof::Secret(purpose) => Some(self.new_secret(*purpose)?),
+            Proof::Federated(_) => None,
+        };
+        let credential = Credential {
+            id: self.source.new_id(),
+            tenant_id: caller.tenant_id.clone(),
+            connection_id,
+            name: checked_name(name)?,
+            proof,
+            audiences: Vec::new(),
+            created_at: now,
+            created_by: caller.actor(),
+            expires_at,
+            revoked_at: None,
+            revoke_reason: String::new(),
+            last_used_at: None,
+            last_used_address: None,
+            scopes: Scopes::Provisioning,
+            user_id: None,
+        };
+        Ok(IssuedCredential {
+            credential,
+            secret,
+            overlap_until: None,
+        })
+    }
+
+    fn new_secret(&self, purpose: Purpose) -> Result<Secret> {
+        let mut random = [0; RANDOM_BYTES];
+        self.source
+            .fill_random(&mut random)
+            .map_err(|e| Error::Internal(e.into()))?;
+        Ok(Secret::new(purpose, &random))
+    }
+
+    /// Issues a personal access token of a user.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`], [`Error::UserInactive`], and
+    /// [`Error::ScopeMissing`] for what the caller may not grant.
+    pub async fn create_personal_token(
+        &self,
+        caller: &Caller,
+        wanted: PersonalToken,
+    ) -> Result<(IssuedCredential, Position)> {
+        let audiences = checked_grant(caller, &wanted.audiences, &wanted.scopes)?;
+        if wanted.expires_at > self.source.now_ms().saturating_add(PERSONAL_MS) {
+            return Err(Error::invalid("expire_time", "must be within 366 days"));
+        }
+        let (proof, expires_at) = (Proof::Secret(Purpose::Personal), Some(wanted.expires_at));
+        let mut issued = self.credential(caller, None, proof, &wanted.name, expires_at)?;
+        issued.credential.audiences = audiences;
+        issued.credential.scopes = Scopes::Named(wanted.scopes.into());
+        issued.credential.user_id = Some(wanted.user_id);
+        let method = "CreatePersonalAccessToken";
+        let position = self.insert(caller, method, &issued).await?;
+        Ok((issued, position))
+    }
+
+    /// The tenant's stored tokens, at most `limit`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_tokens(
+        &self,
+        tenant_id: &str,
+        wanted: &credentials::Wanted,
+        limit: usize,
+    ) -> Result<Vec<StoredToken>> {
+        let tx = self.store.single();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let found = credentials::list(&tx, tenant_id, wanted, limit).await?;
+        self.with_secrets(&tx, found).await
+    }
+
+    /// The tenant's stored token with this id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn get_token(&self, tenant_id: &str, id: &str) -> Result<StoredToken> {
+        let tx = self.store.single();
+        let found = credentials::find(&tx, tenant_id, id).await?;
+        let found = found.ok_or_else(|| not_found(Kind::Token, id))?;
+        let mut tokens = self.with_secrets(&tx, vec![found]).await?;
+        tokens.pop().ok_or_else(|| not_found(Kind::Token, id))
+    }
+
+    async fn with_secrets(&self, tx: &Tx, found: Vec<Credential>) -> Result<Vec<StoredToken>> {
+        let ids: Vec<_> = found.iter().map(|found| found.id.clone()).collect();
+        let key_ids = credentials::key_ids(tx, &ids).await?;
+        let mut key_ids: HashMap<_, _> = key_ids.into_iter().collect();
+        let now = self.source.now_ms();
+        let overlaps = credentials::overlaps(tx, &ids).await?.into_iter();
+        let overlaps: HashMap<_, _> = overlaps.filter(|(_, until)| *until > now).collect();
+        let stored = |credential: Credential| StoredToken {
+            key_id: key_ids.remove(&credential.id),
+            overlap_until: overlaps.get(&credential.id).copied(),
+            credential,
+        };
+        Ok(found.into_iter().map(stored).collect())
+    }
+
+    /// Gives a stored token a new secret; its former ones work for as long as the
+    /// overlap says, at most 7 days.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`]; [`Error::TokenState`] for one that
+    /// has no secret, is revoked or has expired.
+    pub async fn rotate_token(
+        &self,
+        caller: &Caller,
+        id: &str,
+        overlap: Duration,
+        expires_at: Option<i64>,
+    ) -> Result<(IssuedCredential, Position)> {
+        if overlap > OVERLAP_LIMIT {
+            return Err(Error::invalid("overlap", "must be at most 7 days"));
+        }
+        let now = self.source.now_ms();
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::invalid("expire_time", "must be in the future"));
+        }
+        let found = credentials::find(&self.store.single(), &caller.tenant_id, id).await?;
+        let found = found.ok_or_else(|| not_found(Kind::Token, id))?;
+        let Proof::Secret(purpose) = found.proof else {
+            let what = "a federated credential has no secret: its issuer rotates its keys";
+            return Err(Error::TokenState(what));
+        };
+        let secret = self.new_secret(purpose)?;
+        let until = now.saturating_add(i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX));
+        let rotation = Rotation {
+            caller: caller.clone(),
+            id: id.to_owned(),
+            kept: secret.kept(),
+            until,
+            expires_at,
+            now,
+        };
+        let rotation = Arc::new(rotation);
+        let rotated = self
+            .store
+            .write(&caller.tenant_id, "RotateToken", move |tx| {
+                let rotation = Arc::clone(&rotation);
+                async move { rotation.run(&tx).await }
+            });
+        let (credential, position) = rotated.await?;
+        let issued = IssuedCredential {
+            credential,
+            secret: Some(secret),
+            overlap_until: (until > now).then_some(until),
+        };
+        Ok((issued, position))
+    }
+
+    /// Revokes a stored token; revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`].
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+    ) -> Result<(Credential, Option<Position>)> {
+        let reason = checked_reason(reason).map_err(|rule| Error::invalid("reason", rule))?;
+        let now = self.source.now_ms();
+        let work = Arc::new((caller.clone(), id.to_owned(), reason));
+        self.store
+            .write(&caller.tenant_id, "RevokeToken", move |tx| {
+                let work = Arc::clone(&work);
+                async move {
+                    let (caller, id, reason) = &*work;
+                    revoke(&tx, caller, id, reason, now).await
+                }
+            })
+            .await
+    }
+}
+
+/// A new secret for a token, as it is written.
+struct Rotation {
+    caller: Caller,
+    id: String,
+    kept: KeptSecret,
+    until: i64,
+    expires_at: Option<i64>,
+    now: i64,
+}
+
+impl Rotation {
+    async fn run(&self, tx: &Tx) -> Result<(Credential, Position)> {
+        let found = credentials::find(tx, &self.caller.tenant_id, &self.id).await?;
+        let mut credential = found.ok_or_else(|| not_found(Kind::Token, &self.id))?;
+        if !credential.is_live(self.now) {
+            let what = "the token is revoked or has expired; create another";
+            return Err(Error::TokenState(what));
+        }
+        credentials::end_secrets(tx, &self.id, self.until).await?;
+        credentials::add_secret(tx, &self.id, self.kept.clone(), self.now).await?;
+        if let Some(at) = self.expires_at {
+            credentials::set_expiry(tx, &self.id, at).await?;
+            credential.expires_at = Some(at);
+        }
+        history::change_access(tx, &self.caller.tenant_id).await?;
+        let deed = deed("RotateToken", ChangeKind::Updated, &credential);
+        let position = deed.record(tx, &self.caller, self.now).await?;
+        Ok((credential, position))
+    }
+}
+
+async fn revoke(
+    tx: &Tx,
+    caller: &Caller,
+    id: &str,
+    reason: &str,
+    now: i64,
+) -> Result<(Credential, Option<Position>)> {
+    let found = credentials::find(tx, &caller.tenant_id, id).await?;
+    let mut credential = found.ok_or_else(|| not_found(Kind::Token, id))?;
+    if credential.revoked_at.is_some() {
+        return Ok((credential, None));
+    }
+    credentials::revoke(tx, id, reason, now).await?;
+    history::change_access(tx, &caller.tenant_id).await?;
+    credential.revoked_at = Some(now);
+    reason.clone_into(&mut credential.revoke_reason);
+    let deed = deed("RevokeToken", ChangeKind::Deleted, &credential);
+    let position = deed.record(tx, caller, now).await?;
+    Ok((credential, Some(position)))
+}
+
+fn deed<'a>(method: &'static str, kind: ChangeKind, credential: &'a Credential) -> Deed<'a> {
+    Deed {
+        method,
+        kind,
+        resource_type: ResourceType::Token,
+        resource_id: &credential.id,
+        owner: credential.connection_id.as_deref(),
+        version: 1,
+    }
+}
+
+/// Keeps a new credential.
+pub(super) async fn insert_credential(
+    tx: &Tx,
+    caller: &Caller,
+    method: &'static str,
+    credential: &Credential,
+    secret: Option<KeptSecret>,
+) -> Result<Position> {
+    if let Some(user_id) = &credential.user_id {
+        check_user(tx, credential, user_id).await?;
+    }
+    credentials::insert(tx, credential, secret).await?;
+    let deed = deed(method, ChangeKind::Created, credential);
+    deed.record(tx, caller, credential.created_at).await
+}
+
+/// Whether there is the user whose a credential shall be; a token of his own only
+/// if he may act.
+async fn check_user(tx: &Tx, credential: &Credential, user_id: &str) -> Result<()> {
+    let scope = Scope {
+        tenant_id: &credential.tenant_id,
+        connection_id: credential.owner(),
+        registry: Registry::builtin(),
+    };
+    let (reach, wants) = (resources::Reach::Live, super::Wants::NONE);
+    let found = resources::load(tx, scope, ResourceKind::User, user_id, reach, wants).await?;
+    let ((user, _), _) = found.ok_or_else(|| not_found(Kind::User, user_id))?;
+    match credential.connection_id.is_some() || user.may_act() {
+        true => Ok(()),
+        false => Err(Error::UserInactive),
+    }
+}
+
+/// Audiences and scopes that the caller may put into tokens of users; the former
+/// as they are kept.
+pub(super) fn checked_grant(
+    caller: &Caller,
+    audiences: &[String],
+    scopes: &[String],
+) -> Result<Vec<String>> {
+    let sound = checked_audiences(audiences).map_err(|rule| Error::invalid("audiences", rule))?;
+    checked_scope_names(scopes).map_err(|rule| Error::invalid("scopes", rule))?;
+    if sound.is_empty() || sound.len() > AUDIENCES {
+        return Err(Error::invalid("audiences", "must name 1 to 10"));
+    }
+    if let Principal::Client { grantable, .. } = &caller.principal {
+        return match grantable.excess(&sound, scopes) {
+            None => Ok(sound),
+            Some(beyond) => Err(Error::ScopeMissing(beyond.to_owned())),
+        };
+    }
+    match caller.principal {
+        Principal::Operator => Ok(sound),
+        // Nothing is registered for a provisioning client.
+        _ => Err(Error::ScopeMissing(sound.concat())),
+    }
+}
+
+fn checked_federation(federation: Federation) -> Result<Federation> {
+    let rules = [
+        ("issuer", key_url(&federation.issuer).err()),
+        ("subject", claim_rule(&federation.subject)),
+        ("audience", claim_rule(&federation.audience)),
+    ];
+    let broken = rules.into_iter();
+    let broken = broken.filter_map(|(field, rule)| Some(Violation::new(field, rule?)));
+    let broken: Vec<_> = broken.collect();
+    if broken.is_empty() {
+        return Ok(federation);
+    }
+    Err(Error::Invalid(broken))
+}
+
+fn claim_rule(text: &str) -> Option<&'static str> {
+    let fits = (1..=CLAIM_LIMIT).contains(&text.len());
+    let printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    (!fits || !printable).then_some("must have 1 to 500 bytes, without spaces")
+}

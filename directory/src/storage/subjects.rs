@@ -1,0 +1,184 @@
+//! Users as tokens know them: who is meant, whether he may act, which of his
+//! tokens are dead, which groups he is in.
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::{Tx, sql::Sql};
+use crate::{
+    domain::{access::Access, fold::fold},
+    error::{Error, Result},
+};
+
+/// How a user is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserKey {
+    /// By his id.
+    Id(String),
+    /// By what a connection calls him.
+    External {
+        /// The connection.
+        connection_id: String,
+        /// Its `externalId`.
+        external_id: String,
+    },
+    /// By his `userName`, without case.
+    UserName(String),
+}
+
+impl UserKey {
+    /// The condition that a row `u` meets.
+    fn condition(&self) -> Sql {
+        match self {
+            Self::Id(id) => Sql::new("u.id = ?").bind(id.as_str()),
+            Self::UserName(name) => {
+                Sql::new("u.deleted_at IS NULL AND u.user_name_key = ?").bind(fold(name))
+            }
+            Self::External {
+                connection_id,
+                external_id,
+            } => Sql::new(
+                "u.id = (SELECT e.resource_id FROM external_ids e WHERE e.connection_id = ? \
+                 AND e.resource_type = 1 AND e.external_id = ? AND e.live)",
+            )
+            .bind(connection_id.as_str())
+            .bind(external_id.as_str()),
+        }
+    }
+
+    /// Whether no user can have it, and not every database takes it.
+    fn is_impossible(&self) -> bool {
+        let has_null = |text: &String| text.contains('\0');
+        match self {
+            Self::Id(text) | Self::UserName(text) => has_null(text),
+            Self::External {
+                connection_id,
+                external_id,
+            } => has_null(connection_id) || has_null(external_id),
+        }
+    }
+}
+
+/// What is to be known of a user before a token of his counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// His id.
+    pub id: String,
+    /// His `userName`.
+    pub user_name: String,
+    /// Whether he may act.
+    pub may_act: bool,
+    /// Since when his tokens are dead; without the lock.
+    pub access: Access,
+    /// Whether this token was revoked.
+    pub is_spent: bool,
+    /// His tenant's.
+    pub access_version: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: String,
+    document: String,
+    may_act: bool,
+    tokens_valid_after: Option<i64>,
+    is_spent: bool,
+    access_version: i64,
+}
+
+impl Row {
+    fn into_subject(self) -> Result<Subject> {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            #[serde(rename = "userName", default)]
+            user_name: String,
+        }
+        let named: Named = serde_json::from_str(&self.document)
+            .map_err(|e| Error::internal(format!("users.document of {}: {e}", self.id)))?;
+        Ok(Subject {
+            id: self.id,
+            user_name: named.user_name,
+            may_act: self.may_act,
+            access: Access {
+                lock: None,
+                tokens_valid_after: self.tokens_valid_after,
+            },
+            is_spent: self.is_spent,
+            access_version: self.access_version,
+        })
+    }
+}
+
+/// What is to be known of the tenant's user with this key before a token of his,
+/// that has this id, counts.
+///
+/// # Errors
+/// The database's.
+pub async fn find(tx: &Tx, tenant_id: &str, key: &UserKey, jti: &str) -> Result<Option<Subject>> {
+    if key.is_impossible() {
+        return Ok(None);
+    }
+    let sql = Sql::new(
+        "SELECT u.id, u.document, \
+         (u.deleted_at IS NULL AND u.active AND u.locked_at IS NULL) AS may_act, \
+         u.tokens_valid_after, h.access_version, EXISTS (SELECT 1 FROM spent_tokens t \
+         WHERE t.tenant_id = u.tenant_id AND t.jti = ?) AS is_spent \
+         FROM users u JOIN directory_heads h ON h.tenant_id = u.tenant_id \
+         WHERE u.tenant_id = ? AND ",
+    )
+    .bind(jti)
+    .bind(tenant_id)
+    .then(key.condition());
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = Row::find_by_statement(statement).one(connection).await?;
+    row.map(Row::into_subject).transpose()
+}
+
+/// Which groups of a user are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupsWanted {
+    /// Also those that contain the ones that he is in.
+    pub transitive: bool,
+    /// Only these; empty: all.
+    pub only: Vec<String>,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+/// Ids of the live groups that a user is in, in order.
+///
+/// # Errors
+/// [`Error::TooManyGroups`].
+pub async fn groups(tx: &Tx, user_id: &str, wanted: &GroupsWanted) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Id {
+        id: String,
+    }
+    // CROSS JOIN keeps SQLite at the memberships, of which there are few.
+    let mut sql = Sql::new(
+        "WITH RECURSIVE above (id) AS (SELECT g.id FROM memberships m CROSS JOIN groups g \
+         WHERE m.member_id = ? AND g.id = m.group_id AND g.deleted_at IS NULL",
+    )
+    .bind(user_id);
+    if wanted.transitive {
+        // UNION ends even where the data has a cycle.
+        sql = sql.text(
+            " UNION SELECT g.id FROM above a CROSS JOIN memberships m CROSS JOIN groups g \
+             WHERE m.member_id = a.id AND g.id = m.group_id AND g.deleted_at IS NULL",
+        );
+    }
+    sql = sql.text(") SELECT id FROM above");
+    if !wanted.only.is_empty() {
+        let only = Sql::list(wanted.only.iter().map(String::as_str));
+        sql = sql.text(" WHERE id IN (").then(only).text(")");
+    }
+    let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1);
+    let sql = sql.text(" ORDER BY id LIMIT ?").bind(limit + 1);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let rows = Id::find_by_statement(statement).all(connection).await?;
+    match rows.len() > wanted.limit {
+        true => Err(Error::TooManyGroups(wanted.limit)),
+        false => Ok(rows.into_iter().map(|row| row.id).collect()),
+    }
+}
