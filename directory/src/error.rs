@@ -1,6 +1,8 @@
 //! What can go wrong, as facts. No wire vocabulary: gRPC codes and details are
 //! made of these in `grpc/status.rs`, sentences for operators in `Display`.
 
+use std::time::Duration;
+
 use crate::domain::Kind;
 
 /// `Result` with the directory's [`Error`].
@@ -144,6 +146,9 @@ pub enum Error {
     /// No replica has the revision, and the primary does not answer.
     #[error("no replica has this revision yet")]
     ReplicaBehind,
+    /// More calls than the rate allows; after so long there is room for one.
+    #[error("there are too many calls; try again later")]
+    RateLimited(Duration),
     /// A stream whose messages are not taken.
     #[error("the messages of the stream were not taken in time")]
     SlowConsumer,

@@ -12,6 +12,7 @@
 //! * [`grpc`], [`server`]: the wire; the only users of tonic.
 //! * [`signing`], [`issuers`]: assertions of other issuers, and their keys; the
 //!   only users of jsonwebtoken and of an HTTP client.
+//! * [`limits`]: how often who may call.
 //! * [`auth`], [`clock`], [`cursor`], [`error`]: what they share.
 #![cfg_attr(
     test,
@@ -29,6 +30,7 @@ pub mod domain;
 pub mod error;
 pub mod grpc;
 pub mod issuers;
+pub mod limits;
 pub mod sealing;
 pub mod server;
 pub mod service;

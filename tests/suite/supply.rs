@@ -45,7 +45,7 @@ const TWICE: &[(&str, &str)] = &[
     ),
     (
         "hashbrown",
-        "sqlx-core and metrics-util use 0.16, indexmap 0.17",
+        "dashmap uses 0.14, sqlx-core and metrics-util 0.16, indexmap 0.17",
     ),
     ("heck", "derive macros of sea-orm use 0.4, at build time"),
     (

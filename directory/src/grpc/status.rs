@@ -21,6 +21,10 @@ use crate::{
 /// When a caller may try again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Metadata by which gRPC clients learn how many milliseconds to wait before a
+/// retry.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// What the caller is told.
 pub fn status(error: Error) -> Status {
     let (code, reason) = classify(&error);
@@ -79,10 +83,23 @@ pub fn status(error: Error) -> Status {
         | Error::SlowConsumer => {
             details.set_retry_info(Some(RETRY));
         }
+        Error::RateLimited(wait) => {
+            details.set_retry_info(Some(*wait));
+        }
         _ => {}
     }
     log(&error, reason);
-    Status::with_error_details(code, short(&error.to_string()), details)
+    let mut status = Status::with_error_details(code, short(&error.to_string()), details);
+    if let Error::RateLimited(wait) = error {
+        push_back(&mut status, wait);
+    }
+    status
+}
+
+/// For clients that retry by themselves: when they may (gRPC proposal A6).
+fn push_back(status: &mut Status, wait: Duration) {
+    let ms = i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    status.metadata_mut().insert(PUSHBACK, ms.into());
 }
 
 /// Most violations in one answer: details travel in trailers, which are small.
@@ -168,6 +185,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::EpochMismatch => (Code::FailedPrecondition, Reason::StoreEpochMismatch),
         Error::CursorExpired => (Code::OutOfRange, Reason::CursorExpired),
         Error::ReplicaBehind => (Code::Unavailable, Reason::ReplicaBehind),
+        Error::RateLimited(_) => (Code::ResourceExhausted, Reason::RateLimited),
         Error::SlowConsumer => (Code::ResourceExhausted, Reason::SlowConsumer),
         Error::Draining => (Code::Unavailable, Reason::Draining),
         Error::DeadlineExceeded => (Code::DeadlineExceeded, Reason::DeadlineExceeded),
@@ -279,6 +297,21 @@ mod tests {
             (info.reason.as_str(), info.domain.as_str()),
             ("INTERNAL", DOMAIN)
         );
+    }
+
+    #[test]
+    fn who_calls_too_often_is_told_when_to_come_back() {
+        let wait = Duration::from_micros(1_500);
+        let status = status(Error::RateLimited(wait));
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.as_str());
+        assert_eq!(reason, Some("RATE_LIMITED"));
+        let told = details.retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(told, Some(wait));
+        let metadata = status.metadata();
+        assert!(metadata.get(PUSHBACK).is_some_and(|ms| ms == "2"));
+        assert!(refusal(&Error::RateLimited(wait)).is_none(), "no audit");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a SCIM client is told when a request fails: RFC 7644 section 3.12.
 
+use std::time::Duration;
+
 use super::{json::Json, urn};
 
 /// Sentence of every 500: what happened stands in the log, not in the answer.
@@ -11,7 +13,8 @@ pub const TOO_MANY_REQUESTS: &str = "There are too many requests; try again late
 /// Sentence of every 401, whatever the cause.
 pub const UNAUTHORIZED: &str = "A valid bearer token is required.";
 
-/// Seconds after which a client may retry what met a 429 or 503.
+/// Seconds after which a client may retry what met a 429 or 503, when nobody
+/// knows better.
 const RETRY_AFTER_S: u32 = 5;
 
 /// The keyword of RFC 7644 table 9.
@@ -71,6 +74,7 @@ pub struct ScimError {
     status: u16,
     scim_type: Option<ScimType>,
     detail: String,
+    retry_after_s: Option<u32>,
 }
 
 impl ScimError {
@@ -80,6 +84,7 @@ impl ScimError {
             status,
             scim_type: None,
             detail: detail.into(),
+            retry_after_s: None,
         }
     }
 
@@ -89,6 +94,7 @@ impl ScimError {
             status: scim_type.status(),
             scim_type: Some(scim_type),
             detail: detail.into(),
+            retry_after_s: None,
         }
     }
 
@@ -142,6 +148,17 @@ impl ScimError {
         Self::new(429, TOO_MANY_REQUESTS)
     }
 
+    /// The same, after which a retry makes sense so much later: in whole
+    /// seconds, rounded up, and one at least.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+        Self {
+            retry_after_s: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+            ..self
+        }
+    }
+
     /// 500, with the one sentence that says nothing.
     pub fn internal() -> Self {
         Self::new(500, INTERNAL)
@@ -169,7 +186,8 @@ impl ScimError {
 
     /// After how many seconds a retry makes sense; `None` when it does not.
     pub fn retry_after_s(&self) -> Option<u32> {
-        matches!(self.status, 429 | 503).then_some(RETRY_AFTER_S)
+        let usual = matches!(self.status, 429 | 503).then_some(RETRY_AFTER_S);
+        self.retry_after_s.or(usual)
     }
 
     /// The body. `status` is a string there (RFC 7644 section 3.12).

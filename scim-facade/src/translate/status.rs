@@ -54,6 +54,7 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         WriteConflict | StoreUnavailable | IssuerUnavailable | DeadlineExceeded | ReplicaBehind
         | Draining => ScimError::unavailable(),
         SlowConsumer => ScimError::too_many_requests(),
+        RateLimited => rate_limited(status),
         // The facade asks for no revision, follows no feed, writes no schema and
         // has nothing to do with tokens and keys.
         RevisionInvalid | StoreEpochMismatch | CursorExpired | SchemaInvalid | SchemaNotFound
@@ -62,6 +63,15 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         // The request was tried again under the new profile, and it changed once more.
         ProfileStale => ScimError::unavailable(),
         Internal | Unspecified => ScimError::internal(),
+    }
+}
+
+fn rate_limited(status: &Status) -> ScimError {
+    let info = status.get_details_retry_info();
+    let error = ScimError::too_many_requests();
+    match info.and_then(|info| info.retry_delay) {
+        Some(wait) => error.after(wait),
+        None => error,
     }
 }
 
@@ -91,7 +101,7 @@ fn by_code(code: Code) -> ScimError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::{collections::HashMap, time::Duration};
 
     use tonic_types::ErrorDetails;
 
@@ -164,6 +174,24 @@ mod tests {
         );
         check(Code::Unavailable, Some(WriteConflict), (503, None), false);
         check(Code::Internal, Some(Internal), (500, None), false);
+        check(
+            Code::ResourceExhausted,
+            Some(RateLimited),
+            (429, None),
+            false,
+        );
+    }
+
+    #[test]
+    fn the_directory_says_when_there_is_room_again() {
+        let reason = reason::name(RateLimited);
+        for (wait_ms, seconds) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            let mut details = ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+            details.set_retry_info(Some(Duration::from_millis(wait_ms)));
+            let status = Status::with_error_details(Code::ResourceExhausted, "", details);
+            let error = scim_error(&status);
+            assert_eq!(error.retry_after_s(), Some(seconds), "{wait_ms}");
+        }
     }
 
     #[test]
