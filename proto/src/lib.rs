@@ -48,3 +48,7 @@ pub const CONNECTION_METADATA: &str = "identity-connection-id";
 /// Metadata key by which a caller names the profile of the connection that it
 /// goes by. The call is made only while it is the connection's profile.
 pub const PROFILE_METADATA: &str = "x-muster-profile";
+
+/// Metadata key by which the facade tells from which IP address its client
+/// came, in the usual text form; IPv4 as such. Absent when nobody knows.
+pub const CLIENT_ADDRESS_METADATA: &str = "x-muster-client-address";

@@ -5,10 +5,10 @@
 //! No call is repeated: reads come again with the client's next request, and
 //! the directory itself retries what its database refused.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, net::IpAddr, time::Duration};
 
 use muster_proto::{
-    CONNECTION_METADATA, PROFILE_METADATA,
+    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, PROFILE_METADATA,
     v1::{
         self, group_service_client::GroupServiceClient,
         provisioning_service_client::ProvisioningServiceClient,
@@ -69,6 +69,15 @@ pub struct DirectoryClient {
     channel: Channel,
 }
 
+/// The request for whose sake a call is made.
+#[derive(Clone, Default)]
+pub(crate) struct Occasion {
+    /// Names it in logs.
+    pub(crate) request_id: String,
+    /// From where it came.
+    pub(crate) address: Option<IpAddr>,
+}
+
 /// On whose behalf a call is made.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -78,7 +87,7 @@ pub(crate) struct Caller {
     connection: Option<AsciiMetadataValue>,
     /// The profile that his calls go by, once it is known.
     profile: Option<AsciiMetadataValue>,
-    request_id: String,
+    occasion: Occasion,
 }
 
 /// The directory's refusal.
@@ -120,12 +129,12 @@ impl DirectoryClient {
     /// An access token for a client that brings its own proof.
     pub(crate) async fn issue_token(
         &self,
-        request_id: &str,
+        occasion: &Occasion,
         message: v1::IssueConnectionTokenRequest,
     ) -> Result<v1::IssueConnectionTokenResponse, Refusal> {
         let mut client = self.provisioning();
-        let call = client.issue_connection_token(request(message, request_id));
-        answer("issue_connection_token", request_id, call).await
+        let call = client.issue_connection_token(occasion.request(message));
+        answer("issue_connection_token", &occasion.request_id, call).await
     }
 
     /// Whether the directory says that it serves.
@@ -167,7 +176,7 @@ macro_rules! calls {
                 ) -> Result<v1::$response, Refusal> {
                     let mut client = self.$service();
                     let call = client.$method(caller.request(message));
-                    answer(stringify!($method), &caller.request_id, call).await
+                    answer(stringify!($method), caller.request_id(), call).await
                 }
             )*
         }
@@ -194,7 +203,7 @@ calls! {
 impl Caller {
     /// The holder of a bearer token. `None` when the token or the connection
     /// has characters that no real one has.
-    pub(crate) fn new(token: &str, connection: Option<&str>, request_id: String) -> Option<Self> {
+    pub(crate) fn new(token: &str, connection: Option<&str>, occasion: Occasion) -> Option<Self> {
         let mut authorization: AsciiMetadataValue = format!("Bearer {token}").parse().ok()?;
         authorization.set_sensitive(true);
         let connection = match connection {
@@ -205,7 +214,7 @@ impl Caller {
             authorization,
             connection,
             profile: None,
-            request_id,
+            occasion,
         })
     }
 
@@ -240,11 +249,11 @@ impl Caller {
 
     /// What names the request in logs.
     pub(crate) fn request_id(&self) -> &str {
-        &self.request_id
+        &self.occasion.request_id
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = request(message, &self.request_id);
+        let mut request = self.occasion.request(message);
         let metadata: &mut MetadataMap = request.metadata_mut();
         metadata.insert("authorization", self.authorization.clone());
         if let Some(connection) = &self.connection {
@@ -257,13 +266,20 @@ impl Caller {
     }
 }
 
-fn request<M>(message: M, request_id: &str) -> Request<M> {
-    let mut request = Request::new(message);
-    request.set_timeout(DEADLINE);
-    if let Ok(id) = request_id.parse() {
-        request.metadata_mut().insert("x-request-id", id);
+impl Occasion {
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(DEADLINE);
+        let metadata: &mut MetadataMap = request.metadata_mut();
+        if let Ok(id) = self.request_id.parse() {
+            metadata.insert("x-request-id", id);
+        }
+        let address = self.address.map(|address| address.to_string().parse());
+        if let Some(Ok(address)) = address {
+            metadata.insert(CLIENT_ADDRESS_METADATA, address);
+        }
+        request
     }
-    request
 }
 
 async fn answer<T>(

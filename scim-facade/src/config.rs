@@ -7,9 +7,9 @@ pub struct Config {
     /// `meta.location` (`https://id.example.com`). `None`: `http` and the
     /// request's own host.
     pub public_url: Option<String>,
-    /// Without a `public_url`: whether to believe `Forwarded` and
-    /// `X-Forwarded-Proto` and `-Host`. Only behind a proxy that sets them
-    /// itself. Default: no.
+    /// Whether to believe `Forwarded` and `X-Forwarded-For`, and without a
+    /// `public_url` also `X-Forwarded-Proto` and `-Host`. Only behind a proxy
+    /// that sets them itself. Default: no.
     pub trust_forwarded: bool,
     /// Paths below which SCIM is served, without a trailing slash. Default:
     /// `/scim/v2` alone.

@@ -37,6 +37,11 @@ pub enum Error {
     /// The client cannot be checked now. The RFC has no word for this at the
     /// token endpoint; this is the one that it has elsewhere.
     TemporarilyUnavailable,
+    /// There are too many requests. The same word: what it means elsewhere is a
+    /// temporary overload. `slow_down` (RFC 8628) is for polling by devices, and
+    /// a word of our own would be known to nobody; the status of RFC 6585 tells
+    /// this one from the other.
+    TooManyRequests,
     /// A fault of ours.
     ServerError,
 }
@@ -48,7 +53,7 @@ impl Error {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::TemporarilyUnavailable | Self::TooManyRequests => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
     }
@@ -60,6 +65,7 @@ impl Error {
             Self::InvalidClient => "The client is unknown or its proof is not valid.",
             Self::UnsupportedGrantType => "Only client_credentials is supported.",
             Self::TemporarilyUnavailable => crate::scim::error::UNAVAILABLE,
+            Self::TooManyRequests => crate::scim::error::TOO_MANY_REQUESTS,
             Self::ServerError => crate::scim::error::INTERNAL,
         }
     }

@@ -66,6 +66,7 @@ impl Server {
             self.router,
             arrived as fn(http::Request<Incoming>) -> Request,
         );
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let stopping = handle.clone();
         let stop = tokio::spawn(async move {
@@ -85,7 +86,7 @@ impl Server {
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(HEAD_TIMEOUT);
-        let served = server.serve(service.into_make_service()).await;
+        let served = server.serve(service).await;
         stop.abort();
         served
     }

@@ -25,7 +25,7 @@ use muster_proto::schema::{Registry, ResourceType};
 use super::{
     App, auth, body,
     content::Media,
-    observe::RequestId,
+    observe::occasion,
     origin::origin,
     precondition::{Conditions, Verdict},
     profile::Profile,
@@ -252,7 +252,7 @@ impl Handler<(), App> for Endpoint {
 
 async fn serve(operation: Operation, request: Request, app: App) -> Response {
     let (parts, body) = request.into_parts();
-    let (caller, place) = match open(&parts).await {
+    let (caller, place) = match open(&parts, &app).await {
         Some(opened) => opened,
         None => return reply::error(&ScimError::unauthorized()),
     };
@@ -301,12 +301,11 @@ struct Place {
 
 /// Who asks, and for what; an error for a path that is no text. `None` without
 /// a credential that the directory could be asked about.
-async fn open(parts: &Parts) -> Option<(Caller, Result<Place, ScimError>)> {
+async fn open(parts: &Parts, app: &App) -> Option<(Caller, Result<Place, ScimError>)> {
     let token = auth::bearer(&parts.headers)?;
     let place = place(parts).await;
     let connection = place.as_ref().ok().and_then(|p| p.connection.as_deref());
-    let RequestId(request_id) = parts.extensions.get().cloned().unwrap_or_default();
-    let caller = Caller::new(token, connection, request_id)?;
+    let caller = Caller::new(token, connection, occasion(parts, &app.config))?;
     Some((caller, place))
 }
 

@@ -2,6 +2,7 @@
 //! [`crate::scim`]; what goes to the directory is made in
 //! [`crate::translate`].
 
+mod address;
 mod auth;
 mod body;
 mod bulk;

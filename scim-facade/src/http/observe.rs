@@ -8,18 +8,30 @@ use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Method},
+    http::{HeaderName, HeaderValue, Method, request::Parts},
     middleware::Next,
     response::Response,
 };
 use uuid::Uuid;
+
+use super::address::address;
+use crate::{client::Occasion, config::Config};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID_LENGTH: usize = 64;
 
 /// Names a request in all logs: the client's own name for it, else ours.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RequestId(pub(super) String);
+pub(super) struct RequestId(String);
+
+/// What the directory is told of a request that came through here.
+pub(super) fn occasion(parts: &Parts, config: &Config) -> Occasion {
+    let RequestId(request_id) = parts.extensions.get().cloned().unwrap_or_default();
+    Occasion {
+        request_id,
+        address: address(parts, config),
+    }
+}
 
 pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();

@@ -17,7 +17,7 @@ use super::{
     App, TOKEN_PATH, auth,
     exchange::links,
     list::Of,
-    observe::RequestId,
+    observe::occasion,
     origin::origin,
     query::PARAMETERS,
     reply,
@@ -54,9 +54,9 @@ pub(super) async fn describe(State(app): State<App>, request: Request) -> Respon
 
 /// Whether the request has a token that speaks for a user.
 async fn is_of_user(parts: &Parts, app: &App, connection: Option<&str>) -> bool {
-    let RequestId(request_id) = parts.extensions.get().cloned().unwrap_or_default();
     let token = auth::bearer(&parts.headers);
-    let caller = token.and_then(|token| Caller::new(token, connection, request_id));
+    let occasion = occasion(parts, &app.config);
+    let caller = token.and_then(|token| Caller::new(token, connection, occasion));
     let Some(caller) = caller else {
         return false;
     };

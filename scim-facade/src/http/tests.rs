@@ -3,11 +3,14 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes},
+    extract::ConnectInfo,
     http::{HeaderMap, HeaderValue, Request},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -27,10 +30,28 @@ use super::*;
 
 mod description;
 mod groups;
+mod limits;
 mod token;
 
-/// Knows one credential, one of a user and one client, and nothing else.
+/// Knows one credential, one of a user and one client, and nothing else. Of
+/// each there is one that comes too often, and one that comes from `HERE`.
 struct Doorkeeper;
+
+const HERE: &str = "127.0.0.1";
+
+fn is_here(metadata: &tonic::metadata::MetadataMap) -> bool {
+    let address = metadata.get(muster_proto::CLIENT_ADDRESS_METADATA);
+    address.is_some_and(|address| address == HERE)
+}
+
+fn too_often() -> tonic::Status {
+    let reason = reason::name(ErrorReason::RateLimited);
+    let mut details =
+        tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+    details.set_retry_info(Some(Duration::from_millis(1_500)));
+    let code = tonic::Code::ResourceExhausted;
+    <tonic::Status as tonic_types::StatusExt>::with_error_details(code, "no", details)
+}
 
 #[tonic::async_trait]
 impl ProvisioningService for Doorkeeper {
@@ -39,9 +60,12 @@ impl ProvisioningService for Doorkeeper {
         request: tonic::Request<v1::GetConnectionRequest>,
     ) -> Result<tonic::Response<v1::GetConnectionResponse>, tonic::Status> {
         let metadata = request.metadata();
-        let known = metadata
-            .get("authorization")
-            .is_some_and(|v| v == "Bearer good" || v == "Bearer ada");
+        let credential = metadata.get("authorization");
+        let is = |token: &str| credential.is_some_and(|v| *v == format!("Bearer {token}"));
+        if is("often") {
+            return Err(too_often());
+        }
+        let known = is("good") || is("ada") || is("here") && is_here(metadata);
         let connection = metadata.get(muster_proto::CONNECTION_METADATA);
         if known && connection.is_none_or(|id| id == "c1") {
             return Ok(tonic::Response::new(v1::GetConnectionResponse::default()));
@@ -71,13 +95,16 @@ impl ProvisioningService for Doorkeeper {
         &self,
         request: tonic::Request<v1::IssueConnectionTokenRequest>,
     ) -> Result<tonic::Response<v1::IssueConnectionTokenResponse>, tonic::Status> {
+        let is_here = is_here(request.metadata());
         let request = request.into_inner();
         let proof = (request.client_id.as_str(), request.proof);
         let ("c", Some(Proof::ClientSecret(secret))) = proof else {
             return Err(who());
         };
         match secret.as_str() {
-            "good" => Ok(tonic::Response::new(v1::IssueConnectionTokenResponse {
+            "often" => Err(too_often()),
+            "here" if !is_here => Err(who()),
+            "good" | "here" => Ok(tonic::Response::new(v1::IssueConnectionTokenResponse {
                 access_token: "t".to_owned(),
                 expires_in: Some(prost_types::Duration {
                     seconds: 3600,
@@ -129,8 +156,12 @@ fn group(id: &str) -> v1::Group {
 impl GroupService for Groups {
     async fn create_group(
         &self,
-        _: tonic::Request<v1::CreateGroupRequest>,
+        request: tonic::Request<v1::CreateGroupRequest>,
     ) -> Result<tonic::Response<v1::CreateGroupResponse>, tonic::Status> {
+        let group = request.into_inner().group.unwrap_or_default();
+        if group.display_name == "often" {
+            return Err(too_often());
+        }
         Ok(tonic::Response::new(v1::CreateGroupResponse {
             group: self.first(),
             ..v1::CreateGroupResponse::default()
@@ -248,6 +279,7 @@ async fn send_to(groups: Groups, mut request: Request<Body>) -> Reply {
             "/scim".to_owned(),
         ],
         body_limit: 128,
+        trust_forwarded: true,
         ..Config::default()
     };
     let router = router(Facade {

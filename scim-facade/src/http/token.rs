@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 
-use super::{App, body, observe::RequestId, reply};
+use super::{App, body, observe::occasion, reply};
 use crate::{
     client::Refusal,
     oauth::{self, Error},
@@ -26,9 +26,6 @@ pub const TOKEN_PATH: &str = "/oauth2/token";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"scim\"");
-
-/// Seconds after which a client may try again.
-const RETRY_AFTER_S: u32 = 5;
 
 /// Answers a request for a token.
 pub(super) async fn issue(State(app): State<App>, request: Request) -> Response {
@@ -46,12 +43,21 @@ pub(super) async fn issue(State(app): State<App>, request: Request) -> Response 
     }
 }
 
-/// An error, and the status where it is not the error's own.
-struct Failure(Error, Option<u16>);
+/// An error as it is answered.
+struct Failure {
+    error: Error,
+    /// Where it is not the error's own.
+    status: Option<u16>,
+    retry_after_s: Option<u32>,
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self(error, None)
+        Self {
+            error,
+            status: None,
+            retry_after_s: None,
+        }
     }
 }
 
@@ -62,12 +68,17 @@ impl From<Refusal> for Failure {
             // The call names no profile.
             Refusal::Stale => ScimError::unavailable(),
         };
+        let retry_after_s = error.retry_after_s();
         let error = match error.status() {
             401 => Error::InvalidClient,
+            429 => Error::TooManyRequests,
             503 => Error::TemporarilyUnavailable,
             _ => Error::ServerError,
         };
-        error.into()
+        Self {
+            retry_after_s,
+            ..error.into()
+        }
     }
 }
 
@@ -86,17 +97,18 @@ async fn answer(app: &App, request: Request) -> Result<AccessToken, Failure> {
         None => None,
     };
     let request = oauth::parse(&body, authorization)?;
-    let RequestId(id) = parts.extensions.get().cloned().unwrap_or_default();
-    let issued = app
-        .directory
-        .issue_token(&id, token::lower(request))
-        .await?;
+    let occasion = occasion(&parts, &app.config);
+    let request = token::lower(request);
+    let issued = app.directory.issue_token(&occasion, request).await?;
     Ok(token::raise(issued))
 }
 
 fn misread(error: &ScimError) -> Failure {
-    let why = Error::InvalidRequest("The body is too long or did not arrive.");
-    Failure(why, Some(error.status()))
+    Failure {
+        error: Error::InvalidRequest("The body is too long or did not arrive."),
+        status: Some(error.status()),
+        retry_after_s: error.retry_after_s(),
+    }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -105,14 +117,16 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
 }
 
-fn failed(Failure(error, status): &Failure, by_header: bool) -> Response {
+fn failed(failure: &Failure, by_header: bool) -> Response {
+    let error = failure.error;
     let own = match error {
         Error::InvalidRequest(_) | Error::UnsupportedGrantType => StatusCode::BAD_REQUEST,
         Error::InvalidClient => StatusCode::UNAUTHORIZED,
+        Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Error::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Error::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    let status = failure.status.and_then(|s| StatusCode::from_u16(s).ok());
     let status = status.unwrap_or(own);
     let mut response = json(
         status,
@@ -126,8 +140,8 @@ fn failed(Failure(error, status): &Failure, by_header: bool) -> Response {
     if status == StatusCode::UNAUTHORIZED && by_header {
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
+    if let Some(seconds) = failure.retry_after_s {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -47,7 +47,8 @@ async fn a_refused_credential_is_forgotten() {
     let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
     let directory = DirectoryClient::new(tonic::service::Routes::new(doorkeeper));
     let profiles = Profiles::default();
-    let caller = |token| crate::client::Caller::new(token, None, String::new()).expect("a caller");
+    let caller =
+        |token| crate::client::Caller::new(token, None, Default::default()).expect("a caller");
     let (good, bad) = (caller("good"), caller("bad"));
     assert!(profiles.ask(&directory, &good).await.is_ok());
     profiles.heed(&good, &ScimError::unavailable());

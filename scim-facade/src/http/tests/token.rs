@@ -73,6 +73,9 @@ async fn faults_are_told_in_the_words_of_the_rfc() {
     let down = post(FORM, None, &form("down")).await;
     check(&down, 503, "temporarily_unavailable");
     assert_eq!(down.headers["retry-after"], "5");
+    let often = post(FORM, None, &form("often")).await;
+    check(&often, 429, "temporarily_unavailable");
+    assert_eq!(often.headers["retry-after"], "2");
     check(
         &post(FORM, None, &form("broken")).await,
         500,
