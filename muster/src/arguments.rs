@@ -85,8 +85,9 @@ pub(crate) struct Serve {
     #[arg(long = "replica-url", value_name = "URL", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) replica_urls: Vec<String>,
-    /// Without a public URL: believe the headers Forwarded, X-Forwarded-Proto
-    /// and X-Forwarded-Host. Only behind a proxy that sets them itself
+    /// Believe the headers Forwarded and X-Forwarded-For, and without a public
+    /// URL X-Forwarded-Proto and X-Forwarded-Host. Only behind a proxy that sets
+    /// them itself
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) trust_forwarded: bool,

@@ -14,6 +14,7 @@ mod clients;
 mod credentials;
 mod keys;
 mod output;
+mod rates;
 mod schema;
 mod serve;
 mod settings;

@@ -4,6 +4,7 @@
 use std::{
     fmt, fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     time::Duration,
 };
@@ -14,13 +15,17 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use muster_directory::{
+    limits::LimitSettings,
     sealing::Sealing,
     service::{Announcement, Retention},
 };
 use scim_facade::TOKEN_PATH;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::arguments::{Arguments, Command, LogFormat, Role};
+use crate::{
+    arguments::{Arguments, Command, LogFormat, Role},
+    rates::Rates,
+};
 
 /// Everything that can be set.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +50,8 @@ pub(crate) struct Settings {
     pub(crate) directory_url: String,
     /// Origin under which clients reach the SCIM endpoint.
     pub(crate) public_url: Option<String>,
-    /// Whether a proxy's word is believed on the origin, without a public URL.
+    /// Whether a proxy's word is believed on clients' addresses, and without a
+    /// public URL on the origin.
     pub(crate) trust_forwarded: bool,
     /// Paths under which the SCIM endpoint answers; the first is the one that
     /// is told to clients.
@@ -66,6 +72,12 @@ pub(crate) struct Settings {
     /// Whether somebody said which database is meant.
     #[serde(skip)]
     pub(crate) names_database: bool,
+    /// Calls per second of one caller, by class.
+    pub(crate) rate_limits: Rates,
+    /// Calls per second of all callers of a tenant, by class.
+    pub(crate) tenant_rate_limits: Rates,
+    /// Failures to authenticate per minute and address.
+    pub(crate) failure_rate_limit: NonZeroU32,
 }
 
 impl Default for Settings {
@@ -89,6 +101,9 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             bootstrap: false,
             names_database: false,
+            rate_limits: Rates::default(),
+            tenant_rate_limits: Rates::default(),
+            failure_rate_limit: LimitSettings::default().failures_per_minute,
         }
     }
 }
@@ -105,7 +120,7 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 17] = [
+const IN_ENVIRONMENT: [&str; 20] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
@@ -123,6 +138,9 @@ const IN_ENVIRONMENT: [&str; 17] = [
     "shutdown_grace_seconds",
     "log_format",
     "bootstrap",
+    "rate_limits",
+    "tenant_rate_limits",
+    "failure_rate_limit",
 ];
 
 impl fmt::Debug for Settings {
@@ -296,6 +314,17 @@ impl Settings {
             }
         };
         Ok(Some(Sealing::new(&key)?))
+    }
+
+    /// How often who may call.
+    #[expect(dead_code, reason = "wired in the next commit")]
+    pub(crate) fn limits(&self) -> LimitSettings {
+        let usual = LimitSettings::default();
+        LimitSettings {
+            client: self.rate_limits.over(usual.client),
+            tenant: self.tenant_rate_limits.over(usual.tenant),
+            failures_per_minute: self.failure_rate_limit,
+        }
     }
 
     /// How long requests in flight may take after a signal to stop.
