@@ -1,5 +1,7 @@
-//! The directory as a server: services, gate and health, on a socket and in
-//! the same process.
+//! The directory as a server: services, gate and health, on a socket, with TLS
+//! or without, and in the same process.
+
+pub mod tls;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,6 +13,7 @@ use tonic::{
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::Layer as _;
 
+use self::tls::Tls;
 use crate::{
     grpc::{Gate, GateLayer, SERVICE_NAMES, routes},
     service::Directory,
@@ -109,20 +112,34 @@ impl Services {
 #[derive(Debug)]
 pub struct Server {
     services: Services,
+    transport: Transport,
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Binds the socket; port 0 lets the system choose.
+    /// Binds the socket; port 0 lets the system choose. Without `tls` calls come
+    /// in clear, with it none does.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub async fn bind(address: SocketAddr, services: Services) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        services: Services,
+        tls: Option<Tls>,
+    ) -> io::Result<Self> {
+        let mut transport = Transport::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)));
+        if let Some(tls) = tls {
+            let config = transport.tls_config(tls.into_config());
+            transport = config.map_err(io::Error::other)?;
+        }
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(Self {
             services,
+            transport,
             listener,
             address,
         })
@@ -139,9 +156,7 @@ impl Server {
     /// The socket fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        Transport::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(20)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        self.transport
             .serve_with_incoming_shutdown(self.services.gated, incoming, shutdown)
             .await
             .map_err(io::Error::other)

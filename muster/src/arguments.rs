@@ -72,6 +72,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc_listen: Option<SocketAddr>,
+    /// Serve gRPC over TLS: PEM file with the chain of certificates
+    /// [default: in clear]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_tls_certificate: Option<PathBuf>,
+    /// PEM file with the key of that chain's first certificate
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_tls_key: Option<PathBuf>,
+    /// PEM file with the authorities of clients' certificates: they are asked
+    /// for, and none need send one
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_tls_client_ca: Option<PathBuf>,
     /// Where HTTP listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +94,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) directory_url: Option<String>,
+    /// With `--role scim` and an https:// URL: PEM file with the authorities of
+    /// the directory's certificate [default: those that the machine trusts]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory_ca: Option<PathBuf>,
     /// Replicas of a PostgreSQL database, for reads that need not be the newest;
     /// separated by commas
     #[arg(long = "replica-url", value_name = "URL", value_delimiter = ',')]

@@ -10,10 +10,12 @@ use std::{
 
 mod admin;
 mod arguments;
+mod channel;
 mod clients;
 mod credentials;
 mod keys;
 mod output;
+mod pem;
 mod rates;
 mod schema;
 mod serve;

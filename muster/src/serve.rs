@@ -11,9 +11,8 @@ use muster_directory::{
     storage::Store,
 };
 use scim_facade::{Config, DirectoryClient, Server as HttpServer};
-use tonic::transport::Endpoint;
 
-use crate::{arguments::Role, settings::Settings, shutdown::Shutdown};
+use crate::{arguments::Role, channel, pem, settings::Settings, shutdown::Shutdown};
 
 /// Renders the metrics of this process.
 type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -26,10 +25,8 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let served = match settings.role {
         Role::All | Role::Directory => with_directory(settings, &shutdown, metrics).await,
         Role::Scim => {
-            let channel = Endpoint::from_shared(settings.directory_url.clone())
-                .with_context(|| format!("directory_url {:?}", settings.directory_url))?
-                .connect_lazy();
-            let http = bind_http(settings, DirectoryClient::new(channel), metrics).await?;
+            let directory = DirectoryClient::new(channel::connect(settings)?);
+            let http = bind_http(settings, directory, metrics).await?;
             say(&format!("HTTP listening on http://{}", http.local_addr()))?;
             warn_if_public("HTTP", http.local_addr());
             run(None, Some(http), &shutdown).await
@@ -66,9 +63,11 @@ async fn with_directory(
     shutdown: &Shutdown,
     metrics: Metrics,
 ) -> anyhow::Result<()> {
+    let tls = pem::tls(settings)?;
+    let is_clear = tls.is_none();
     let directory = open_directory(settings).await?;
     let services = Services::new(directory.clone())?;
-    let grpc = GrpcServer::bind(settings.grpc_listen, services.clone())
+    let grpc = GrpcServer::bind(settings.grpc_listen, services.clone(), tls)
         .await
         .with_context(|| format!("cannot listen on {} for gRPC", settings.grpc_listen))?;
     let http = match settings.role {
@@ -86,7 +85,9 @@ async fn with_directory(
     directory.prepare_keys().await?;
     announce(settings, &directory, urls.as_ref()).await?;
     say(&format!("gRPC listening on {}", grpc.local_addr()))?;
-    warn_if_public("gRPC", grpc.local_addr());
+    if is_clear {
+        warn_if_public("gRPC", grpc.local_addr());
+    }
     if let Some(address) = http_address {
         say(&format!("HTTP listening on http://{address}"))?;
         warn_if_public("HTTP", address);

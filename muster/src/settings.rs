@@ -44,10 +44,19 @@ pub(crate) struct Settings {
     pub(crate) role: Role,
     /// Where gRPC listens.
     pub(crate) grpc_listen: SocketAddr,
+    /// PEM file with the chain of certificates that gRPC is served with.
+    pub(crate) grpc_tls_certificate: Option<PathBuf>,
+    /// PEM file with the key of that chain's first certificate.
+    pub(crate) grpc_tls_key: Option<PathBuf>,
+    /// PEM file with the authorities that clients' certificates come from.
+    pub(crate) grpc_tls_client_ca: Option<PathBuf>,
     /// Where HTTP listens.
     pub(crate) http_listen: SocketAddr,
     /// Where the directory is, for the facade on its own.
     pub(crate) directory_url: String,
+    /// PEM file with the authorities that the directory's certificate comes
+    /// from; without it, those that the machine trusts.
+    pub(crate) directory_ca: Option<PathBuf>,
     /// Origin under which clients reach the SCIM endpoint.
     pub(crate) public_url: Option<String>,
     /// Whether a proxy's word is believed on clients' addresses, and without a
@@ -86,11 +95,15 @@ impl Default for Settings {
             database_url: "sqlite://muster.db".to_owned(),
             role: Role::All,
             grpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
+            grpc_tls_certificate: None,
+            grpc_tls_key: None,
+            grpc_tls_client_ca: None,
             http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
             replica_urls: Vec::new(),
             deleted_retention_days: 30,
             change_retention_days: 7,
             directory_url: "http://127.0.0.1:50051".to_owned(),
+            directory_ca: None,
             public_url: None,
             trust_forwarded: false,
             base_paths: vec!["/scim/v2".to_owned()],
@@ -120,15 +133,19 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 20] = [
+const IN_ENVIRONMENT: [&str; 24] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
     "change_retention_days",
     "role",
     "grpc_listen",
+    "grpc_tls_certificate",
+    "grpc_tls_key",
+    "grpc_tls_client_ca",
     "http_listen",
     "directory_url",
+    "directory_ca",
     "public_url",
     "trust_forwarded",
     "base_paths",
@@ -151,8 +168,11 @@ impl fmt::Debug for Settings {
             .field("replicas", &self.replica_urls.len())
             .field("role", &self.role)
             .field("grpc_listen", &self.grpc_listen)
+            .field("grpc_tls_certificate", &self.grpc_tls_certificate)
+            .field("grpc_tls_client_ca", &self.grpc_tls_client_ca)
             .field("http_listen", &self.http_listen)
             .field("directory_url", &self.directory_url)
+            .field("directory_ca", &self.directory_ca)
             .field("public_url", &self.public_url)
             .field("trust_forwarded", &self.trust_forwarded)
             .field("base_paths", &self.base_paths)
@@ -242,14 +262,8 @@ impl Settings {
                 )));
             }
         }
-        // The channel speaks no TLS; tokens must not travel in clear where the
-        // operator believes they do not.
-        if !self.directory_url.starts_with("http://") {
-            return Err(Error(
-                "directory_url: https:// is not supported; use http:// on a trusted network"
-                    .to_owned(),
-            ));
-        }
+        self.check_files()?;
+        self.check_tls()?;
         for path in &mut self.base_paths {
             while path.ends_with('/') {
                 path.pop();
@@ -265,6 +279,40 @@ impl Settings {
             return Err(Error("base_paths: at least one is needed".to_owned()));
         }
         Ok(self)
+    }
+
+    /// Half of it would be gRPC in clear where the operator believes that it is
+    /// not. What the files hold is looked at by those who need them.
+    fn check_tls(&self) -> Result<(), Error> {
+        let (certificate, key) = (&self.grpc_tls_certificate, &self.grpc_tls_key);
+        let missing = match (certificate, key, &self.grpc_tls_client_ca) {
+            (Some(_), None, _) => "grpc_tls_certificate: needs grpc_tls_key",
+            (None, Some(_), _) => "grpc_tls_key: needs grpc_tls_certificate",
+            (None, None, Some(_)) => {
+                "grpc_tls_client_ca: needs grpc_tls_certificate and grpc_tls_key"
+            }
+            (Some(_), Some(_), _) | (None, None, None) => return Ok(()),
+        };
+        Err(Error(missing.to_owned()))
+    }
+
+    /// Names of files are told in errors and in the log. Whoever gives a key
+    /// itself must not find it there.
+    fn check_files(&self) -> Result<(), Error> {
+        for (name, file) in [
+            ("grpc_tls_certificate", &self.grpc_tls_certificate),
+            ("grpc_tls_key", &self.grpc_tls_key),
+            ("grpc_tls_client_ca", &self.grpc_tls_client_ca),
+            ("directory_ca", &self.directory_ca),
+        ] {
+            let name_of_file = file.as_ref().map(|file| file.to_string_lossy());
+            if name_of_file.is_some_and(|given| given.contains("-----BEGIN")) {
+                return Err(Error(format!(
+                    "{name}: must be the name of a file, not what is in it"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The URLs that a provisioning client is given: below the public URL, else
@@ -405,7 +453,38 @@ mod tests {
         unsound(|s| s.base_paths = vec!["scim".to_owned()]);
         unsound(|s| s.base_paths = vec!["/{id}".to_owned()]);
         unsound(|s| s.base_paths.clear());
-        unsound(|s| s.directory_url = "https://directory.example.test".to_owned());
+        unsound(|s| s.directory_url = "directory.example.test".to_owned());
+        let key = |s: &mut Settings| s.grpc_tls_key = Some("-----BEGIN KEY-----\nsecret".into());
+        assert!(!unsound(key).contains("secret"));
+    }
+
+    #[test]
+    fn tls_is_set_as_a_whole_or_not_at_all() {
+        let check = |given: [bool; 3]| {
+            let [certificate, key, client_ca] =
+                given.map(|is| is.then(|| PathBuf::from("file.pem")));
+            let settings = Settings {
+                grpc_tls_certificate: certificate,
+                grpc_tls_key: key,
+                grpc_tls_client_ca: client_ca,
+                ..Settings::default()
+            };
+            settings.check_tls().map_err(|e| e.to_string())
+        };
+        for whole in [[false; 3], [true, true, false], [true; 3]] {
+            assert_eq!(check(whole), Ok(()), "{whole:?}");
+        }
+        for (part, missing) in [
+            ([true, false, false], "needs grpc_tls_key"),
+            ([false, true, true], "needs grpc_tls_certificate"),
+            (
+                [false, false, true],
+                "needs grpc_tls_certificate and grpc_tls_key",
+            ),
+        ] {
+            let said = check(part).expect_err("something is missing");
+            assert!(said.ends_with(missing), "{said}");
+        }
     }
 
     #[test]

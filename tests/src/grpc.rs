@@ -14,12 +14,15 @@ use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-use crate::runtime;
+use crate::{
+    runtime,
+    tls::{Authority, Certified},
+};
 
 /// A channel that sends a bearer.
 pub type Authorized = InterceptedService<Channel, Bearer>;
@@ -68,6 +71,23 @@ impl Grpc {
             .initial_stream_window_size(64 * 1024)
             .initial_connection_window_size(64 * 1024);
         Self::over(endpoint, Some(token))
+    }
+
+    /// As [`Grpc::new`], over TLS: to a server that this authority vouches for,
+    /// perhaps with a certificate of the client's own.
+    pub fn secure(
+        url: &str,
+        token: Option<&str>,
+        trusted: &Authority,
+        own: Option<&Certified>,
+    ) -> Self {
+        let trusted = Certificate::from_pem(trusted.pem());
+        let mut tls = ClientTlsConfig::new().ca_certificate(trusted);
+        if let Some(own) = own {
+            tls = tls.identity(Identity::from_pem(&own.certificate, &own.key));
+        }
+        let endpoint = endpoint(&url.replace("http://", "https://"));
+        Self::over(endpoint.tls_config(tls).expect("sound PEM"), token)
     }
 
     fn over(endpoint: Endpoint, token: Option<&str>) -> Self {

@@ -15,6 +15,7 @@
 //! * [`scim`]: a SCIM client that needs a URL and a token only.
 //! * [`raw`]: bytes over TCP, for requests that no HTTP library would send.
 //! * [`grpc`]: the generated clients with a bearer.
+//! * [`tls`]: authorities, and certificates that they issue.
 //! * [`feed`], [`cache`]: consumers of the feed, and what they keep.
 //! * [`tamper`]: changes a database behind its server's back.
 //! * [`soon`]: waits for what becomes true.
@@ -51,4 +52,5 @@ pub mod server;
 pub mod soon;
 pub mod tamper;
 pub mod tenant;
+pub mod tls;
 pub mod witness;

@@ -11,6 +11,7 @@
 //! share one server of each kind; each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
+//! [`tls`], about who is believed and who listens in;
 //! [`tidy`] and [`supply`], about the sources; [`conformance_document`], about
 //! what is said of the standard; [`harness`], about the
 //! PostgreSQL of the tests. What only one of them can do to muster is in
@@ -42,6 +43,7 @@ mod sqlite;
 mod starts;
 mod supply;
 mod tidy;
+mod tls;
 
 /// In the place of what was left out, so that the test runner says so.
 #[cfg(skip_postgres)]

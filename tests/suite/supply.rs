@@ -338,6 +338,14 @@ fn the_binary_holds_one_tls_stack_at_most() {
     assert!(stacks.len() <= 1, "{stacks:?}");
 }
 
+/// With a second one, rustls would not know which to take, and panic.
+#[test]
+fn the_binary_holds_one_crypto_provider() {
+    let shipped = shipped();
+    assert!(shipped.contains_key("aws-lc-rs"));
+    assert!(!shipped.contains_key("ring"));
+}
+
 #[test]
 fn no_crate_is_shipped_twice_without_a_cause() {
     let shipped = shipped();

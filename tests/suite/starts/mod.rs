@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// Asserts that the server ends with this code and one line with these words,
 /// which keeps the password to itself.
 #[track_caller]
-fn refuses(launch: &Launch, code: i32, words: &str) {
+pub(super) fn refuses(launch: &Launch, code: i32, words: &str) {
     let began = Instant::now();
     let failure = launch.try_start().expect_err("it cannot start");
     let (took, log) = (began.elapsed(), &failure.log);
