@@ -10,6 +10,7 @@ mod encode;
 mod gate;
 mod groups;
 mod mask;
+pub(crate) mod peer;
 mod provisioning;
 mod schemas;
 mod search;
