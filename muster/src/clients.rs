@@ -21,10 +21,11 @@ use muster_proto::v1::{IssueServiceTokenRequest, admin_service_client::AdminServ
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tonic::transport::Endpoint;
+use tonic::{Code, transport::Channel};
 
 use crate::{
     arguments::{Client, Json},
+    channel,
     credentials::operator,
     output,
     serve::open_directory,
@@ -221,8 +222,10 @@ pub(crate) async fn token(command: TokenCommand, settings: &Settings) -> anyhow:
             from_database(settings, &assertion, &command.scopes).await?
         }
         url => {
-            let url = url.unwrap_or_else(|| settings.directory_url.clone());
-            from_directory(&url, assertion, command.scopes).await?
+            let mut settings = settings.clone();
+            settings.directory_url = url.unwrap_or(settings.directory_url);
+            let channel = channel::connect(&settings)?;
+            from_directory(channel, assertion, command.scopes).await?
         }
     };
     output::one(&shown, command.json)?;
@@ -250,21 +253,22 @@ async fn from_database(
 }
 
 async fn from_directory(
-    url: &str,
+    channel: Channel,
     client_assertion: String,
     scopes: Vec<String>,
 ) -> anyhow::Result<Value> {
-    let endpoint = Endpoint::from_shared(url.to_owned());
-    let endpoint = endpoint.with_context(|| format!("directory_url {url:?}"))?;
-    let channel = endpoint.timeout(PATIENCE).connect().await;
-    let channel = channel.with_context(|| format!("cannot reach the directory at {url}"))?;
     let request = IssueServiceTokenRequest {
         client_assertion,
         scopes,
     };
     let mut client = AdminServiceClient::new(channel);
+    let mut request = tonic::Request::new(request);
+    request.set_timeout(PATIENCE);
     let answer = match client.issue_service_token(request).await {
         Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::Unavailable => {
+            return Err(status).context("the directory cannot be reached");
+        }
         Err(status) => bail!("the directory refuses: {}", status.message()),
     };
     let life = answer.expires_in.unwrap_or_default().seconds;

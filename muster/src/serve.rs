@@ -111,6 +111,8 @@ pub(crate) async fn open_directory(settings: &Settings) -> anyhow::Result<Direct
     let options = Options {
         retention: settings.retention(),
         sealing: settings.sealing()?,
+        limits: settings.limits(),
+        trust_addresses: settings.trust_forwarded,
     };
     let directory = Directory::open_with(store, Arc::new(System), options).await;
     directory.context("cannot use the database")

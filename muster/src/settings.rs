@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     /// Origin under which clients reach the SCIM endpoint.
     pub(crate) public_url: Option<String>,
     /// Whether a proxy's word is believed on clients' addresses, and without a
-    /// public URL on the origin.
+    /// public URL on the origin; and that of a facade on its clients' addresses.
     pub(crate) trust_forwarded: bool,
     /// Paths under which the SCIM endpoint answers; the first is the one that
     /// is told to clients.
@@ -365,7 +365,6 @@ impl Settings {
     }
 
     /// How often who may call.
-    #[expect(dead_code, reason = "wired in the next commit")]
     pub(crate) fn limits(&self) -> LimitSettings {
         let usual = LimitSettings::default();
         LimitSettings {

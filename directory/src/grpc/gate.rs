@@ -13,15 +13,18 @@ use std::{
 };
 
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
-use muster_proto::{CONNECTION_METADATA, PROFILE_METADATA, policy::Policies, v1::MethodPolicy};
+use muster_proto::{
+    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, PROFILE_METADATA, policy::Policies,
+    v1::MethodPolicy,
+};
 use tokio::time::Instant;
-use tonic::{Status, body::Body, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
-use super::{audited::denied, status::status};
+use super::{audited::denied, peer::Peer, status::status};
 use crate::{
-    auth::{Caller, Peer},
+    auth::{self, Caller},
     error::{Error, Result},
     service::Directory,
 };
@@ -118,20 +121,53 @@ impl GateLayer {
         };
         let limit = deadline(request.headers(), policy);
         let ends = Instant::now() + limit;
+        let peer = self.peer(&request);
         let work = async {
             if !policy.unauthenticated {
                 let (path, headers) = (request.uri().path(), request.headers());
-                let peer = peer(request.extensions());
                 let admitted = self.admit(path, headers, policy, &peer).await;
+                let admitted = admitted.map_err(|error| self.regard_failure(error, &peer));
                 let caller = admitted.map_err(status)?;
                 request.extensions_mut().insert(caller);
             }
             request.extensions_mut().insert(Deadline(ends));
-            call(&mut inner, request).await
+            let answer = call(&mut inner, request).await?;
+            if policy.unauthenticated && is_unauthenticated(answer.headers()) {
+                let refused = self.regard_failure(Error::CredentialInvalid, &peer);
+                return Err(status(refused));
+            }
+            Ok(answer)
         };
         tokio::time::timeout(limit, work)
             .await
             .unwrap_or_else(|_| Err(status(Error::DeadlineExceeded)))
+    }
+
+    /// Where a call comes from. A facade says whence its own client came; it is
+    /// believed in this process, elsewhere only where an operator says so.
+    fn peer<B>(&self, request: &Request<B>) -> auth::Peer {
+        let peer = Peer::of(request.extensions());
+        let said = request.headers().get(CLIENT_ADDRESS_METADATA);
+        let said = said.and_then(|value| value.to_str().ok()?.parse().ok());
+        let is_believed = peer.address.is_none() || self.directory.trusts_addresses();
+        auth::Peer {
+            certificate: peer.x5t_s256(),
+            address: said.filter(|_| is_believed).or(peer.address),
+        }
+    }
+
+    /// What a caller is told who could not prove himself: the same whatever the
+    /// cause, unless that happens too often where he comes from.
+    fn regard_failure(&self, error: Error, peer: &auth::Peer) -> Error {
+        match error {
+            Error::CredentialMissing | Error::CredentialInvalid | Error::NotProven => {
+                match self.directory.count_failure(peer.address) {
+                    Ok(()) => error,
+                    Err(limited) => limited,
+                }
+            }
+            other => other,
+        }
     }
 
     async fn admit(
@@ -139,7 +175,7 @@ impl GateLayer {
         path: &str,
         headers: &HeaderMap,
         policy: &MethodPolicy,
-        peer: &Peer,
+        peer: &auth::Peer,
     ) -> Result<Caller> {
         let bearer = bearer(headers).ok_or(Error::CredentialMissing)?;
         let connection = match headers.get(CONNECTION_METADATA) {
@@ -151,6 +187,8 @@ impl GateLayer {
             .authenticate(bearer, connection, peer)
             .await?;
         caller.request_id = request_id(headers).unwrap_or_default().to_owned();
+        self.directory
+            .count_call(&caller.tenant_id, caller.id(), policy.rate_class())?;
         if let Some(known) = headers.get(PROFILE_METADATA) {
             if known.as_bytes() != caller.profile.tag().as_bytes() {
                 return Err(Error::ProfileStale);
@@ -165,14 +203,10 @@ impl GateLayer {
     }
 }
 
-/// Where a call comes from.
-fn peer(extensions: &http::Extensions) -> Peer {
-    let connection = extensions.get::<TcpConnectInfo>();
-    let address = connection.and_then(TcpConnectInfo::remote_addr);
-    Peer {
-        address: address.map(|address| address.ip()),
-        certificate: None,
-    }
+/// Whether an answer without a message says that the proof in the call is none.
+fn is_unauthenticated(headers: &HeaderMap) -> bool {
+    let code = headers.get("grpc-status");
+    code.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Unauthenticated)
 }
 
 /// When a call must have ended, for those who outlive their first answer.

@@ -18,7 +18,6 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<[u8; 32]>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the gate reads it"))]
 impl Peer {
     /// What the server notes in the extensions of each request.
     pub(crate) fn of(extensions: &Extensions) -> Self {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use muster_proto::v1::RateClass;
+
 use super::{
     Directory,
     auth::{ends_at, proves},
@@ -75,6 +77,7 @@ impl Directory {
         };
         let client = found.filter(|client| client.id == client_id && client.is_live(now));
         let client = client.ok_or(Error::CredentialInvalid)?;
+        self.count_call(&client.tenant_id, &client.id, RateClass::Token)?;
         let end = now.saturating_add(ACCESS_MS);
         let end = client.expires_at.map_or(end, |expiry| expiry.min(end));
         let audience = connection_audience(&client.tenant_id);
@@ -160,6 +163,7 @@ impl Directory {
         if ends > now.saturating_add(ASSERTION_MS) {
             return Err(Error::CredentialInvalid);
         }
+        self.count_call(&client.tenant_id, &client.id, RateClass::Token)?;
         if let Some(jti) = held.jti {
             self.use_once(&client, &jti, ends).await?;
         }

@@ -67,6 +67,7 @@ impl Directory {
                 tracing::warn!(tenant.id = tenant.id, %error, "purging is put off");
             }
         }
+        self.limits.tidy();
         self.forget_spent().await?;
         self.keep_keys().await
     }

@@ -29,11 +29,13 @@ mod user_tokens;
 mod view;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use muster_proto::v1::RateClass;
 use tokio::sync::watch;
 
 pub use crate::storage::relations::Wants;
@@ -66,6 +68,7 @@ use crate::{
     cursor::{Cursors, KEY_BYTES},
     error::{Error, Result},
     issuers::Issuers,
+    limits::{LimitSettings, Limits},
     sealing::Sealing,
     storage::{Store, access::LOOK_INTERVAL, settings},
 };
@@ -94,6 +97,8 @@ pub struct Directory {
     introspected: Arc<introspection::Introspected>,
     keyring: Arc<keys::Keyring>,
     notes: Arc<usage::Notes>,
+    limits: Arc<Limits>,
+    trust_addresses: bool,
     /// Whose turn it is among the replicas.
     turn: Arc<AtomicUsize>,
     stopping: Arc<watch::Sender<bool>>,
@@ -106,6 +111,11 @@ pub struct Options {
     pub retention: Retention,
     /// What encrypts private keys at rest; `None`: none are written anywhere.
     pub sealing: Option<Sealing>,
+    /// How often who may call.
+    pub limits: LimitSettings,
+    /// Whether callers in other processes are believed where their own clients
+    /// come from.
+    pub trust_addresses: bool,
 }
 
 impl Directory {
@@ -127,7 +137,12 @@ impl Directory {
         source: Arc<dyn Source>,
         options: Options,
     ) -> Result<Self> {
-        let Options { retention, sealing } = options;
+        let Options {
+            retention,
+            sealing,
+            limits,
+            trust_addresses,
+        } = options;
         let key = identify(&store, source.as_ref()).await?;
         let directory = Self {
             feeds: Arc::new(feed::Hub::new(store.clone())),
@@ -142,11 +157,36 @@ impl Directory {
             introspected: Arc::default(),
             keyring: Arc::new(keys::Keyring::new(sealing)),
             notes: Arc::default(),
+            limits: Arc::new(Limits::new(&limits)),
+            trust_addresses,
             turn: Arc::default(),
             stopping: Arc::new(watch::Sender::new(false)),
         };
         directory.recognize_store().await?;
         Ok(directory)
+    }
+
+    /// Counts a call of a caller who proved himself.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`].
+    pub fn count_call(&self, tenant_id: &str, caller_id: &str, class: RateClass) -> Result<()> {
+        let admitted = self.limits.admit(tenant_id, caller_id, class);
+        admitted.map_err(Error::RateLimited)
+    }
+
+    /// Counts a failure to authenticate.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] when there are too many where it comes from.
+    pub fn count_failure(&self, address: Option<IpAddr>) -> Result<()> {
+        self.limits.fail(address).map_err(Error::RateLimited)
+    }
+
+    /// Whether callers in other processes are believed where their own clients
+    /// come from.
+    pub fn trusts_addresses(&self) -> bool {
+        self.trust_addresses
     }
 
     /// How long what is gone is kept.

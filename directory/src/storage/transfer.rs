@@ -295,7 +295,9 @@ impl Many {
                         format!("has {scope}, which a credential of a user's own cannot have");
                     return Err(Error::invalid("scopes", rule));
                 }
-                let secret = row.secret().map(|secret| secret.into_active_model());
+                let secret = row
+                    .secret()
+                    .map(sea_orm::IntoActiveModel::into_active_model);
                 self.secrets.extend(secret);
                 self.credentials.push(row.kept.into_active_model());
             }

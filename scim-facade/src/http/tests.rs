@@ -91,6 +91,13 @@ impl ProvisioningService for Doorkeeper {
         }))
     }
 
+    async fn create_credential(
+        &self,
+        _: tonic::Request<v1::CreateCredentialRequest>,
+    ) -> Result<tonic::Response<v1::CreateCredentialResponse>, tonic::Status> {
+        Err(who())
+    }
+
     async fn issue_connection_token(
         &self,
         request: tonic::Request<v1::IssueConnectionTokenRequest>,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_directory::domain::{Resource, filter::Related, resource::ResourceKind};
+use muster_directory::domain::{Resource, access::Access, filter::Related, resource::ResourceKind};
 use muster_proto::{
     resource::user_to_object,
     v1,
@@ -140,6 +140,7 @@ fn person(user: v1::User, groups: &Groups, names: &BTreeMap<String, String>) -> 
         updated_at: ms(meta.update_time),
         deleted_at: None,
         owner: None,
+        access: Access::default(),
     };
     Person {
         groups: groups_of(&id, groups),
