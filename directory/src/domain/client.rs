@@ -14,7 +14,7 @@ const OWN: &str = "muster:";
 
 /// Scopes over what belongs to the server and to no tenant: operators alone give
 /// them.
-pub const SERVER_SCOPES: [&str; 1] = ["keys.admin"];
+pub const SERVER_SCOPES: [&str; 3] = ["keys.admin", "server.admin", "server.read"];
 
 /// Audience of tokens of service clients, and of their assertions.
 pub fn directory_audience(tenant_id: &str) -> String {

@@ -315,6 +315,10 @@ pub(super) fn snapshot_page(
             for mut resource in resources {
                 if !values {
                     resource.attributes.retain(|name, _| name == "active");
+                    // What an operator wrote may be personal.
+                    if let Some(lock) = &mut resource.access.lock {
+                        lock.reason.clear();
+                    }
                 }
                 match changed(directory, resource)? {
                     v1::change::Resource::User(user) => shown.users.push(user),

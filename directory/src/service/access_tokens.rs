@@ -17,7 +17,10 @@ use crate::{
         signing_key::TOKEN_LIFE_MS,
     },
     error::{Error, Result},
-    signing::{Assertion, Expected, Keys, token::Claims},
+    signing::{
+        Assertion, Expected, Keys,
+        token::{Claims, Confirmation},
+    },
     storage::{
         clients::{self, Client},
         credentials::{self, Credential},
@@ -140,6 +143,10 @@ impl Directory {
         let claims = self.client_claims(&client.tenant_id, &client.id, audience, end);
         let mut claims = claims.await?;
         claims.scope = scopes.join(" ");
+        claims.cnf = client.certificate.map(|certificate| Confirmation {
+            x5t_s256: Some(certificate),
+            jkt: None,
+        });
         self.signed(claims, scopes).await
     }
 

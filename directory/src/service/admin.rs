@@ -271,13 +271,27 @@ pub(super) fn checked_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Scopes that some RPC asks for, each once.
+/// Scopes of the contract for which no RPC asks yet: who has one need not be
+/// registered again when one does.
+const AHEAD: [&str; 8] = [
+    "groups.check",
+    "provisioning.approve",
+    "provisioning.facade",
+    "server.admin",
+    "server.read",
+    "signals.read",
+    "users.link",
+    "users.read.status",
+];
+
+/// Scopes of the contract, each once.
 pub(super) fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
     let Scopes::Named(names) = &scopes else {
         return Ok(scopes);
     };
     let known = Policies::load().map_err(|e| Error::Internal(e.into()))?;
-    let known = known.scopes();
+    let mut known = known.scopes();
+    known.extend(AHEAD);
     if names.is_empty() {
         return Err(Error::invalid("scopes", "must name at least one"));
     }

@@ -298,6 +298,7 @@ impl Directory {
         }
         let found = credentials::find(&self.store.single(), &caller.tenant_id, id).await?;
         let found = found.ok_or_else(|| not_found(Kind::Token, id))?;
+        may_have_secret(caller, &found)?;
         let Proof::Secret(purpose) = found.proof else {
             let what = "a federated credential has no secret: its issuer rotates its keys";
             return Err(Error::TokenState(what));
@@ -350,6 +351,23 @@ impl Directory {
                 }
             })
             .await
+    }
+}
+
+/// Whoever is given a new secret can use it: he must be one who could have made
+/// the token.
+fn may_have_secret(caller: &Caller, token: &Credential) -> Result<()> {
+    if caller.principal == Principal::Operator {
+        return Ok(());
+    }
+    match (&token.connection_id, &token.scopes) {
+        (Some(_), Scopes::Provisioning) => caller.require("provisioning.admin"),
+        (Some(_), Scopes::Named(names)) => {
+            caller.require("provisioning.admin")?;
+            caller.may_give(names)
+        }
+        (None, Scopes::Provisioning) => Ok(()),
+        (None, Scopes::Named(names)) => checked_grant(caller, &token.audiences, names).map(|_| ()),
     }
 }
 

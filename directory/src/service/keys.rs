@@ -491,6 +491,9 @@ impl Directory {
                     life.revoked_at = Some(now);
                     life.sign_until = Some(life.sign_until.map_or(now, |until| until.min(now)));
                     keys::set_life(&tx, kid, &life).await?;
+                    if known.kept.life.state(now) == State::Signing {
+                        promote(&tx, &snapshot, now).await?;
+                    }
                     let what = ("RevokeSigningKey", ChangeKind::Deleted);
                     record(&tx, caller, what, kid, now).await
                 }
@@ -590,6 +593,19 @@ async fn supersede(tx: &Tx, snapshot: &Snapshot, next: &SigningKey, now: i64) ->
                 keys::set_life(tx, &known.kept.kid, &life).await?;
             }
             State::VerifyOnly | State::Retired | State::Revoked => {}
+        }
+    }
+    Ok(())
+}
+
+/// Lets the key that is published sign at once: verifiers know it already.
+async fn promote(tx: &Tx, snapshot: &Snapshot, now: i64) -> Result<()> {
+    for known in &snapshot.keys {
+        let mut life = known.kept.life;
+        let is_ours = known.private.is_some() || known.kept.private.is_some();
+        if is_ours && life.state(now) == State::Published {
+            life.sign_from = now;
+            keys::set_life(tx, &known.kept.kid, &life).await?;
         }
     }
     Ok(())

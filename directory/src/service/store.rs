@@ -94,6 +94,7 @@ impl Directory {
                 self.admissions.clear();
                 self.introspected.clear();
                 self.keyring.forget();
+                self.store.access().forget();
                 self.begin_epoch_once(now).await
             }
         }

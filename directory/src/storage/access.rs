@@ -73,6 +73,20 @@ impl Access {
         }
     }
 
+    /// Forgets all: the database is another one.
+    pub fn forget(&self) {
+        let tenants = self
+            .0
+            .tenants
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for version in tenants.values() {
+            version.store(0, Ordering::Release);
+        }
+        self.0.total.store(0, Ordering::Release);
+        *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn note(&self, since: Instant) {
         let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
         *looked = Some(since);

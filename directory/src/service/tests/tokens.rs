@@ -442,7 +442,7 @@ async fn keys_follow_each_other_and_can_be_revoked() {
     let published = directory.public_keys().await.unwrap().json;
     assert!(!published.contains(&first.kid));
     let second = issue().await;
-    assert_ne!(second.kid, first.kid);
+    assert_eq!(second.kid, next.key.kid);
     assert!(is_active(&world, &sso, &second.token).await);
     let nobody = directory.revoke_key(&sso, "nobody").await;
     assert!(matches!(nobody, Err(Error::NotFound { .. })));
