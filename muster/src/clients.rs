@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use muster_directory::{
     clock::{Source as _, System},
     domain::client::{Grantable, directory_audience},
@@ -18,16 +17,14 @@ use muster_directory::{
     storage::clients,
 };
 use muster_proto::v1::{IssueServiceTokenRequest, admin_service_client::AdminServiceClient};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tonic::{Code, transport::Channel};
 
 use crate::{
     arguments::{Client, Json},
     channel,
     credentials::operator,
-    output,
+    output, pem,
     serve::open_directory,
     settings::Settings,
 };
@@ -190,16 +187,9 @@ fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-/// RFC 8705 section 3.1.
 fn thumbprint(path: &Path) -> anyhow::Result<String> {
-    let pem = read(path)?;
-    let certificate = CertificateDer::from_pem_slice(pem.as_bytes());
-    let certificate = certificate.ok();
-    let certificate = certificate.with_context(|| {
-        let path = path.display();
-        format!("{path}: has no certificate in PEM")
-    })?;
-    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate)))
+    let certificates = pem::certificates("--certificate", path)?;
+    Ok(certificates.x5t_s256()?)
 }
 
 /// A token that is wanted.

@@ -5,12 +5,14 @@
 
 use std::{fmt, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::{
     RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
+use sha2::{Digest as _, Sha256};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 /// How long a handshake may take: whoever connects and says nothing must not
@@ -63,6 +65,16 @@ impl Certificates {
     /// The same PEM.
     pub fn pem(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The first one as tokens name it: `x5t#S256` (RFC 8705 section 3.1).
+    ///
+    /// # Errors
+    /// [`Error::NoCertificate`].
+    pub fn x5t_s256(&self) -> Result<String, Error> {
+        let certificates = self.der()?;
+        let first = certificates.first().ok_or(Error::NoCertificate)?;
+        Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(first)))
     }
 
     fn der(&self) -> Result<Vec<CertificateDer<'static>>, Error> {

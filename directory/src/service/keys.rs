@@ -5,72 +5,21 @@
 //! process signs with a key of its own, which lives as long as it does, and tells
 //! the others its public part through the database.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError};
 
-use super::{Directory, ledger::Deed};
+use super::{Directory, keyring::Snapshot};
 use crate::{
-    auth::{Caller, Principal},
-    clock::Source,
-    domain::{
-        Kind,
-        history::{ChangeKind, ResourceType},
-        signing_key::{Algorithm, LEAD_MS, Life, State, TOKEN_LIFE_MS},
-    },
+    domain::signing_key::State,
     error::{Error, Result},
-    sealing::Sealing,
-    signing::{
-        key::{PrivateKey, PublicKey},
-        token::{self, Claims, Unverified},
-    },
-    storage::{Tx, keys, keys::SigningKey, settings},
+    signing::token::{self, Claims, Unverified},
+    storage::{keys, keys::SigningKey, settings},
 };
-
-/// How long a key that one process has is announced ahead: behind it nobody
-/// believes what it signs.
-const LEASE_MS: i64 = 24 * 60 * 60 * 1_000;
-
-/// How long keys that are of no use any more are listed.
-const KEEP_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// Most issuers that are remembered.
 const ISSUERS: usize = 16;
 
 /// What is sealed to recognise the key encryption key.
 const CHECK: &[u8] = b"muster";
-
-/// All keys as they are at a time.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    /// Tells it from others.
-    pub(super) version: i64,
-    keys: Vec<Known>,
-    /// Whose word the tokens are, the last one first.
-    issuers: Vec<String>,
-}
-
-/// A key that this process knows.
-#[derive(Debug)]
-struct Known {
-    kept: SigningKey,
-    public: PublicKey,
-    /// `None` when others have it.
-    private: Option<PrivateKey>,
-}
-
-/// The keys that this process knows and has.
-#[derive(Debug)]
-pub(super) struct Keyring {
-    sealing: Option<Arc<Sealing>>,
-    /// Those that no one else has, by `kid`.
-    own: Mutex<HashMap<String, PrivateKey>>,
-    snapshot: RwLock<Option<Arc<Snapshot>>>,
-    issuer: RwLock<Option<String>>,
-    /// Held while a key is made, so that many callers make one.
-    making: tokio::sync::Mutex<()>,
-}
 
 /// A token that was verified.
 #[derive(Debug)]
@@ -98,139 +47,6 @@ pub struct KeyState {
     /// What it is good for now.
     pub state: State,
 }
-
-impl Keyring {
-    /// With what seals private keys, if there is such a thing.
-    pub(super) fn new(sealing: Option<Sealing>) -> Self {
-        Self {
-            sealing: sealing.map(Arc::new),
-            own: Mutex::default(),
-            snapshot: RwLock::default(),
-            issuer: RwLock::default(),
-            making: tokio::sync::Mutex::default(),
-        }
-    }
-
-    fn own(&self) -> MutexGuard<'_, HashMap<String, PrivateKey>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known(&self) -> Option<Arc<Snapshot>> {
-        let known = self.snapshot.read();
-        known.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Forgets what is known of the keys in the database.
-    pub(super) fn forget(&self) {
-        *self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    async fn load(&self, tx: &Tx) -> Result<Arc<Snapshot>> {
-        // First, so that what changes meanwhile is read again.
-        let version = keys::version(tx).await?;
-        let issuers = settings::load(tx, settings::ISSUERS).await?;
-        let mut known = Vec::new();
-        for kept in keys::all(tx).await? {
-            known.push(self.recognise(kept)?);
-        }
-        let snapshot = Arc::new(Snapshot {
-            version,
-            keys: known,
-            issuers: issuers
-                .unwrap_or_default()
-                .lines()
-                .map(Into::into)
-                .collect(),
-        });
-        let mut place = self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *place = Some(Arc::clone(&snapshot));
-        Ok(snapshot)
-    }
-
-    fn recognise(&self, kept: SigningKey) -> Result<Known> {
-        let public = PublicKey::read(&kept.public)?;
-        let own = self.own().get(&kept.kid).cloned();
-        let sealed = self.sealing.as_ref().zip(kept.private.as_ref());
-        let opened = sealed.and_then(|(sealing, sealed)| sealing.open(&kept.kid, sealed));
-        let opened = opened.map(|der| PrivateKey::from_der(kept.algorithm, &der));
-        Ok(Known {
-            kept,
-            public,
-            private: own.or(opened),
-        })
-    }
-
-    /// A new key that signs from this time on, and what is kept of it.
-    fn make(
-        &self,
-        algorithm: Algorithm,
-        sign_from: i64,
-        source: &dyn Source,
-    ) -> Result<(SigningKey, PrivateKey)> {
-        let private = PrivateKey::generate(algorithm)?;
-        let public = private.public()?;
-        let kid = public.kid().to_owned();
-        let sealed = self.sealing.as_ref();
-        let sealed = sealed.map(|sealing| sealing.seal(&kid, private.der(), source));
-        let sealed = sealed.transpose()?;
-        let kept = SigningKey {
-            algorithm,
-            public: public.jwk().to_string(),
-            created_at: source.now_ms(),
-            life: Life {
-                sign_from,
-                sign_until: sealed.is_none().then(|| sign_from.saturating_add(LEASE_MS)),
-                revoked_at: None,
-            },
-            private: sealed,
-            kid,
-        };
-        Ok((kept, private))
-    }
-
-    /// Remembers a key that is not kept elsewhere.
-    fn keep(&self, kept: &SigningKey, private: PrivateKey) {
-        if kept.private.is_none() {
-            self.own().insert(kept.kid.clone(), private);
-        }
-    }
-}
-
-impl Snapshot {
-    /// The key that signs now, of those that this process has: the newest.
-    fn signer(&self, now_ms: i64) -> Option<&Known> {
-        let ours = self.keys.iter().filter(|known| {
-            known.private.is_some() && known.kept.life.state(now_ms) == State::Signing
-        });
-        ours.max_by_key(|known| known.kept.life.sign_from)
-    }
-
-    fn find(&self, kid: &str) -> Option<&Known> {
-        self.keys.iter().find(|known| known.kept.kid == kid)
-    }
-
-    /// How the newest key signs.
-    fn algorithm(&self) -> Algorithm {
-        let newest = self.keys.iter().max_by_key(|known| known.kept.created_at);
-        newest.map_or_else(Algorithm::default, |known| known.kept.algorithm)
-    }
-
-    fn states(&self, now_ms: i64) -> Vec<KeyState> {
-        let keys = self.keys.iter();
-        keys.map(|known| KeyState {
-            state: known.kept.life.state(now_ms),
-            key: known.kept.clone(),
-        })
-        .collect()
-    }
-}
-
 impl Directory {
     /// Whose word tokens are: `iss`. Tokens that were issued under a former name
     /// go on to count.
@@ -302,7 +118,7 @@ impl Directory {
     }
 
     /// The keys as they are now.
-    async fn keys_now(&self) -> Result<Arc<Snapshot>> {
+    pub(super) async fn keys_now(&self) -> Result<Arc<Snapshot>> {
         let access = self.store.access();
         match self.keyring.known() {
             Some(known) if access.is_fresh() && known.version >= access.keys_version() => Ok(known),
@@ -333,7 +149,7 @@ impl Directory {
     }
 
     /// Keys of which one signs; it is made when there is none.
-    async fn signer(&self) -> Result<Arc<Snapshot>> {
+    pub(super) async fn signer(&self) -> Result<Arc<Snapshot>> {
         let snapshot = self.keys_now().await?;
         if snapshot.signer(self.source.now_ms()).is_some() {
             return Ok(snapshot);
@@ -418,226 +234,4 @@ impl Directory {
         let snapshot = self.keyring.load(&self.store.express()).await?;
         Ok(snapshot.states(self.source.now_ms()))
     }
-
-    /// Makes the next key. It signs once all verifiers must know it.
-    ///
-    /// # Errors
-    /// [`Error::KeyState`] while there is a next key already, and for a command
-    /// where each process has a key of its own.
-    pub async fn rotate_key(
-        &self,
-        caller: &Caller,
-        algorithm: Option<Algorithm>,
-    ) -> Result<KeyState> {
-        if self.keyring.sealing.is_none() && caller.principal == Principal::Operator {
-            return Err(Error::KeyState(
-                "without a key encryption key each server process has a key of its own: \
-                 restart it",
-            ));
-        }
-        let current = self.signer().await?;
-        let now = self.source.now_ms();
-        let algorithm = algorithm.unwrap_or_else(|| current.algorithm());
-        let made = self
-            .keyring
-            .make(algorithm, now + LEAD_MS, self.source.as_ref())?;
-        let (key, private) = made;
-        let work = Arc::new((key.clone(), caller.clone(), Arc::clone(&self.keyring)));
-        // Others may read it as soon as it is there.
-        self.keyring.keep(&key, private);
-        let rotated = self
-            .store
-            .administer("RotateSigningKey", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (key, caller, ring) = &*work;
-                    let snapshot = ring.load(&tx).await?;
-                    supersede(&tx, &snapshot, key, now).await?;
-                    keys::insert(&tx, key).await?;
-                    let what = ("RotateSigningKey", ChangeKind::Created);
-                    record(&tx, caller, what, &key.kid, now).await
-                }
-            })
-            .await;
-        if let Err(error) = rotated {
-            self.keyring.own().remove(&key.kid);
-            return Err(error);
-        }
-        self.look_at_keys().await?;
-        Ok(KeyState {
-            state: key.life.state(now),
-            key,
-        })
-    }
-
-    /// Revokes a key: nothing counts that it signed.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn revoke_key(&self, caller: &Caller, kid: &str) -> Result<KeyState> {
-        let now = self.source.now_ms();
-        let work = Arc::new((kid.to_owned(), caller.clone(), Arc::clone(&self.keyring)));
-        self.store
-            .administer("RevokeSigningKey", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (kid, caller, ring) = &*work;
-                    let snapshot = ring.load(&tx).await?;
-                    let known = snapshot.find(kid).ok_or_else(|| no_key(kid))?;
-                    let mut life = known.kept.life;
-                    if life.revoked_at.is_some() {
-                        return Ok(());
-                    }
-                    life.revoked_at = Some(now);
-                    life.sign_until = Some(life.sign_until.map_or(now, |until| until.min(now)));
-                    keys::set_life(&tx, kid, &life).await?;
-                    if known.kept.life.state(now) == State::Signing {
-                        promote(&tx, &snapshot, now).await?;
-                    }
-                    let what = ("RevokeSigningKey", ChangeKind::Deleted);
-                    record(&tx, caller, what, kid, now).await
-                }
-            })
-            .await?;
-        self.look_at_keys().await?;
-        let snapshot = self.keys_now().await?;
-        let known = snapshot.find(kid).ok_or_else(|| no_key(kid))?;
-        Ok(KeyState {
-            state: known.kept.life.state(now),
-            key: known.kept.clone(),
-        })
-    }
-
-    /// What changed counts here at once, not with the next look.
-    async fn look_at_keys(&self) -> Result<()> {
-        self.keyring.forget();
-        self.store.look_at_access().await.map(|_| ())
-    }
-
-    /// Prolongs keys that this process alone has, and forgets old ones.
-    pub(super) async fn keep_keys(&self) -> Result<()> {
-        let now = self.source.now_ms();
-        let snapshot = self.keys_now().await?;
-        let own = snapshot.keys.iter().filter(|known| {
-            let life = &known.kept.life;
-            let ends_soon = life
-                .sign_until
-                .is_some_and(|until| until - now < LEASE_MS / 2);
-            let is_superseded = snapshot
-                .keys
-                .iter()
-                .any(|other| other.private.is_some() && other.kept.life.sign_from > life.sign_from);
-            let is_own = known.kept.private.is_none() && known.private.is_some();
-            is_own && ends_soon && !is_superseded && life.state(now) == State::Signing
-        });
-        for known in own {
-            let mut life = known.kept.life;
-            life.sign_until = Some(now + LEASE_MS);
-            self.set_life(known.kept.kid.clone(), life).await?;
-        }
-        let old = |known: &Known| {
-            let until = known.kept.life.sign_until;
-            until.is_some_and(|until| until < now - KEEP_MS)
-        };
-        if snapshot.keys.iter().any(old) {
-            self.store
-                .administer("ForgetKeys", move |tx| async move {
-                    keys::forget(&tx, now - KEEP_MS).await
-                })
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Says that keys which this process alone has sign nothing any more.
-    pub(super) async fn give_up_keys(&self) -> Result<()> {
-        let now = self.source.now_ms();
-        let Some(snapshot) = self.keyring.known() else {
-            return Ok(());
-        };
-        let is_own = |known: &&Known| known.kept.private.is_none() && known.private.is_some();
-        for known in snapshot.keys.iter().filter(is_own) {
-            let mut life = known.kept.life;
-            if life.state(now) == State::Signing {
-                life.sign_until = Some(now);
-                self.set_life(known.kept.kid.clone(), life).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn set_life(&self, kid: String, life: Life) -> Result<()> {
-        self.store
-            .administer("SetKeyLife", move |tx| {
-                let kid = kid.clone();
-                async move { keys::set_life(&tx, &kid, &life).await }
-            })
-            .await
-    }
 }
-
-/// Lets the keys that a new one follows sign until it begins.
-async fn supersede(tx: &Tx, snapshot: &Snapshot, next: &SigningKey, now: i64) -> Result<()> {
-    let alike = |known: &&Known| {
-        let is_ours = known.private.is_some() || known.kept.private.is_some();
-        is_ours && known.kept.kid != next.kid
-    };
-    for known in snapshot.keys.iter().filter(alike) {
-        match known.kept.life.state(now) {
-            State::Published => {
-                return Err(Error::KeyState("the next key is published already"));
-            }
-            State::Signing => {
-                let mut life = known.kept.life;
-                life.sign_until = Some(next.life.sign_from);
-                keys::set_life(tx, &known.kept.kid, &life).await?;
-            }
-            State::VerifyOnly | State::Retired | State::Revoked => {}
-        }
-    }
-    Ok(())
-}
-
-/// Lets the key that is published sign at once: verifiers know it already.
-async fn promote(tx: &Tx, snapshot: &Snapshot, now: i64) -> Result<()> {
-    for known in &snapshot.keys {
-        let mut life = known.kept.life;
-        let is_ours = known.private.is_some() || known.kept.private.is_some();
-        if is_ours && life.state(now) == State::Published {
-            life.sign_from = now;
-            keys::set_life(tx, &known.kept.kid, &life).await?;
-        }
-    }
-    Ok(())
-}
-
-fn no_key(kid: &str) -> Error {
-    Error::NotFound {
-        kind: Kind::SigningKey,
-        id: kid.to_owned(),
-    }
-}
-
-/// Records what was done to a key in the caller's tenant; an operator has none.
-async fn record(
-    tx: &Tx,
-    caller: &Caller,
-    (method, kind): (&'static str, ChangeKind),
-    kid: &str,
-    now: i64,
-) -> Result<()> {
-    if caller.principal == Principal::Operator {
-        return Ok(());
-    }
-    let deed = Deed {
-        method,
-        kind,
-        resource_type: ResourceType::SigningKey,
-        resource_id: kid,
-        owner: None,
-        version: 1,
-    };
-    deed.record(tx, caller, now).await.map(|_| ())
-}
-
-const _: () = assert!(LEASE_MS > 4 * TOKEN_LIFE_MS);

@@ -14,6 +14,8 @@ mod feed;
 mod groups;
 mod introspection;
 mod jobs;
+mod key_changes;
+mod keyring;
 mod keys;
 mod ledger;
 mod reading;
@@ -95,7 +97,7 @@ pub struct Directory {
     registries: Arc<registries::Registries>,
     admissions: Arc<admission::Admissions>,
     introspected: Arc<introspection::Introspected>,
-    keyring: Arc<keys::Keyring>,
+    keyring: Arc<keyring::Keyring>,
     notes: Arc<usage::Notes>,
     limits: Arc<Limits>,
     trust_addresses: bool,
@@ -155,7 +157,7 @@ impl Directory {
             registries: Arc::default(),
             admissions: Arc::default(),
             introspected: Arc::default(),
-            keyring: Arc::new(keys::Keyring::new(sealing)),
+            keyring: Arc::new(keyring::Keyring::new(sealing)),
             notes: Arc::default(),
             limits: Arc::new(Limits::new(&limits)),
             trust_addresses,
