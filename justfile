@@ -25,6 +25,11 @@ judges which="":
     cargo build --release --locked -p muster
     JUDGES="{{ which }}" .ci/judges
 
+# Entra's three credential modes, against the release: all, or `just entra assertion`.
+entra *words:
+    cargo build --release --locked -p muster
+    .ci/entra {{ words }}
+
 # The documentation, warnings denied.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
