@@ -112,6 +112,7 @@ const UP: [&str; 19] = [
         created_at BIGINT NOT NULL,
         updated_at BIGINT NOT NULL,
         disabled_at BIGINT,
+        disable_reason TEXT NOT NULL DEFAULT '',
         tokens_valid_after BIGINT,
         last_used_at BIGINT,
         last_used_address TEXT)",
@@ -125,7 +126,8 @@ const UP: [&str; 19] = [
         created_at BIGINT NOT NULL,
         sign_from BIGINT NOT NULL,
         sign_until BIGINT,
-        revoked_at BIGINT)",
+        revoked_at BIGINT,
+        revoke_reason TEXT NOT NULL DEFAULT '')",
     // What is used once or dead before its time: jti of tokens, and of assertions.
     "CREATE TABLE spent_tokens (
         tenant_id TEXT NOT NULL REFERENCES tenants (id),

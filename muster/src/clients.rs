@@ -89,14 +89,15 @@ pub(crate) async fn run(command: Client, directory: &Directory) -> anyhow::Resul
         }
         Client::Disable {
             client,
+            reason,
             tenant,
             json,
-        } => switch(directory, &tenant.tenant, &client, true, json).await?,
+        } => switch(directory, &tenant.tenant, &client, Some(reason), json).await?,
         Client::Enable {
             client,
             tenant,
             json,
-        } => switch(directory, &tenant.tenant, &client, false, json).await?,
+        } => switch(directory, &tenant.tenant, &client, None, json).await?,
         Client::Token { .. } => bail!("a token is not got here"),
     }
     Ok(())
@@ -106,13 +107,13 @@ async fn switch(
     directory: &Directory,
     tenant: &str,
     client: &str,
-    disabled: bool,
+    disabled: Option<String>,
     json: Json,
 ) -> anyhow::Result<()> {
     let tenant = directory.find_tenant(tenant).await?;
     let client = directory.find_client(&tenant.id, client).await?;
     let caller = operator(&tenant.id);
-    let switched = directory.set_client_disabled(&caller, &client.id, disabled, "");
+    let switched = directory.set_client_disabled(&caller, &client.id, disabled.as_deref());
     let (client, changed) = switched.await?;
     let mut shown = shown(&client);
     shown["changed"] = changed.into();
@@ -177,6 +178,7 @@ fn shown(client: &clients::Client) -> Value {
         "certificate": client.certificate,
         "assertion_audience": directory_audience(&client.tenant_id),
         "disabled": client.disabled_at.is_some(),
+        "disable_reason": client.disable_reason,
         "created_at": output::instant(Some(client.created_at)),
         "last_used_at": output::instant(client.last_used_at),
         "last_used_address": client.last_used_address,

@@ -22,12 +22,12 @@ pub(crate) async fn run(command: Key, directory: &Directory) -> anyhow::Result<(
             let algorithm = algorithm.map(|name| name.parse::<Algorithm>());
             let algorithm = algorithm.transpose();
             let algorithm = algorithm.map_err(|rule| anyhow::anyhow!("--algorithm {rule}"))?;
-            directory.prepare_keys().await?;
+            directory.check_sealing().await?;
             let key = directory.rotate_key(&caller, algorithm).await?;
             output::one(&shown(&key), json)?;
         }
-        Key::Revoke { kid, json } => {
-            let key = directory.revoke_key(&caller, &kid).await?;
+        Key::Revoke { kid, reason, json } => {
+            let key = directory.revoke_key(&caller, &kid, &reason).await?;
             output::one(&shown(&key), json)?;
         }
     }
@@ -53,5 +53,6 @@ fn shown(key: &KeyState) -> Value {
         "sign_until": output::instant(life.sign_until),
         "verify_until": output::instant(life.verify_until()),
         "revoked_at": output::instant(life.revoked_at),
+        "revoke_reason": key.revoke_reason,
     })
 }

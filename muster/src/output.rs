@@ -84,6 +84,11 @@ pub(crate) fn issued(issued: &IssuedCredential, urls: &Announcement) -> Value {
         "tenant_url": urls.tenant_url,
         "expires_at": instant(credential.expires_at),
     });
+    if let Proof::Federated(_) = credential.proof {
+        // Its issuer may vouch for other connections, too.
+        let own = format!("{}/connections/{}", urls.tenant_url, credential.owner());
+        shown["tenant_url"] = own.into();
+    }
     if credential.proof.is_oauth() {
         shown["client_id"] = credential.id.as_str().into();
         shown["token_endpoint"] = urls.token_endpoint.as_str().into();

@@ -48,7 +48,7 @@ impl AdminService for Admin {
         let v1::DisableServiceClientRequest { id, reason } = request.into_inner();
         let call = Call::new("DisableServiceClient", ResourceType::Client, &id);
         let work = async {
-            let disabled = self.0.set_client_disabled(&caller, &id, true, &reason);
+            let disabled = self.0.set_client_disabled(&caller, &id, Some(&reason));
             let (disabled, changed) = disabled.await?;
             Ok(v1::DisableServiceClientResponse {
                 client: Some(client(disabled)),
@@ -66,7 +66,7 @@ impl AdminService for Admin {
         let id = request.into_inner().id;
         let call = Call::new("EnableServiceClient", ResourceType::Client, &id);
         let work = async {
-            let enabled = self.0.set_client_disabled(&caller, &id, false, "");
+            let enabled = self.0.set_client_disabled(&caller, &id, None);
             let (enabled, changed) = enabled.await?;
             Ok(v1::EnableServiceClientResponse {
                 client: Some(client(enabled)),

@@ -15,7 +15,6 @@ use super::{
 use crate::{
     auth::Caller,
     domain::{
-        access::checked_reason,
         history::{ResourceType, hex},
         signing_key::MAX_AGE_S,
     },
@@ -104,8 +103,8 @@ impl SigningKeys {
         caller: &Caller,
         request: v1::RevokeSigningKeyRequest,
     ) -> Result<v1::RevokeSigningKeyResponse> {
-        checked_reason(&request.reason).map_err(|rule| Error::invalid("reason", rule))?;
-        let revoked = self.0.revoke_key(caller, &request.kid).await?;
+        let revoked = self.0.revoke_key(caller, &request.kid, &request.reason);
+        let revoked = revoked.await?;
         Ok(v1::RevokeSigningKeyResponse {
             key: Some(key(revoked)),
         })

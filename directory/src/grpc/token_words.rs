@@ -282,6 +282,7 @@ pub(super) fn client(client: Client) -> v1::ServiceClient {
         jwks_json: client.keys.into_bytes(),
         mtls_x5t_s256: client.certificate.unwrap_or_default(),
         disabled: client.disabled_at.is_some(),
+        disable_reason: client.disable_reason,
         last_used_time: client.last_used_at.map(timestamp),
         last_used_ip: client.last_used_address.unwrap_or_default(),
     }
@@ -307,5 +308,6 @@ pub(super) fn key(key: KeyState) -> v1::SigningKey {
         sign_until: life.sign_until.map(timestamp),
         verify_until: life.verify_until().map(timestamp),
         stored: key.private.is_some(),
+        revoke_reason: key.revoke_reason,
     }
 }

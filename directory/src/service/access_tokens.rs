@@ -35,8 +35,13 @@ const ACCESS_MS: i64 = TOKEN_LIFE_MS;
 /// How long a token of a service client lives, in milliseconds.
 const SERVICE_MS: i64 = 15 * 60 * 1_000;
 
-/// How far ahead an assertion of a service client may end, in milliseconds.
-const ASSERTION_MS: i64 = 60 * 60 * 1_000;
+/// How far ahead an assertion of a service client may end to count, in
+/// milliseconds: an hour, and the leeway.
+const ASSERTION_MS: i64 = (60 * 60 + 60) * 1_000;
+
+/// The same for one without an id, that can be used again until then: five
+/// minutes.
+const REUSABLE_MS: i64 = (5 * 60 + 60) * 1_000;
 
 /// Longest id of an assertion, in bytes.
 const JTI_LIMIT: usize = 200;
@@ -167,7 +172,11 @@ impl Directory {
         let held = assertion.hold(&keys, &expected, now);
         let held = held.ok_or(Error::CredentialInvalid)?;
         let ends = ends_at(&held);
-        if ends > now.saturating_add(ASSERTION_MS) {
+        let longest = match held.jti {
+            Some(_) => ASSERTION_MS,
+            None => REUSABLE_MS,
+        };
+        if ends > now.saturating_add(longest) {
             return Err(Error::CredentialInvalid);
         }
         self.count_call(&client.tenant_id, &client.id, RateClass::Token)?;

@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, Result},
     signing::{
-        Assertion, Expected, Held,
+        Assertion, Expected, Held, LEEWAY_S,
         token::{Claims, is_jwt},
     },
     storage::{
@@ -179,12 +179,9 @@ impl Directory {
         let assertion = Assertion::read(bearer).ok_or(Error::CredentialInvalid)?;
         let (issuer, subject) = (assertion.claimed_issuer(), assertion.claimed_subject());
         let tx = self.store.express();
-        let mut found = credentials::standing_by_issuer(&tx, issuer, subject).await?;
-        let now = self.source.now_ms();
-        found.retain(|found| {
-            let is_meant = connection.is_none_or(|id| found.credential.owner() == id);
-            is_meant && found.credential.is_live(now)
-        });
+        let found = credentials::standing_by_issuer(&tx, issuer, subject, connection);
+        let (mut found, now) = (found.await?, self.source.now_ms());
+        found.retain(|found| found.credential.is_live(now));
         if found.is_empty() {
             return Err(Error::CredentialInvalid);
         }
@@ -265,10 +262,10 @@ impl Directory {
     }
 }
 
-/// When what an issuer said ends; milliseconds since the Unix epoch.
+/// When what an issuer said ends to count; milliseconds since the Unix epoch.
 pub(super) fn ends_at(held: &Held) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-    let ends = (held.exp * 1_000.0) as i64;
+    let ends = ((held.exp + LEEWAY_S) * 1_000.0) as i64;
     ends
 }
 

@@ -10,7 +10,7 @@ use super::{
     ledger::Deed,
 };
 use crate::{
-    auth::{Caller, Scopes},
+    auth::{Caller, Principal, Scopes},
     domain::{
         Kind,
         access::checked_reason,
@@ -64,6 +64,7 @@ impl Directory {
         let Registration { scopes, .. } = &registration;
         checked_scopes(Scopes::Named(scopes.clone().into()))?;
         caller.may_give(scopes)?;
+        may_grant(caller, &registration)?;
         let now = self.source.now_ms();
         let client = Client {
             id: self.source.new_id(),
@@ -80,6 +81,7 @@ impl Directory {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            disable_reason: String::new(),
             tokens_valid_after: None,
             last_used_at: None,
             last_used_address: None,
@@ -126,7 +128,8 @@ impl Directory {
         found.ok_or_else(|| not_found(Kind::Client, id_or_name))
     }
 
-    /// Disables a client, or lets it back in; whether it was not so before.
+    /// Disables a client for a reason, or lets it back in; whether it was not so
+    /// before.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`].
@@ -134,21 +137,48 @@ impl Directory {
         &self,
         caller: &Caller,
         id: &str,
-        disabled: bool,
-        reason: &str,
+        disabled: Option<&str>,
     ) -> Result<(Client, bool)> {
-        checked_reason(reason).map_err(|rule| Error::invalid("reason", rule))?;
+        let reason = disabled.map(checked_reason).transpose();
+        let reason = reason.map_err(|rule| Error::invalid("reason", rule))?;
         let now = self.source.now_ms();
-        let work = Arc::new((caller.clone(), id.to_owned()));
+        let work = Arc::new((caller.clone(), id.to_owned(), reason));
         self.store
             .write(&caller.tenant_id, "DisableServiceClient", move |tx| {
                 let work = Arc::clone(&work);
                 async move {
-                    let (caller, id) = &*work;
-                    set_disabled(&tx, caller, id, disabled, now).await
+                    let (caller, id, reason) = &*work;
+                    set_disabled(&tx, caller, id, reason.as_deref(), now).await
                 }
             })
             .await
+    }
+}
+
+/// Scopes with which audiences and scopes get into tokens of users.
+const GRANTING: [&str; 2] = ["tokens.issue", "tokens.write"];
+
+/// Whoever registers a client that makes tokens of users gives it no audience and
+/// no scope that he may not put into them himself.
+fn may_grant(caller: &Caller, registration: &Registration) -> Result<()> {
+    let makes_tokens = registration.scopes.iter();
+    let makes_tokens = makes_tokens
+        .clone()
+        .any(|scope| GRANTING.contains(&scope.as_str()));
+    if caller.principal == Principal::Operator || !makes_tokens {
+        return Ok(());
+    }
+    let Principal::Client { grantable, .. } = &caller.principal else {
+        return Err(Error::ScopeMissing("grantable_audiences".to_owned()));
+    };
+    let wanted = &registration.grantable;
+    let scopes = match (&wanted.scopes, &grantable.scopes) {
+        (None, Some(_)) => return Err(Error::ScopeMissing("grantable_scopes".to_owned())),
+        (scopes, _) => scopes.as_deref().unwrap_or_default(),
+    };
+    match grantable.excess(&wanted.audiences, scopes) {
+        None => Ok(()),
+        Some(beyond) => Err(Error::ScopeMissing(beyond.to_owned())),
     }
 }
 
@@ -156,15 +186,18 @@ async fn set_disabled(
     tx: &Tx,
     caller: &Caller,
     id: &str,
-    disabled: bool,
+    disabled: Option<&str>,
     now: i64,
 ) -> Result<(Client, bool)> {
     let found = clients::find(tx, &caller.tenant_id, id).await?;
     let mut client = found.ok_or_else(|| not_found(Kind::Client, id))?;
-    if client.disabled_at.is_some() == disabled {
+    if client.disabled_at.is_some() == disabled.is_some() {
         return Ok((client, false));
     }
-    let what = if disabled {
+    disabled
+        .unwrap_or_default()
+        .clone_into(&mut client.disable_reason);
+    let what = if disabled.is_some() {
         client.disabled_at = Some(now);
         client.tokens_valid_after = Some(now);
         ("DisableServiceClient", ChangeKind::AccessEnded)

@@ -147,7 +147,10 @@ impl Directory {
         let proof = match wanted {
             Wanted::Bearer => Proof::Secret(Purpose::Bearer),
             Wanted::OauthClient => Proof::Secret(Purpose::Client),
-            Wanted::Federated(federation) => Proof::Federated(checked_federation(federation)?),
+            Wanted::Federated(federation) => {
+                let is_operator = caller.principal == Principal::Operator;
+                Proof::Federated(checked_federation(federation, is_operator)?)
+            }
         };
         let now = self.source.now_ms();
         let expires_at = match expiry {
@@ -446,6 +449,11 @@ pub(super) async fn insert_credential(
         check_user(tx, credential, user_id).await?;
     }
     credentials::insert(tx, credential, secret).await?;
+    if let Proof::Federated(_) = credential.proof {
+        // Whoever was let in without saying to which connection may have to say so
+        // now.
+        history::change_access(tx, &caller.tenant_id).await?;
+    }
     let deed = deed(method, ChangeKind::Created, credential);
     deed.record(tx, caller, credential.created_at).await
 }
@@ -492,9 +500,17 @@ pub(super) fn checked_grant(
     }
 }
 
-fn checked_federation(federation: Federation) -> Result<Federation> {
+/// The server itself asks the issuer for its keys: whoever is no operator does not
+/// make it ask its own machine.
+fn checked_federation(federation: Federation, is_operator: bool) -> Result<Federation> {
+    let issuer = match key_url(&federation.issuer) {
+        Ok(url) if !is_operator && url.scheme_str() != Some("https") => {
+            Some("must be an https URL")
+        }
+        checked => checked.err(),
+    };
     let rules = [
-        ("issuer", key_url(&federation.issuer).err()),
+        ("issuer", issuer),
         ("subject", claim_rule(&federation.subject)),
         ("audience", claim_rule(&federation.audience)),
     ];

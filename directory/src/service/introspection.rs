@@ -252,7 +252,10 @@ impl Directory {
         }
         if only == connection_audience(&claims.tid) {
             let found = credentials::standing(&tx, &claims.sub, &claims.jti).await?;
-            let found = found.filter(|found| found.credential.revoked_at.is_none());
+            let found = found.filter(|found| {
+                let credential = &found.credential;
+                credential.revoked_at.is_none() && credential.tenant_id == claims.tid
+            });
             return Ok(found.map(|found| {
                 let term = Term::new(access, &claims.tid, found.access_version);
                 let mut token = signed(claims, TokenKind::Connection);

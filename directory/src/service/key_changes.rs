@@ -12,6 +12,7 @@ use crate::{
     auth::{Caller, Principal},
     domain::{
         Kind,
+        access::checked_reason,
         history::{ChangeKind, ResourceType},
         signing_key::{Algorithm, LEAD_MS, Life, State},
     },
@@ -78,14 +79,16 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn revoke_key(&self, caller: &Caller, kid: &str) -> Result<KeyState> {
+    pub async fn revoke_key(&self, caller: &Caller, kid: &str, reason: &str) -> Result<KeyState> {
+        let reason = checked_reason(reason).map_err(|rule| Error::invalid("reason", rule))?;
         let now = self.source.now_ms();
-        let work = Arc::new((kid.to_owned(), caller.clone(), Arc::clone(&self.keyring)));
+        let ring = Arc::clone(&self.keyring);
+        let work = Arc::new((kid.to_owned(), caller.clone(), ring, reason));
         self.store
             .administer("RevokeSigningKey", move |tx| {
                 let work = Arc::clone(&work);
                 async move {
-                    let (kid, caller, ring) = &*work;
+                    let (kid, caller, ring, reason) = &*work;
                     let snapshot = ring.load(&tx).await?;
                     let known = snapshot.find(kid).ok_or_else(|| no_key(kid))?;
                     let mut life = known.kept.life;
@@ -95,14 +98,18 @@ impl Directory {
                     life.revoked_at = Some(now);
                     life.sign_until = Some(life.sign_until.map_or(now, |until| until.min(now)));
                     keys::set_life(&tx, kid, &life).await?;
-                    if known.kept.life.state(now) == State::Signing {
-                        promote(&tx, &snapshot, now).await?;
+                    keys::set_reason(&tx, kid, reason).await?;
+                    match known.kept.life.state(now) {
+                        State::Signing => promote(&tx, &snapshot, now).await?,
+                        State::Published => reinstate(&tx, &snapshot, &known.kept, now).await?,
+                        State::VerifyOnly | State::Retired | State::Revoked => {}
                     }
                     let what = ("RevokeSigningKey", ChangeKind::Deleted);
                     record(&tx, caller, what, kid, now).await
                 }
             })
             .await?;
+        tracing::warn!(key.id = kid, "a signing key is revoked");
         self.look_at_keys().await?;
         let snapshot = self.keys_now().await?;
         let known = snapshot.find(kid).ok_or_else(|| no_key(kid))?;
@@ -209,6 +216,19 @@ async fn promote(tx: &Tx, snapshot: &Snapshot, now: i64) -> Result<()> {
         let is_ours = known.private.is_some() || known.kept.private.is_some();
         if is_ours && life.state(now) == State::Published {
             life.sign_from = now;
+            keys::set_life(tx, &known.kept.kid, &life).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the keys that a revoked one should have followed go on to sign.
+async fn reinstate(tx: &Tx, snapshot: &Snapshot, next: &SigningKey, now: i64) -> Result<()> {
+    for known in &snapshot.keys {
+        let mut life = known.kept.life;
+        let makes_way = life.sign_until == Some(next.life.sign_from);
+        if makes_way && life.state(now) == State::Signing {
+            life.sign_until = known.kept.private.is_none().then_some(now + LEASE_MS);
             keys::set_life(tx, &known.kept.kid, &life).await?;
         }
     }

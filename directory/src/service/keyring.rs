@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use super::keys::KeyState;
@@ -18,6 +21,9 @@ use crate::{
 /// How long a key that one process has is announced ahead: behind it nobody
 /// believes what it signs.
 pub(super) const LEASE_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How far apart looks for unknown keys are, in milliseconds.
+const LOOK_APART_MS: i64 = 20;
 
 const _: () = assert!(LEASE_MS > 4 * TOKEN_LIFE_MS);
 
@@ -48,6 +54,9 @@ pub(super) struct Keyring {
     own: Mutex<HashMap<String, PrivateKey>>,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
     pub(super) issuer: RwLock<Option<String>>,
+    /// When it was last looked for a key that was not known; milliseconds since
+    /// the Unix epoch.
+    looked_at: AtomicI64,
     /// Held while a key is made, so that many callers make one.
     pub(super) making: tokio::sync::Mutex<()>,
 }
@@ -59,8 +68,21 @@ impl Keyring {
             own: Mutex::default(),
             snapshot: RwLock::default(),
             issuer: RwLock::default(),
+            looked_at: AtomicI64::new(0),
             making: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Whether it is time to look for a key that is not known: callers name any.
+    pub(super) fn may_look(&self, now_ms: i64) -> bool {
+        let before = self.looked_at.load(Ordering::Relaxed);
+        let is_time = now_ms < before || now_ms.saturating_sub(before) >= LOOK_APART_MS;
+        let change = |before| {
+            let order = Ordering::Relaxed;
+            self.looked_at
+                .compare_exchange(before, now_ms, order, order)
+        };
+        is_time && change(before).is_ok()
     }
 
     pub(super) fn own(&self) -> MutexGuard<'_, HashMap<String, PrivateKey>> {
@@ -141,6 +163,7 @@ impl Keyring {
                 revoked_at: None,
             },
             private: sealed,
+            revoke_reason: String::new(),
             kid,
         };
         Ok((kept, private))

@@ -83,6 +83,15 @@ impl Directory {
     /// # Errors
     /// [`Error::Unusable`] for a wrong or a missing key encryption key.
     pub async fn prepare_keys(&self) -> Result<()> {
+        self.check_sealing().await?;
+        self.signer().await.map(|_| ())
+    }
+
+    /// Checks that private keys in the database can be opened.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for a wrong or a missing key encryption key.
+    pub async fn check_sealing(&self) -> Result<()> {
         let check = settings::load(&self.store.single(), settings::KEY_CHECK).await?;
         match (&self.keyring.sealing, check) {
             (None, Some(_)) => Err(Error::Unusable(
@@ -113,8 +122,7 @@ impl Directory {
                 }
             }
             (None, None) => Ok(()),
-        }?;
-        self.signer().await.map(|_| ())
+        }
     }
 
     /// The keys as they are now.
@@ -193,11 +201,11 @@ impl Directory {
             return Ok(None);
         };
         let mut snapshot = self.keys_now().await?;
-        if snapshot.find(token.kid()).is_none() {
+        let now = self.source.now_ms();
+        if snapshot.find(token.kid()).is_none() && self.keyring.may_look(now) {
             // Another process may have made it since.
             snapshot = self.keyring.load(&self.store.express()).await?;
         }
-        let now = self.source.now_ms();
         let known = snapshot.find(token.kid());
         let known = known.filter(|known| known.kept.life.state(now).is_published());
         let Some(known) = known else {

@@ -36,6 +36,8 @@ pub struct Client {
     pub updated_at: i64,
     /// Milliseconds since the Unix epoch; `None` while it is let in.
     pub disabled_at: Option<i64>,
+    /// For people.
+    pub disable_reason: String,
     /// Tokens issued until then are dead; milliseconds since the Unix epoch.
     pub tokens_valid_after: Option<i64>,
     /// Milliseconds since the Unix epoch; at most a minute old.
@@ -80,6 +82,7 @@ impl From<service_clients::Model> for Client {
             created_at: row.created_at,
             updated_at: row.updated_at,
             disabled_at: row.disabled_at,
+            disable_reason: row.disable_reason,
             tokens_valid_after: row.tokens_valid_after,
             last_used_at: row.last_used_at,
             last_used_address: row.last_used_address,
@@ -110,6 +113,7 @@ pub async fn insert(tx: &Tx, client: &Client) -> Result<()> {
         created_at: Set(client.created_at),
         updated_at: Set(client.updated_at),
         disabled_at: Set(client.disabled_at),
+        disable_reason: Set(client.disable_reason.clone()),
         tokens_valid_after: Set(client.tokens_valid_after),
         last_used_at: Set(None),
         last_used_address: Set(None),
@@ -130,6 +134,7 @@ pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
         version: Set(client.version),
         updated_at: Set(client.updated_at),
         disabled_at: Set(client.disabled_at),
+        disable_reason: Set(client.disable_reason.clone()),
         tokens_valid_after: Set(client.tokens_valid_after),
         ..Default::default()
     };

@@ -378,16 +378,26 @@ pub async fn standing(tx: &Tx, id: &str, jti: &str) -> Result<Option<Standing>> 
 }
 
 /// What is known of the credentials for which this issuer vouches by this
-/// subject, of whatever tenant.
+/// subject: of one connection, or of whatever tenant.
 ///
 /// # Errors
 /// The database's.
-pub async fn standing_by_issuer(tx: &Tx, issuer: &str, subject: &str) -> Result<Vec<Standing>> {
-    let sql = Sql::new(format!(
-        "SELECT c.*, {NO_SECRET}, {STANDING} WHERE {MAY_ACT} c.issuer = ? AND c.subject = ? \
-         ORDER BY c.id LIMIT 100"
-    ));
-    standings(tx, sql.bind(issuer).bind(subject)).await
+pub async fn standing_by_issuer(
+    tx: &Tx,
+    issuer: &str,
+    subject: &str,
+    connection_id: Option<&str>,
+) -> Result<Vec<Standing>> {
+    let mut sql = Sql::new(format!(
+        "SELECT c.*, {NO_SECRET}, {STANDING} WHERE {MAY_ACT} c.revoked_at IS NULL \
+         AND c.issuer = ? AND c.subject = ?"
+    ))
+    .bind(issuer)
+    .bind(subject);
+    if let Some(id) = connection_id {
+        sql = sql.text(" AND c.connection_id = ?").bind(id);
+    }
+    standings(tx, sql.text(" ORDER BY c.id LIMIT 100")).await
 }
 
 async fn standings(tx: &Tx, sql: Sql) -> Result<Vec<Standing>> {

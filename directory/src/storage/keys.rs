@@ -26,6 +26,8 @@ pub struct SigningKey {
     pub created_at: i64,
     /// When it does what.
     pub life: Life,
+    /// Why it was revoked, for people.
+    pub revoke_reason: String,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -50,6 +52,7 @@ impl TryFrom<signing_keys::Model> for SigningKey {
                 sign_until: row.sign_until,
                 revoked_at: row.revoked_at,
             },
+            revoke_reason: row.revoke_reason,
         })
     }
 }
@@ -81,11 +84,25 @@ pub async fn insert(tx: &Tx, key: &SigningKey) -> Result<()> {
         sign_from: Set(key.life.sign_from),
         sign_until: Set(key.life.sign_until),
         revoked_at: Set(key.life.revoked_at),
+        revoke_reason: Set(key.revoke_reason.clone()),
     };
     signing_keys::Entity::insert(row)
         .exec_without_returning(&tx.connection())
         .await?;
     touch(tx).await
+}
+
+/// Says why a key was revoked.
+///
+/// # Errors
+/// The database's.
+pub async fn set_reason(tx: &Tx, kid: &str, reason: &str) -> Result<()> {
+    signing_keys::Entity::update_many()
+        .col_expr(signing_keys::Column::RevokeReason, Expr::value(reason))
+        .filter(signing_keys::Column::Kid.eq(kid))
+        .exec(&tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// Writes when a key does what. What is revoked forgets its private part.

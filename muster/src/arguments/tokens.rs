@@ -190,6 +190,9 @@ pub(crate) enum Client {
     Disable {
         /// Id or name of the client
         client: String,
+        /// Why, for people
+        #[arg(long, default_value = "")]
+        reason: String,
         /// Whose.
         #[command(flatten)]
         tenant: InTenant,
@@ -249,6 +252,9 @@ pub(crate) enum Key {
         /// Its id
         #[arg(long)]
         kid: String,
+        /// Why, for people
+        #[arg(long, default_value = "")]
+        reason: String,
         /// Form of the result.
         #[command(flatten)]
         json: Json,

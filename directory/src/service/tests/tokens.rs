@@ -97,10 +97,9 @@ async fn an_assertion_buys_a_token_once_while_its_client_is_let_in() {
     assert!(let_in(&world.directory, &token, own).await.is_err());
 
     let operator = operator(&world.caller);
-    let switch = async |disabled| {
-        let switched = world
-            .directory
-            .set_client_disabled(&operator, &id, disabled, "");
+    let switch = async |disabled: bool| {
+        let reason = disabled.then_some("left");
+        let switched = world.directory.set_client_disabled(&operator, &id, reason);
         switched.await.unwrap().1
     };
     assert!(switch(true).await && !switch(true).await);
@@ -437,14 +436,14 @@ async fn keys_follow_each_other_and_can_be_revoked() {
     assert_eq!(issue().await.kid, first.kid);
     assert!(is_active(&world, &sso, &first.token).await);
 
-    directory.revoke_key(&sso, &first.kid).await.unwrap();
+    directory.revoke_key(&sso, &first.kid, "").await.unwrap();
     assert!(!is_active(&world, &sso, &first.token).await);
     let published = directory.public_keys().await.unwrap().json;
     assert!(!published.contains(&first.kid));
     let second = issue().await;
     assert_eq!(second.kid, next.key.kid);
     assert!(is_active(&world, &sso, &second.token).await);
-    let nobody = directory.revoke_key(&sso, "nobody").await;
+    let nobody = directory.revoke_key(&sso, "nobody", "").await;
     assert!(matches!(nobody, Err(Error::NotFound { .. })));
 }
 

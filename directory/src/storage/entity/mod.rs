@@ -123,6 +123,7 @@ entity!(service_clients, "service_clients", {
     created_at: i64,
     updated_at: i64,
     disabled_at: Option<i64>,
+    disable_reason: String,
     tokens_valid_after: Option<i64>,
     last_used_at: Option<i64>,
     last_used_address: Option<String>,
@@ -138,6 +139,7 @@ entity!(signing_keys, "signing_keys", {
     sign_from: i64,
     sign_until: Option<i64>,
     revoked_at: Option<i64>,
+    revoke_reason: String,
 });
 
 entity!(users, "users", {
