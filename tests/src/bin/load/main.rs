@@ -14,6 +14,8 @@
 //! * [`feed`]: how soon watchers know.
 //! * [`snapshot`]: how long a cache takes to fill.
 //! * [`queries`]: what a client asks of many users at once.
+//! * [`points`]: calls about one thing, beside a service that does nothing,
+//!   which is [`echo`].
 //! * [`process`]: memory and start.
 //! * [`http`], [`table`]: sending and printing.
 
@@ -24,8 +26,10 @@
 )]
 
 mod creates;
+mod echo;
 mod feed;
 mod http;
+mod points;
 mod process;
 mod queries;
 mod raw;
@@ -44,7 +48,7 @@ use self::{http::Place, requests::Bench};
 
 const USAGE: &str = "\
 usage: load [--engines both|sqlite|postgres] [--database-url URL] [--seconds N] [--quick]
-            [--only requests,creates,feed,snapshot,queries]
+            [--only requests,creates,feed,snapshot,queries,points]
 
 --engines       a new SQLite file, a private PostgreSQL, or one after the other (default: both)
 --database-url  an existing database instead, sqlite:// or postgres://; what is written stays there
@@ -56,7 +60,9 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const FEW_USERS: usize = 200;
 /// Into how many turns the time of a cell is cut.
 const TURNS: u32 = 3;
-const PARTS: [&str; 5] = ["requests", "creates", "feed", "snapshot", "queries"];
+const PARTS: [&str; 6] = [
+    "requests", "creates", "feed", "snapshot", "queries", "points",
+];
 /// What reads the feed with values.
 const SCOPES: &str = "changes.read,users.read.pii,users.write";
 
@@ -127,6 +133,10 @@ fn plan() -> Plan {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| usage());
         match argument.as_str() {
+            echo::ARGUMENT => {
+                echo::serve(&value());
+                std::process::exit(0);
+            }
             "--quick" => plan = plan.quick(),
             "--seconds" => plan.seconds = value().parse().unwrap_or_else(|_| usage()),
             "--engines" => plan.engines = engines(&value()),
@@ -194,6 +204,11 @@ fn measure(engine: Engine, plan: &Plan) {
             let place = Place::new(&server);
             wait(queries::run(&server, plan, &place, users));
         }
+    }
+    if plan.has("points") {
+        let server = plan.start(engine);
+        let place = Place::new(&server);
+        wait(points::run(&server, plan, &place));
     }
     if plan.has("snapshot") {
         let (server, place, token) = watched(plan, engine);
