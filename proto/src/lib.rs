@@ -45,6 +45,11 @@ pub const PAGE_TOKEN_LIFE_S: u32 = 60 * 60;
 /// for. When present it must be the credential's own connection.
 pub const CONNECTION_METADATA: &str = "identity-connection-id";
 
+/// Metadata key by which a caller says that it serves connections alone,
+/// whatever the value: the credential of anybody else is refused like one that
+/// is wrong, whatever it may do elsewhere.
+pub const CONNECTIONS_ONLY_METADATA: &str = "x-muster-connections-only";
+
 /// Metadata key by which a caller names the profile of the connection that it
 /// goes by. The call is made only while it is the connection's profile.
 pub const PROFILE_METADATA: &str = "x-muster-profile";

@@ -8,7 +8,7 @@
 use std::{error::Error, fmt, net::IpAddr, time::Duration};
 
 use muster_proto::{
-    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, PROFILE_METADATA,
+    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, CONNECTIONS_ONLY_METADATA, PROFILE_METADATA,
     v1::{
         self, group_service_client::GroupServiceClient,
         provisioning_service_client::ProvisioningServiceClient,
@@ -41,6 +41,13 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
 /// Far above what the directory sends: it bounds pages to 4 MiB and documents
 /// to 1 MiB.
 const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Longest token that the directory is asked about, in bytes; real ones have some
+/// three thousand. A call may have metadata of 16 KiB, and more of it ends the
+/// connection that all calls share.
+const TOKEN_LIMIT: usize = 12 * 1024;
+/// Longest id of a connection, in bytes; real ones have 36.
+const CONNECTION_LIMIT: usize = 256;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Transport>;
@@ -202,8 +209,12 @@ calls! {
 
 impl Caller {
     /// The holder of a bearer token. `None` when the token or the connection
-    /// has characters that no real one has.
+    /// has characters that no real one has, or is longer than any.
     pub(crate) fn new(token: &str, connection: Option<&str>, occasion: Occasion) -> Option<Self> {
+        let is_long = connection.is_some_and(|id| id.len() > CONNECTION_LIMIT);
+        if is_long || token.len() > TOKEN_LIMIT {
+            return None;
+        }
         let mut authorization: AsciiMetadataValue = format!("Bearer {token}").parse().ok()?;
         authorization.set_sensitive(true);
         let connection = match connection {
@@ -256,6 +267,10 @@ impl Caller {
         let mut request = self.occasion.request(message);
         let metadata: &mut MetadataMap = request.metadata_mut();
         metadata.insert("authorization", self.authorization.clone());
+        metadata.insert(
+            CONNECTIONS_ONLY_METADATA,
+            AsciiMetadataValue::from_static("1"),
+        );
         if let Some(connection) = &self.connection {
             metadata.insert(CONNECTION_METADATA, connection.clone());
         }

@@ -15,6 +15,10 @@ use crate::{client::DirectoryClient, config::Config, http as facade};
 /// limit, connections that say nothing would pile up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Longest head of a request over HTTP/2, in bytes: enough for a token that is
+/// too long to be refused like any other that is wrong, as it is over HTTP/1.1.
+const HEAD_LIMIT: u32 = 64 * 1024;
+
 /// A facade that listens.
 pub struct Server {
     listener: TcpListener,
@@ -85,6 +89,7 @@ impl Server {
         builder
             .http2()
             .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_LIMIT)
             .keep_alive_interval(HEAD_TIMEOUT);
         let served = server.serve(service).await;
         stop.abort();

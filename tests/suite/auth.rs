@@ -2,14 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use muster_proto::v1;
 use muster_tests::{
+    grpc::Grpc,
+    issuer::{Issuer, now_s},
+    oauth::{AUDIENCE, SUBJECT},
+    runtime::wait,
     scim::{Reply, Scim, USER},
-    tenant::Tenant,
+    server::Server,
+    tenant::{Tenant, text},
 };
 use serde_json::json;
+use tonic::{Request, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
 
 /// What a client sees of a refusal, but for what differs between any two.
-fn face(reply: &Reply) -> (u16, Vec<u8>, Option<String>, Option<String>) {
+pub(super) fn face(reply: &Reply) -> (u16, Vec<u8>, Option<String>, Option<String>) {
     let header = |name| reply.header(name).map(str::to_owned);
     (
         reply.code(),
@@ -54,6 +62,11 @@ fn every_refusal_looks_the_same() {
     tampered.push(last);
     let other_connection = format!("/connections/{}/Users", other.connection_id);
     let no_connection = "/connections/0190a5c1-0000-7000-8000-000000000000/Users".to_owned();
+    let service = service_token(server, &tenant);
+    let [user, personal] = users_tokens(&tenant, &service);
+    let foreign = Issuer::start().assertion(SUBJECT, AUDIENCE, &json!({}));
+    let long = json!({"groups": "x".repeat(15 << 10)});
+    let long_jwt = Issuer::shared().assertion(SUBJECT, AUDIENCE, &long);
     let bearer = |token: &str| Some(format!("Bearer {token}"));
     let users = "/Users".to_owned();
     let attempts = [
@@ -64,6 +77,12 @@ fn every_refusal_looks_the_same() {
         ("over-long", bearer(&"x".repeat(4000)), users.clone()),
         ("tampered", bearer(&tampered), users.clone()),
         ("cut", bearer(&own[..own.len() - 4]), users.clone()),
+        ("20 KiB", bearer(&"x".repeat(20 << 10)), users.clone()),
+        ("20 KiB of a JWT", bearer(&long_jwt), users.clone()),
+        ("a service client's", bearer(&service), users.clone()),
+        ("a user's", bearer(&user), users.clone()),
+        ("a user's own", bearer(&personal), users.clone()),
+        ("an unknown issuer's", bearer(&foreign), users.clone()),
         ("revoked", bearer(&revoked.1), users.clone()),
         ("expired", bearer(&expired.1), users.clone()),
         ("another tenant's connection", bearer(own), other_connection),
@@ -79,6 +98,94 @@ fn every_refusal_looks_the_same() {
     for (what, face) in &faces {
         assert_eq!(*face, faces[0].1, "{what} differs from {}", faces[0].0);
     }
+}
+
+/// Where tokens of users are good.
+const API: &str = "https://api.example.test";
+
+/// A token of a service client that may issue tokens of users.
+#[track_caller]
+fn service_token(server: &Server, tenant: &Tenant) -> String {
+    let file = server.folder().join(format!("{}.key", tenant.id));
+    let file = file.to_str().expect("UTF-8");
+    let (admin, named) = (server.admin(), ["--tenant", &tenant.id, "--name", "sso"]);
+    let may = ["--scopes", "tokens.issue,tokens.write", "--audiences", API];
+    let key = ["--generate-key", file];
+    let _ = admin.json(&[&["client", "create"][..], &named, &may, &key].concat());
+    let token = admin.json(&["client", "token", "--key", file]);
+    text(&token, "access_token")
+}
+
+/// An access token of a user, and a personal one.
+#[track_caller]
+fn users_tokens(tenant: &Tenant, service: &str) -> [String; 2] {
+    let (id, grpc) = (tenant.scim().user("ada"), tenant.grpc_with(service));
+    let wanted = v1::IssueUserTokenRequest {
+        user: Some(v1::UserKey {
+            key: Some(v1::user_key::Key::Id(id.clone())),
+        }),
+        audiences: vec![API.to_owned()],
+        ..Default::default()
+    };
+    let issued: v1::IssueUserTokenResponse = unary(&grpc, "TokenService/IssueUserToken", wanted);
+    let ends = i64::try_from(now_s() + 3600).expect("a time");
+    let wanted = v1::CreatePersonalAccessTokenRequest {
+        user_id: id,
+        name: "scripts".to_owned(),
+        audiences: vec![API.to_owned()],
+        expire_time: Some(prost_types::Timestamp {
+            seconds: ends,
+            nanos: 0,
+        }),
+        ..Default::default()
+    };
+    let path = "TokenService/CreatePersonalAccessToken";
+    let created: v1::CreatePersonalAccessTokenResponse = unary(&grpc, path, wanted);
+    [issued.access_token, created.secret]
+}
+
+/// Calls a method of the directory that answers.
+#[track_caller]
+pub(super) fn unary<M, R>(grpc: &Grpc, method: &str, message: M) -> R
+where
+    M: prost::Message + 'static,
+    R: prost::Message + Default + 'static,
+{
+    let path = format!("/identity.directory.v1.{method}");
+    let path = PathAndQuery::try_from(path).expect("a path");
+    let mut raw = grpc.raw();
+    let answer = async {
+        raw.ready().await.expect("a connection");
+        let codec = ProstCodec::<M, R>::default();
+        raw.unary(Request::new(message), path, codec).await
+    };
+    wait(answer).expect("an answer").into_inner()
+}
+
+/// A facade apart must not ask what its directory could not even read: that would
+/// end the connection which all its callers share.
+#[test]
+fn an_over_long_credential_is_refused_by_a_facade_apart_too() {
+    let directory = super::launch().role("directory").start();
+    let facade = super::launch()
+        .role("scim")
+        .arg("--directory-url")
+        .arg(directory.grpc())
+        .start();
+    let tenant = Tenant::create_with(&directory, facade.http(), None);
+    let none = face(&knock(&tenant, None, "/Users"));
+    for length in [12 << 10, (12 << 10) + 1, 16 << 10, 20 << 10, 48 << 10] {
+        let value = format!("Bearer {}", "x".repeat(length));
+        let reply = knock(&tenant, Some(&value), "/Users");
+        assert_eq!(face(&reply), none, "{length}");
+        let draft = tenant.scim().bare("GET", "/Users");
+        let reply = draft.header("authorization", &value).send_http2();
+        assert_eq!(face(&reply), none, "{length} over HTTP/2");
+    }
+    let nowhere = format!("/connections/{}/Users", "x".repeat(20 << 10));
+    let own = format!("Bearer {}", tenant.token);
+    assert_eq!(face(&knock(&tenant, Some(&own), &nowhere)), none);
+    let _ = tenant.scim().get("/Users").status(200);
 }
 
 #[track_caller]

@@ -14,8 +14,8 @@ use std::{
 
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use muster_proto::{
-    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, PROFILE_METADATA, policy::Policies,
-    v1::MethodPolicy,
+    CLIENT_ADDRESS_METADATA, CONNECTION_METADATA, CONNECTIONS_ONLY_METADATA, PROFILE_METADATA,
+    policy::Policies, v1::MethodPolicy,
 };
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
@@ -186,6 +186,9 @@ impl GateLayer {
             .directory
             .authenticate(bearer, connection, peer)
             .await?;
+        if headers.contains_key(CONNECTIONS_ONLY_METADATA) && caller.connection().is_none() {
+            return Err(Error::CredentialInvalid);
+        }
         caller.request_id = request_id(headers).unwrap_or_default().to_owned();
         self.directory
             .count_call(&caller.tenant_id, caller.id(), policy.rate_class())?;
