@@ -12,7 +12,9 @@ use muster_proto::{
     v1::{
         self, group_service_client::GroupServiceClient,
         provisioning_service_client::ProvisioningServiceClient,
-        search_service_client::SearchServiceClient, user_service_client::UserServiceClient,
+        search_service_client::SearchServiceClient,
+        signing_key_service_client::SigningKeyServiceClient,
+        user_service_client::UserServiceClient,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -142,6 +144,13 @@ impl DirectoryClient {
         let mut client = self.provisioning();
         let call = client.issue_connection_token(occasion.request(message));
         answer("issue_connection_token", &occasion.request_id, call).await
+    }
+
+    /// The public keys of tokens, for anybody.
+    pub(crate) async fn jwks(&self, occasion: &Occasion) -> Result<v1::GetJwksResponse, Refusal> {
+        let mut client = SigningKeyServiceClient::new(self.channel.clone());
+        let call = client.get_jwks(occasion.request(v1::GetJwksRequest::default()));
+        answer("get_jwks", &occasion.request_id, call).await
     }
 
     /// Whether the directory says that it serves.

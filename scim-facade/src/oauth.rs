@@ -1,6 +1,9 @@
 //! The language of the token endpoint: RFC 6749 section 4.4 with client
 //! authentication by secret (section 2.3.1) or assertion (RFC 7523 section
-//! 2.2). Pure; HTTP is `http/token.rs`.
+//! 2.2), and what it says of itself: [`metadata`]. Pure; HTTP is
+//! `http/token.rs` and `http/wellknown.rs`.
+
+pub mod metadata;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 

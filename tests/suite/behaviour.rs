@@ -39,6 +39,7 @@ mod transfer;
 mod users;
 mod versions;
 mod watch;
+mod wellknown;
 
 use muster_tests::{
     engine::Engine,

@@ -4,7 +4,7 @@
 //! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
 //! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
-//! `snapshot`, `audit`, `restore`, `registered`, `transfer`; by property in
+//! `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`; by property in
 //! `auth`, `tenancy`, `errors`, `concurrency`, `consistency`, `durability`,
 //! `feed_property`, `query_property`, `secrets`, `lifecycle`, `limits`,
 //! `settings`; by the standard's sections in `conformance`; from outside in `replay`. Most of these tests

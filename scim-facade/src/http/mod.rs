@@ -23,6 +23,7 @@ mod reply;
 mod routes;
 mod token;
 mod users;
+mod wellknown;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(crate) use self::{body::Turns, profile::Profiles};
 use self::{
     exchange::{BasePath, Endpoint},
     routes::{ROUTES, Route},
+    wellknown::{JWKS_PATH, METADATA_PATH},
 };
 use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
 
@@ -75,7 +77,9 @@ pub(crate) fn router(facade: Facade) -> Router {
         .route("/healthz", read_only(get(operations::health)))
         .route("/readyz", read_only(get(operations::ready)))
         .route("/metrics", read_only(get(operations::metrics)))
-        .route(TOKEN_PATH, only(post(token::issue), &[Method::POST]));
+        .route(TOKEN_PATH, only(post(token::issue), &[Method::POST]))
+        .route(JWKS_PATH, read_only(get(wellknown::jwks)))
+        .route(METADATA_PATH, read_only(get(wellknown::describe)));
     let mut seen = Vec::new();
     for path in &app.config.base_paths {
         let base = path.trim_end_matches('/').to_owned();

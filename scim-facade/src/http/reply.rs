@@ -101,13 +101,15 @@ pub(super) fn text(status: StatusCode, content_type: &'static str, text: String)
     response
 }
 
-fn empty(status: StatusCode) -> Response {
+/// No body.
+pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
-fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
+/// The answer with this header.
+pub(super) fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
     // An empty tag, or one with control characters, is better left out.
     if let Ok(value) = HeaderValue::from_str(value)
         && !value.is_empty()

@@ -32,6 +32,7 @@ mod description;
 mod groups;
 mod limits;
 mod token;
+mod wellknown;
 
 /// Knows one credential, one of a user and one client, and nothing else. Of
 /// each there is one that comes too often, and one that comes from `HERE`.
@@ -278,6 +279,7 @@ async fn send_to(groups: Groups, mut request: Request<Body>) -> Reply {
     let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
     let services = tonic::service::Routes::new(doorkeeper);
     let services = services.add_service(GroupServiceServer::new(groups));
+    let services = services.add_service(wellknown::service());
     let directory = DirectoryClient::new(services);
     let config = Config {
         base_paths: vec![

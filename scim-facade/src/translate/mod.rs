@@ -3,6 +3,7 @@
 
 pub mod filter;
 pub mod group;
+pub mod keys;
 pub mod list;
 pub mod patch;
 pub(crate) mod profile;
