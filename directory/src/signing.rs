@@ -154,11 +154,29 @@ struct Claimed {
 /// What an assertion that holds says of its time.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Held {
-    /// `exp`, in seconds since the Unix epoch.
-    pub exp: f64,
+    exp: f64,
     nbf: Option<f64>,
     /// `jti`.
     pub jti: Option<String>,
+}
+
+impl Held {
+    /// When it says that it ends; milliseconds since the Unix epoch.
+    pub fn ends_at(&self) -> i64 {
+        milliseconds(self.exp)
+    }
+
+    /// When it holds no longer, which is later by as much as clocks may differ;
+    /// milliseconds since the Unix epoch.
+    pub fn holds_until(&self) -> i64 {
+        milliseconds(self.exp + LEEWAY_S)
+    }
+}
+
+fn milliseconds(seconds: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let milliseconds = (seconds * 1_000.0) as i64;
+    milliseconds
 }
 
 impl<'a> Assertion<'a> {

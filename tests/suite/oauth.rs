@@ -15,6 +15,8 @@ use muster_tests::{
 use serde_json::{Value, json};
 use tonic::Code;
 
+use super::auth::face;
+
 #[track_caller]
 fn refused(reply: &Reply) {
     assert_eq!(reply.code(), 401, "{reply}");
@@ -112,6 +114,30 @@ fn a_new_key_of_an_issuer_is_looked_for_once_a_minute() {
 }
 
 #[test]
+fn a_token_of_an_issuer_for_two_connections_opens_neither_until_it_is_said_which() {
+    let (server, tenant, other) = (super::server(), super::tenant(), super::tenant());
+    let issuer = Issuer::start();
+    let _ = Client::federated(server, &tenant, issuer.url());
+    let scim = tenant.scim_with(&issuer.assertion(SUBJECT, AUDIENCE, &json!({})));
+    let _ = scim.get("/Users").status(200);
+    let theirs = Client::federated(server, &other, issuer.url());
+    // Credentials count within a second; the rest is for a busy machine.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while scim.get("/Users").code() != 401 {
+        assert!(Instant::now() < deadline, "it still opens the first");
+    }
+    for tenant in [&tenant, &other] {
+        let own = format!("/connections/{}/Users", tenant.connection_id);
+        let _ = scim.get(&own).status(200);
+    }
+    revoke(server, &other, &theirs.id);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while scim.get("/Users").code() != 200 {
+        assert!(Instant::now() < deadline, "it does not open the only one");
+    }
+}
+
+#[test]
 fn a_client_whose_issuer_is_silent_is_asked_to_come_back() {
     let (server, tenant) = (super::server(), super::tenant());
     // Nobody listens there.
@@ -166,7 +192,7 @@ fn no_kind_of_credential_passes_for_another() {
 
 #[test]
 fn every_refusal_of_a_client_looks_the_same() {
-    let (server, tenant) = (super::server(), super::tenant());
+    let (server, tenant, issuer) = (super::server(), super::tenant(), Issuer::shared());
     let client = Client::create(server, &tenant);
     let revoked = Client::create(server, &tenant);
     revoke(server, &tenant, &revoked.id);
@@ -174,19 +200,40 @@ fn every_refusal_of_a_client_looks_the_same() {
         id: "0190a5c1-0000-7000-8000-000000000000".to_owned(),
         ..client.clone()
     };
-    let bodies = [
-        client.trade("wrong"),
-        client.trade(&revoked.secret),
-        revoked.trade(&revoked.secret),
-        unknown.trade(&client.secret),
-        client.assert("wrong"),
-        client.post(&[("grant_type", "client_credentials")]),
+    let federated = Client::federated(server, &tenant, issuer.url());
+    let good = issuer.assertion(SUBJECT, AUDIENCE, &json!({}));
+    let ended = issuer.assertion(SUBJECT, AUDIENCE, &json!({"exp": now_s() - 60}));
+    let stranger = Issuer::start().assertion(SUBJECT, AUDIENCE, &json!({}));
+    let long = "x".repeat(20 << 10);
+    let long_jwt = issuer.assertion(SUBJECT, AUDIENCE, &json!({"groups": long}));
+    let token = access_token(&client.trade(&client.secret));
+    let faces = [
+        ("a wrong secret", client.trade("wrong")),
+        ("another's secret", client.trade(&revoked.secret)),
+        ("a revoked client", revoked.trade(&revoked.secret)),
+        ("an unknown client", unknown.trade(&client.secret)),
+        ("a long secret", client.trade(&long)),
+        ("a bearer", client.trade(&tenant.token)),
+        ("an access token", client.trade(&token)),
+        (
+            "no proof",
+            client.post(&[("grant_type", "client_credentials")]),
+        ),
+        ("no assertion", federated.assert("wrong")),
+        ("an assertion for a secret", client.assert(&good)),
+        ("an unknown client's assertion", unknown.assert(&good)),
+        ("an assertion that ended", federated.assert(&ended)),
+        ("an unknown issuer's assertion", federated.assert(&stranger)),
+        ("a long assertion", federated.assert(&long_jwt)),
+        ("an access token as an assertion", federated.assert(&token)),
     ]
-    .map(|reply| {
+    .map(|(what, reply)| {
         refused(&reply);
-        reply.bytes().to_vec()
+        (what, face(&reply))
     });
-    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    for (what, face) in &faces {
+        assert_eq!(*face, faces[0].1, "{what}");
+    }
 }
 
 #[test]

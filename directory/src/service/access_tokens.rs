@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use muster_proto::v1::RateClass;
 
-use super::{
-    Directory,
-    auth::{ends_at, proves},
-};
+use super::{Directory, auth::proves};
 use crate::{
     auth::Scopes,
     domain::{
@@ -171,17 +168,16 @@ impl Directory {
         let now = self.source.now_ms();
         let held = assertion.hold(&keys, &expected, now);
         let held = held.ok_or(Error::CredentialInvalid)?;
-        let ends = ends_at(&held);
         let longest = match held.jti {
             Some(_) => ASSERTION_MS,
             None => REUSABLE_MS,
         };
-        if ends > now.saturating_add(longest) {
+        if held.ends_at() > now.saturating_add(longest) {
             return Err(Error::CredentialInvalid);
         }
         self.count_call(&client.tenant_id, &client.id, RateClass::Token)?;
-        if let Some(jti) = held.jti {
-            self.use_once(&client, &jti, ends).await?;
+        if let Some(jti) = &held.jti {
+            self.use_once(&client, jti, held.holds_until()).await?;
         }
         Ok(client)
     }
@@ -198,8 +194,8 @@ impl Directory {
         Ok(audiences)
     }
 
-    /// Remembers that an assertion was used.
-    async fn use_once(&self, client: &Client, jti: &str, ends_ms: i64) -> Result<()> {
+    /// Remembers that an assertion was used, for as long as it holds.
+    async fn use_once(&self, client: &Client, jti: &str, until_ms: i64) -> Result<()> {
         if jti.len() > JTI_LIMIT {
             return Err(Error::CredentialInvalid);
         }
@@ -209,7 +205,7 @@ impl Directory {
             .store
             .write(&client.tenant_id, "UseAssertion", move |tx| {
                 let (tenant_id, jti) = spent.clone();
-                async move { spent::spend(&tx, &tenant_id, &jti, ends_ms).await }
+                async move { spent::spend(&tx, &tenant_id, &jti, until_ms).await }
             });
         match fresh.await? {
             true => Ok(()),

@@ -39,6 +39,9 @@ pub(super) struct Term {
     access_version: i64,
     /// The version of the signing keys, where one was looked at.
     keys_version: Option<i64>,
+    /// How far the access of all tenants together had come, where all of them
+    /// were looked at.
+    total: Option<i64>,
     /// When the bearer ends; milliseconds since the Unix epoch.
     ends_at: i64,
 }
@@ -50,6 +53,7 @@ impl Term {
             known: access.of(tenant_id),
             access_version,
             keys_version: None,
+            total: None,
             ends_at: i64::MAX,
         }
     }
@@ -67,6 +71,12 @@ impl Term {
         self
     }
 
+    /// The same while nothing has changed in any tenant since this total.
+    pub(super) fn among(mut self, total: i64) -> Self {
+        self.total = Some(total);
+        self
+    }
+
     /// Whether it still counts.
     pub(super) fn holds(&self, access: &Access, now_ms: i64) -> bool {
         let keys = self.keys_version;
@@ -74,6 +84,7 @@ impl Term {
             && now_ms < self.ends_at
             && self.access_version >= self.known.load(Ordering::Acquire)
             && keys.is_none_or(|version| version >= access.keys_version())
+            && self.total.is_none_or(|total| total == access.total())
     }
 
     /// Whether the bearer has ended.

@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, Result},
     signing::{
-        Assertion, Expected, Held, LEEWAY_S,
+        Assertion, Expected,
         token::{Claims, is_jwt},
     },
     storage::{
@@ -178,7 +178,7 @@ impl Directory {
     async fn vouched(&self, bearer: &str, connection: Option<&str>) -> Result<(Standing, Term)> {
         let assertion = Assertion::read(bearer).ok_or(Error::CredentialInvalid)?;
         let (issuer, subject) = (assertion.claimed_issuer(), assertion.claimed_subject());
-        let tx = self.store.express();
+        let (tx, total) = (self.store.express(), self.store.access().total());
         let found = credentials::standing_by_issuer(&tx, issuer, subject, connection);
         let (mut found, now) = (found.await?, self.source.now_ms());
         found.retain(|found| found.credential.is_live(now));
@@ -200,9 +200,13 @@ impl Directory {
         if held.any(|(_, other)| other.credential.owner() != owner) {
             return Err(Error::CredentialInvalid);
         }
-        let term = self
-            .term(&standing)
-            .until(ends_at(&said).min(now + TRUST_MS));
+        let ends_at = said.holds_until().min(now + TRUST_MS);
+        let term = self.term(&standing).until(ends_at);
+        // That it is the only one is a matter of all tenants.
+        let term = match connection {
+            Some(_) => term,
+            None => term.among(total),
+        };
         Ok((standing, term))
     }
 
@@ -260,13 +264,6 @@ impl Directory {
             false => Err(Error::CredentialInvalid),
         }
     }
-}
-
-/// When what an issuer said ends to count; milliseconds since the Unix epoch.
-pub(super) fn ends_at(held: &Held) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-    let ends = ((held.exp + LEEWAY_S) * 1_000.0) as i64;
-    ends
 }
 
 /// Whether the secret is that of the credential, and meant for this purpose.

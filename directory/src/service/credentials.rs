@@ -449,7 +449,7 @@ pub(super) async fn insert_credential(
         check_user(tx, credential, user_id).await?;
     }
     credentials::insert(tx, credential, secret).await?;
-    if let Proof::Federated(_) = credential.proof {
+    if matches!(credential.proof, Proof::Federated(_)) {
         // Whoever was let in without saying to which connection may have to say so
         // now.
         history::change_access(tx, &caller.tenant_id).await?;

@@ -143,6 +143,19 @@ fn what_the_issuer_signed_holds() {
 }
 
 #[test]
+fn what_holds_holds_longer_than_it_says() {
+    let signer = Signer::ec();
+    let keys = keys(&[signer.jwk("k1")]);
+    let text = signer.assertion(&json!({"exp": NOW_S}));
+    let read = Assertion::read(&text).unwrap();
+    let held = |now_ms| read.hold(&keys, &(&expected()).into(), now_ms);
+    let said = held(NOW_MS).unwrap();
+    assert_eq!(said.ends_at(), NOW_MS);
+    assert!(held(said.holds_until() - 1).is_some());
+    assert!(held(said.holds_until()).is_none());
+}
+
+#[test]
 fn a_bare_audience_meets_its_long_form() {
     let signer = Signer::ec();
     let text = signer.assertion(&json!({"aud": "api://app"}));

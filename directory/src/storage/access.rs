@@ -60,6 +60,12 @@ impl Access {
         self.0.keys.load(Ordering::Acquire)
     }
 
+    /// How far the access of all tenants together had come when it was last
+    /// looked.
+    pub fn total(&self) -> i64 {
+        self.0.total.load(Ordering::Acquire)
+    }
+
     /// Whether what is known is known to be recent.
     pub fn is_fresh(&self) -> bool {
         let looked = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);

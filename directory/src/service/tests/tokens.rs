@@ -112,6 +112,22 @@ async fn an_assertion_buys_a_token_once_while_its_client_is_let_in() {
 }
 
 #[tokio::test]
+async fn an_assertion_is_remembered_for_as_long_as_it_holds() {
+    let world = World::new().await;
+    let (_, key) = client(&world, &["users.read.basic"]).await;
+    let source = &world.directory.source;
+    // By a clock that is slow it has ended.
+    let assertion = key.assertion("late", source.now_ms() - 70_000).unwrap();
+    let buys = async || {
+        let issued = world.directory.issue_service_token(&assertion, &[]).await;
+        issued.is_ok()
+    };
+    assert!(buys().await);
+    world.directory.keep_house().await.unwrap();
+    assert!(!buys().await);
+}
+
+#[tokio::test]
 async fn nobody_registers_more_than_he_may() {
     let world = World::new().await;
     let admin = service(&world, &["clients.admin", "users.list", "keys.admin"]).await;
