@@ -10,7 +10,7 @@ every request. An issuer on this machine signs real tokens in Microsoft's place.
 MUSTER_BIN names the program; target/release/muster of this workspace. By hand
 it needs Python 3.11 or newer with what .ci/entra-requirements.txt lists. It
 prints a line for each check, and ends with 1 if one failed. It takes a minute
-and a half, most of it waiting: an issuer is asked for new keys once a minute.
+and a half, most of it waiting: the use of a credential is noted once a minute.
 """
 
 import os

@@ -102,7 +102,7 @@ fn an_assertion_must_be_this_clients_and_now() {
 }
 
 #[test]
-fn a_new_key_of_an_issuer_is_looked_for_once_a_minute() {
+fn a_new_key_of_an_issuer_is_found_within_seconds() {
     let (server, tenant) = (super::server(), super::tenant());
     let issuer = Issuer::start();
     let client = Client::federated(server, &tenant, issuer.url());
@@ -110,7 +110,14 @@ fn a_new_key_of_an_issuer_is_looked_for_once_a_minute() {
     let _ = access_token(&client.assert(&old));
     issuer.rotate();
     let _ = access_token(&client.assert(&old));
-    refused(&client.assert(&issuer.assertion(SUBJECT, AUDIENCE, &json!({}))));
+    // It is not asked again within five seconds; the rest is for a busy machine.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let new = issuer.assertion(SUBJECT, AUDIENCE, &json!({}));
+    while client.assert(&new).code() != 200 {
+        assert!(Instant::now() < deadline, "the new key is not found");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    refused(&client.assert(&old));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Keys are asked for when they are needed and kept for an hour. An issuer
 //! that rotates its keys signs with one that is not known yet: it is asked
-//! again, but at most once a minute, whatever callers send. While it does not
-//! answer, the keys that are known go on to count.
+//! again, but at most three times a minute, whatever callers send. While it does
+//! not answer, the keys that are known go on to count.
 
 mod address;
 mod fetch;
@@ -23,12 +23,16 @@ use crate::{
 /// How long keys are good without another look.
 const FRESH_MS: i64 = 60 * 60 * 1000;
 
-/// How long an issuer whose keys are known is left in peace after a look.
+/// How long an issuer whose keys are known is left in peace when it was silent,
+/// and when it was asked as often as may be within this time.
 const PAUSE_MS: i64 = 60 * 1000;
 
-/// The same for an issuer of whom nothing is known: without its keys nobody
-/// gets in, so it is asked again sooner.
+/// The same after any other look. Without its keys nobody gets in, and it may
+/// have a new one that it signs with at once.
 const SHORT_PAUSE_MS: i64 = 5 * 1000;
+
+/// How often an issuer whose keys are known is asked within the long pause.
+const LOOKS: usize = 3;
 
 /// Issuers and their keys.
 #[derive(Debug, Default)]
@@ -50,9 +54,23 @@ struct State {
     keys: Option<Arc<Keys>>,
     /// When they came; milliseconds since the Unix epoch.
     fetched_ms: i64,
-    /// When the issuer was last asked, and whether it gave no answer.
-    asked_ms: Option<i64>,
+    /// When the issuer was asked, the last time first, and whether it gave no
+    /// answer then.
+    asked_ms: [Option<i64>; LOOKS],
     failed: bool,
+}
+
+impl State {
+    /// Whether the issuer may be asked.
+    fn is_rested(&self, now_ms: i64) -> bool {
+        let [last, .., first] = self.asked_ms;
+        let since = |asked: Option<i64>, pause| asked.is_none_or(|at| now_ms - at >= pause);
+        match self.keys {
+            None => since(last, SHORT_PAUSE_MS),
+            Some(_) if self.failed => since(last, PAUSE_MS),
+            Some(_) => since(last, SHORT_PAUSE_MS) && since(first, PAUSE_MS),
+        }
+    }
 }
 
 impl Issuers {
@@ -101,12 +119,7 @@ impl Issuer {
             return Some(Ok(keys));
         }
         let state = lock(&self.state).clone();
-        let pause = if state.keys.is_some() {
-            PAUSE_MS
-        } else {
-            SHORT_PAUSE_MS
-        };
-        if state.asked_ms.is_none_or(|at| now_ms - at >= pause) {
+        if state.is_rested(now_ms) {
             return None;
         }
         let usable = |keys: &Arc<Keys>| !state.failed || keys.has(key_id);
@@ -117,7 +130,8 @@ impl Issuer {
     /// Counts as unanswered until it is answered: the caller may go away.
     fn begin(&self, now_ms: i64) {
         let mut state = lock(&self.state);
-        state.asked_ms = Some(now_ms);
+        state.asked_ms.rotate_right(1);
+        state.asked_ms[0] = Some(now_ms);
         state.failed = true;
     }
 

@@ -116,17 +116,31 @@ async fn keys_are_kept_for_an_hour() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_asked_for_once_a_minute() {
+async fn a_new_key_is_found_five_seconds_after_the_last_look() {
     let (issuers, local) = (Issuers::default(), Local::start(Answer::Keys(&["a"])));
     assert_eq!(has(&issuers, &local, "a", 0).await, Some(true));
     local.answers(Answer::Keys(&["a", "b"]));
-    assert_eq!(has(&issuers, &local, "b", 59 * SECOND).await, Some(false));
+    let early = SHORT_PAUSE_MS - 1;
+    assert_eq!(has(&issuers, &local, "b", early).await, Some(false));
     assert_eq!(local.asked(), 1);
-    assert_eq!(has(&issuers, &local, "b", 60 * SECOND).await, Some(true));
+    assert_eq!(has(&issuers, &local, "b", early + 1).await, Some(true));
     for _ in 0..3 {
-        assert_eq!(has(&issuers, &local, "c", 61 * SECOND).await, Some(false));
+        assert_eq!(has(&issuers, &local, "c", early + 2).await, Some(false));
     }
     assert_eq!(local.asked(), 2);
+}
+
+#[tokio::test]
+async fn unknown_keys_are_asked_for_three_times_a_minute() {
+    let (issuers, local) = (Issuers::default(), Local::start(Answer::Keys(&["a"])));
+    for second in 0..60 {
+        let now = second * SECOND;
+        assert_eq!(has(&issuers, &local, "x", now).await, Some(false));
+        assert_eq!(has(&issuers, &local, "a", now).await, Some(true));
+    }
+    assert_eq!(local.asked(), LOOKS);
+    assert_eq!(has(&issuers, &local, "x", PAUSE_MS).await, Some(false));
+    assert_eq!(local.asked(), LOOKS + 1);
 }
 
 #[tokio::test]
