@@ -25,7 +25,7 @@ use self::key::is_strong;
 /// Seconds by which the issuer's clock and ours may differ. Entra's `nbf` is
 /// the moment of issue, and the assertion comes at once: a clock that is a
 /// little behind must not refuse it. It lives an hour, so this adds little.
-pub const LEEWAY_S: f64 = 30.0;
+const LEEWAY_S: f64 = 30.0;
 
 /// Longest assertion, in bytes; real ones have two thousand.
 const LENGTH_LIMIT: usize = 16 * 1024;
