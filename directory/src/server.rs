@@ -28,6 +28,10 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a look may take.
 const HEALTH_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How large the headers of a call may be together, in bytes: more than the
+/// longest bearer, so that one that is too long is refused like any other.
+const HEADERS_LIMIT: u32 = 32 * 1024;
+
 /// The directory's services behind their gate, to be called or served.
 #[derive(Debug, Clone)]
 pub struct Services {
@@ -129,6 +133,7 @@ impl Server {
         tls: Option<Tls>,
     ) -> io::Result<Self> {
         let mut transport = Transport::builder()
+            .http2_max_header_list_size(Some(HEADERS_LIMIT))
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)));
         if let Some(tls) = tls {
