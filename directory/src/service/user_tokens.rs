@@ -95,6 +95,7 @@ impl Directory {
             client_id: text(wanted.client_id).unwrap_or_else(|| caller.id().to_owned()),
             iat,
             exp: iat + life_s,
+            nbf: None,
             jti: jti.clone(),
             tid: caller.tenant_id.clone(),
             scope: wanted.scopes.join(" "),

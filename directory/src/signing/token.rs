@@ -31,6 +31,9 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends.
     pub exp: i64,
+    /// When it begins. None of ours says so, and one that did would be heeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// Its id.
     pub jti: String,
     /// The tenant.
@@ -176,7 +179,8 @@ impl<'a> Unverified<'a> {
         let claims = decode::<Claims>(self.text, key.decoding(), &validation);
         let claims = claims.ok()?.claims;
         let ended = claims.exp.saturating_mul(1_000) <= now_ms;
-        let early = claims.iat.saturating_mul(1_000) > now_ms.saturating_add(LEEWAY_MS + 1_000);
+        let begins = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
+        let early = begins.saturating_mul(1_000) > now_ms.saturating_add(LEEWAY_MS + 1_000);
         (!ended && !early).then_some(claims)
     }
 }
@@ -226,6 +230,20 @@ mod tests {
             assert_eq!(verify(NOW_MS - 10_000), None);
             let other = ["https://other.example.test".to_owned()];
             assert_eq!(read.verify(&public, algorithm, &other, NOW_MS), None);
+        }
+    }
+
+    #[test]
+    fn a_token_that_has_not_begun_is_none() {
+        let key = PrivateKey::generate(Algorithm::EdDsa).unwrap();
+        let public = key.public().unwrap();
+        let now = NOW_MS / 1_000;
+        for (nbf, begun) in [(None, true), (Some(now + 6), true), (Some(now + 7), false)] {
+            let claims = Claims { nbf, ..claims() };
+            let token = sign(&claims, public.kid(), &key).unwrap();
+            let read = Unverified::read(&token).unwrap();
+            let verified = read.verify(&public, Algorithm::EdDsa, &issuers(), NOW_MS);
+            assert_eq!(verified.is_some(), begun, "{nbf:?}");
         }
     }
 
