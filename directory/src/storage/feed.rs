@@ -205,7 +205,7 @@ impl TryFrom<audit_entries::Model> for Audited {
 pub struct AuditQuery {
     /// About this resource.
     pub resource_id: String,
-    /// By this connection, job or `operator`.
+    /// By this connection, service client, job or `operator`.
     pub actor_id: String,
     /// Of this method.
     pub method: String,
@@ -280,9 +280,13 @@ fn is_by(id: &str) -> Result<Condition> {
     let job = Actor::Job {
         name: id.to_owned(),
     };
+    let client = Actor::Client {
+        client_id: id.to_owned(),
+    };
     let mut condition = Condition::any()
         .add(Expr::expr(start).eq(prefix))
-        .add(Column::Actor.eq(spell(&job)?));
+        .add(Column::Actor.eq(spell(&job)?))
+        .add(Column::Actor.eq(spell(&client)?));
     if id == "operator" {
         condition = condition.add(Column::Actor.eq(spell(&Actor::Operator)?));
     }
