@@ -12,6 +12,7 @@ use serde_json::Value;
 pub struct Admin {
     binary: std::path::PathBuf,
     database_url: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Admin {
@@ -20,7 +21,14 @@ impl Admin {
         Self {
             binary: binary.to_owned(),
             database_url: database_url.to_owned(),
+            environment: Vec::new(),
         }
+    }
+
+    /// With one more variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs a command to its end; `--database-url` is appended.
@@ -28,7 +36,8 @@ impl Admin {
         let mut command = command(&self.binary);
         command
             .args(arguments)
-            .args(["--database-url", &self.database_url]);
+            .args(["--database-url", &self.database_url])
+            .envs(self.environment.iter().map(|(n, v)| (n, v)));
         Outcome::of(command, arguments.join(" "))
     }
 

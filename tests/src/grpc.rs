@@ -4,10 +4,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use muster_proto::v1::{
-    audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
-    group_service_client::GroupServiceClient,
+    admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
+    change_service_client::ChangeServiceClient, group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient,
     schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
+    signing_key_service_client::SigningKeyServiceClient, token_service_client::TokenServiceClient,
     user_service_client::UserServiceClient,
 };
 use tonic::{
@@ -103,6 +104,11 @@ impl Grpc {
         }
     }
 
+    /// The connection, for calls that bring their own credential.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// Users.
     pub fn users(&self) -> UserServiceClient<Authorized> {
         UserServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
@@ -142,6 +148,21 @@ impl Grpc {
     /// The audit.
     pub fn audit(&self) -> AuditServiceClient<Authorized> {
         AuditServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Tokens of users, and stored ones.
+    pub fn tokens(&self) -> TokenServiceClient<Authorized> {
+        TokenServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// The keys that sign tokens.
+    pub fn keys(&self) -> SigningKeyServiceClient<Authorized> {
+        SigningKeyServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Service clients.
+    pub fn admin(&self) -> AdminServiceClient<Authorized> {
+        AdminServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// The standard health service.

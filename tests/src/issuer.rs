@@ -100,7 +100,8 @@ impl Issuer {
         self.sign(&claims)
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    /// Any claims, signed as its assertions are.
+    pub fn sign(&self, claims: &Value) -> String {
         let key = Arc::clone(&self.keys.lock().expect("no thread panics")[0]);
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": key.id});
         let message = format!(

@@ -21,6 +21,10 @@
 //! * [`soon`]: waits for what becomes true.
 //! * [`witness`]: loads a server and holds it to what it has acknowledged.
 //! * [`oauth`], [`issuer`]: OAuth clients, and who vouches for some of them.
+//! * [`service`]: service clients with keys of their own.
+//! * [`vault`]: the keys with which a server signs, as its database has them.
+//! * [`generic`]: calls of RPCs known by their descriptors alone.
+//! * [`jws`]: signatures that tests make and check themselves.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
 //! Assertions panic at the line of the test that called them.
@@ -38,9 +42,11 @@ pub mod disk;
 pub mod engine;
 pub mod feed;
 pub mod fixture;
+pub mod generic;
 pub mod grpc;
 pub mod guard;
 pub mod issuer;
+pub mod jws;
 pub mod oauth;
 pub mod path;
 pub mod postgres;
@@ -49,8 +55,10 @@ pub mod replay;
 pub mod runtime;
 pub mod scim;
 pub mod server;
+pub mod service;
 pub mod soon;
 pub mod tamper;
 pub mod tenant;
 pub mod tls;
+pub mod vault;
 pub mod witness;

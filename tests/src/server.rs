@@ -129,6 +129,11 @@ impl Launch {
         self.files.path()
     }
 
+    /// The binary that it runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The URL of the server's database.
     pub fn database_url(&self) -> String {
         self.database.url().to_owned()
