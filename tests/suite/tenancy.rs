@@ -1,18 +1,24 @@
 //! What a tenant sees of another: nothing.
 
+mod feed;
 mod schemas;
+mod tokens;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use muster_proto::{FILE_DESCRIPTOR_SET, v1};
+use muster_proto::v1;
 use muster_tests::{
     feed::contains,
+    generic::methods,
     grpc::{self, Grpc},
+    issuer::now_s,
+    jws::read,
     runtime::wait,
     scim::USER,
+    service::{API, Service},
+    tenant::{Tenant, text},
 };
 use prost::Message;
-use prost_reflect::DescriptorPool;
 use serde_json::json;
 use tonic::{Code, Status};
 
@@ -22,6 +28,11 @@ struct Ids {
     user: String,
     group: String,
     connection: String,
+    client: String,
+    token: String,
+    secret: String,
+    jwt: String,
+    jti: String,
     own_group: String,
 }
 
@@ -275,178 +286,17 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
         .collect()
 }
 
-/// What came with the feed, the audit and the way back from a deletion.
-fn calls_of_the_feed() -> BTreeMap<&'static str, (Expected, Call)> {
-    let calls: [(&'static str, Expected, Call); 11] = [
-        ("UserService/UndeleteUser", Expected::NotFound, |g, ids| {
-            Box::pin(async move {
-                let request = v1::UndeleteUserRequest {
-                    id: ids.user,
-                    options: None,
-                };
-                let answer = g.users().undelete_user(request).await;
-                answer.map(|_| Seen::Something)
-            })
-        }),
-        ("UserService/PurgeUser", Expected::NotFound, |g, ids| {
-            Box::pin(async move {
-                let request = v1::PurgeUserRequest {
-                    id: ids.user,
-                    options: as_seen(),
-                };
-                let answer = g.users().purge_user(request).await;
-                answer.map(|_| Seen::Something)
-            })
-        }),
-        (
-            "GroupService/UndeleteGroup",
-            Expected::NotFound,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::UndeleteGroupRequest {
-                        id: ids.group,
-                        options: None,
-                    };
-                    let answer = g.groups().undelete_group(request).await;
-                    answer.map(|_| Seen::Something)
-                })
-            },
-        ),
-        ("GroupService/PurgeGroup", Expected::NotFound, |g, ids| {
-            Box::pin(async move {
-                let request = v1::PurgeGroupRequest {
-                    id: ids.group,
-                    options: as_seen(),
-                };
-                let answer = g.groups().purge_group(request).await;
-                answer.map(|_| Seen::Something)
-            })
-        }),
-        (
-            "ChangeService/GetChangeBounds",
-            Expected::Nothing,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::GetChangeBoundsRequest {};
-                    let answer = g.changes().get_change_bounds(request).await?;
-                    Ok(is_silent(&answer.into_inner(), &ids))
-                })
-            },
-        ),
-        ("ChangeService/ListChanges", Expected::Nothing, |g, ids| {
-            Box::pin(async move {
-                // Their group and connection are asked for by name.
-                let filter = v1::ChangeFilter {
-                    group_ids: vec![ids.group.clone()],
-                    connection_id: ids.connection.clone(),
-                    ..Default::default()
-                };
-                for filter in [None, Some(filter)] {
-                    let request = v1::ListChangesRequest {
-                        filter,
-                        ..Default::default()
-                    };
-                    let answer = g.changes().list_changes(request).await?;
-                    if is_silent(&answer.into_inner(), &ids) == Seen::Something {
-                        return Ok(Seen::Something);
-                    }
-                }
-                Ok(Seen::Nothing)
-            })
-        }),
-        ("ChangeService/WatchChanges", Expected::Nothing, |g, ids| {
-            Box::pin(async move {
-                let request = v1::WatchChangesRequest {
-                    start: Some(v1::watch_changes_request::Start::FromNow(true)),
-                    ..Default::default()
-                };
-                let answer = g.changes().watch_changes(request).await?;
-                let first = answer.into_inner().message().await?;
-                Ok(is_silent(&first.unwrap_or_default(), &ids))
-            })
-        }),
-        (
-            "ChangeService/StreamSnapshot",
-            Expected::Nothing,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::StreamSnapshotRequest::default();
-                    let answer = g.changes().stream_snapshot(request).await?;
-                    let mut pages = answer.into_inner();
-                    while let Some(page) = pages.message().await? {
-                        if is_silent(&page, &ids) == Seen::Something {
-                            return Ok(Seen::Something);
-                        }
-                    }
-                    Ok(Seen::Nothing)
-                })
-            },
-        ),
-        (
-            "AuditService/ListAuditEntries",
-            Expected::Nothing,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::ListAuditEntriesRequest::default();
-                    let answer = g.audit().list_audit_entries(request).await?;
-                    Ok(is_done_to_nobody(&answer.into_inner().entries, &ids))
-                })
-            },
-        ),
-        (
-            "AuditService/ExportAuditEntries",
-            Expected::Nothing,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::ExportAuditEntriesRequest::default();
-                    let answer = g.audit().export_audit_entries(request).await?;
-                    let mut entries = Vec::new();
-                    let mut parts = answer.into_inner();
-                    while let Some(part) = parts.message().await? {
-                        entries.extend(part.entries);
-                    }
-                    Ok(is_done_to_nobody(&entries, &ids))
-                })
-            },
-        ),
-        (
-            "AuditService/VerifyAuditChain",
-            Expected::Nothing,
-            |g, ids| {
-                Box::pin(async move {
-                    let request = v1::VerifyAuditChainRequest::default();
-                    let answer = g.audit().verify_audit_chain(request).await?;
-                    Ok(is_silent(&answer.into_inner(), &ids))
-                })
-            },
-        ),
-    ];
-    calls
-        .into_iter()
-        .map(|(name, expected, call)| (name, (expected, call)))
-        .collect()
-}
-
 /// Whether none of the other tenant's ids stands in a message.
 fn is_silent(message: &impl Message, ids: &Ids) -> Seen {
     let bytes = message.encode_to_vec();
-    let theirs = [&ids.user, &ids.group, &ids.connection];
+    let theirs = [
+        &ids.user,
+        &ids.group,
+        &ids.connection,
+        &ids.client,
+        &ids.token,
+    ];
     theirs.iter().all(|id| !contains(&bytes, id)).into()
-}
-
-/// Whether the entries name the other tenant's ids only where a call of ours
-/// named them and was refused.
-fn is_done_to_nobody(entries: &[v1::AuditEntry], ids: &Ids) -> Seen {
-    let done = entries.iter().filter(|entry| entry.outcome == "OK");
-    let seen = done.map(|entry| is_silent(entry, ids));
-    seen.into_iter().all(|seen| seen == Seen::Nothing).into()
-}
-
-fn as_seen() -> Option<v1::WriteOptions> {
-    Some(v1::WriteOptions {
-        if_match: "\"1\"".to_owned(),
-        ..Default::default()
-    })
 }
 
 fn member(id: String) -> v1::MemberRef {
@@ -455,41 +305,86 @@ fn member(id: String) -> v1::MemberRef {
     }
 }
 
-fn rpcs() -> Vec<String> {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the compiled contract");
-    let services: Vec<_> = pool.services().collect();
-    services
-        .iter()
-        .flat_map(|s| {
-            s.methods()
-                .map(|m| format!("{}/{}", s.name(), m.name()))
-                .collect::<Vec<_>>()
-        })
+/// The RPCs of the contract that prove nothing by themselves, or that do.
+fn rpcs(unauthenticated: bool) -> Vec<String> {
+    let methods = methods().into_iter();
+    let methods = methods.filter(|method| method.policy.unauthenticated == unauthenticated);
+    let short = |path: String| path.replace("/identity.directory.v1.", "");
+    methods.map(|method| short(method.path)).collect()
+}
+
+fn in_an_hour() -> prost_types::Timestamp {
+    let seconds = i64::try_from(now_s() + 3_600).expect("a time");
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+/// All calls with what they lead to, and whether a service client makes them.
+fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
+    let of_connections = [calls(), feed::calls(), schemas::calls()];
+    let of_connections = of_connections.into_iter().flatten();
+    let of_services = [tokens::calls(), tokens::calls_of_operators()];
+    let of_services = of_services.into_iter().flatten();
+    of_connections
+        .map(|(rpc, (expected, call))| (rpc, (expected, call, false)))
+        .chain(of_services.map(|(rpc, (expected, call))| (rpc, (expected, call, true))))
         .collect()
+}
+
+/// What the other tenant has, once there is one of everything.
+fn ids_of(theirs: &Tenant, client: &Service, own_group: String) -> Ids {
+    let user = theirs.scim().user("theirs");
+    let group = theirs.scim().group("Theirs", &[&user]);
+    let schema = Some(schemas::schema(schemas::THEIRS));
+    let mut schemas = theirs.grpc_full(super::server()).schemas();
+    wait(schemas.put_schema(v1::PutSchemaRequest { schema })).expect("they have a schema");
+    let grpc = client.grpc();
+    let request = v1::CreatePersonalAccessTokenRequest {
+        user_id: user.clone(),
+        name: "theirs".to_owned(),
+        audiences: vec![API.to_owned()],
+        expire_time: Some(in_an_hour()),
+        ..Default::default()
+    };
+    let made = wait(grpc.tokens().create_personal_access_token(request));
+    let made = made.expect("they have a token").into_inner();
+    let request = v1::IssueUserTokenRequest {
+        user: Some(v1::UserKey {
+            key: Some(v1::user_key::Key::Id(user.clone())),
+        }),
+        audiences: vec![API.to_owned()],
+        ..Default::default()
+    };
+    let issued = wait(grpc.tokens().issue_user_token(request));
+    let jwt = issued.expect("they have a token").into_inner().access_token;
+    Ids {
+        user,
+        group,
+        connection: theirs.connection_id.clone(),
+        client: client.id.clone(),
+        token: made.token.expect("the token").id,
+        secret: made.secret,
+        jti: text(&read(&jwt).1, "jti"),
+        jwt,
+        own_group,
+    }
 }
 
 #[test]
 fn every_rpc_treats_another_tenants_ids_as_nobodys() {
     let (ours, theirs) = (super::tenant(), super::tenant());
-    let user = theirs.scim().user("theirs");
-    let ids = Ids {
-        group: theirs.scim().group("Theirs", &[&user]),
-        user,
-        connection: theirs.connection_id.clone(),
-        own_group: ours.scim().group("Ours", &[]),
-    };
-    let schema = Some(schemas::schema(schemas::THEIRS));
-    let mut client = theirs.grpc_full(super::server()).schemas();
-    wait(client.put_schema(v1::PutSchemaRequest { schema })).expect("they have a schema");
-    let full = ours.grpc_full(super::server());
-    let mut calls = calls();
-    calls.extend(calls_of_the_feed());
-    calls.extend(schemas::calls());
-    for rpc in rpcs() {
-        let Some((expected, call)) = calls.get(rpc.as_str()) else {
+    let server = super::server();
+    let own_group = ours.scim().group("Ours", &[]);
+    let their_client = Service::full(server, &theirs);
+    let ids = ids_of(&theirs, &their_client, own_group);
+    let connection = ours.grpc_full(server);
+    let service = Service::full(server, &ours).grpc();
+    let calls = all_calls();
+    for rpc in [rpcs(false), rpcs(true)].concat() {
+        let Some((expected, call, by_service)) = calls.get(rpc.as_str()) else {
             panic!("{rpc} has no line in this test");
         };
-        let answer = wait(call(full.clone(), ids.clone()));
+        let caller = if *by_service { &service } else { &connection };
+        let answer = wait(call(caller.clone(), ids.clone()));
         match (expected, answer) {
             (Expected::Nothing, Ok(Seen::Nothing)) => {}
             (Expected::NotFound, Err(status)) => {
@@ -505,30 +400,41 @@ fn every_rpc_treats_another_tenants_ids_as_nobodys() {
         }
     }
     assert_eq!(theirs.scim().found("userName pr"), ["theirs"]);
-    assert_eq!(theirs.scim().members(&ids.group), [ids.user]);
+    assert_eq!(theirs.scim().members(&ids.group), [ids.user.as_str()]);
     assert!(ours.scim().members(&ids.own_group).is_empty());
+    let their_tokens = their_client.grpc();
+    for token in [ids.secret, ids.jwt] {
+        let request = v1::IntrospectTokenRequest {
+            token,
+            ..Default::default()
+        };
+        let said = wait(their_tokens.tokens().introspect_token(request));
+        assert!(said.expect("an answer").into_inner().active);
+    }
 }
 
 #[test]
 fn every_rpc_without_a_credential_is_unauthenticated() {
     let url = super::server().grpc();
+    let nobodys = || "0190a5c1-0000-7000-8000-000000000000".to_owned();
     let ids = Ids {
-        user: "u".to_owned(),
-        group: "g".to_owned(),
-        connection: "c".to_owned(),
-        own_group: "o".to_owned(),
+        user: nobodys(),
+        group: nobodys(),
+        connection: nobodys(),
+        client: nobodys(),
+        token: nobodys(),
+        secret: nobodys(),
+        jwt: nobodys(),
+        jti: nobodys(),
+        own_group: nobodys(),
     };
-    let calls = calls().into_iter().chain(calls_of_the_feed());
-    let calls = calls.chain(schemas::calls());
-    for (rpc, (_, call)) in calls {
+    let calls = all_calls();
+    for rpc in rpcs(false) {
         // Its second call is the one that counts; the first asserts of its own.
         if rpc == "GroupService/ModifyGroup" {
             continue;
         }
-        // Brings its own proof and needs no bearer: see the module `oauth`.
-        if rpc == "ProvisioningService/IssueConnectionToken" {
-            continue;
-        }
+        let (_, call, _) = calls[rpc.as_str()];
         for (token, reason) in [
             (None, "CREDENTIAL_MISSING"),
             (Some("wrong"), "CREDENTIAL_INVALID"),
