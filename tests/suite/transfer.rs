@@ -145,7 +145,7 @@ fn a_file_that_is_not_whole_changes_nothing() {
     let one_less = [&lines[..end - 1], &lines[end..]].concat().join("\n");
     let an_orphan = [&lines[..4], &lines[5..]].concat().join("\n");
     let changed = text.replace("ada@example.test", "eve@example.test");
-    let newer = text.replace("\"version\":1}\n", "\"version\":99}\n");
+    let newer = text.replacen("\"version\":2}\n", "\"version\":99}\n", 1);
     let twice = format!("{text}{text}");
     let unknown = text.replacen("{\"user\":", "{\"usr\":", 1);
     let garbled = text.replacen("\"userName\":\"boss\"", "\"userName\":\"\"", 1);

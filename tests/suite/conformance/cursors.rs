@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use muster_tests::scim::{Scim, USER};
+use muster_tests::{
+    scim::{Scim, USER},
+    soon::wait_until,
+};
 use serde_json::{Value, json};
 
 use super::{SEARCH, ask, both, column, create, list, refused, resources, tenant};
@@ -351,6 +354,8 @@ fn a_cursor_is_no_credential() {
     let cursor = next(&page).expect("there is more");
     let revoke = ["credential", "revoke", "--tenant", &tenant.id, "--id", &id];
     let _ = super::server().admin().run(&revoke).code(0);
-    let reply = ask(&other, "/Users", &[("cursor", &cursor), ("count", "1")]);
-    let _ = reply.scim_error(401, None);
+    let again = || ask(&other, "/Users", &[("cursor", &cursor), ("count", "1")]);
+    // A command is another process, of which the server hears within a second.
+    wait_until("the end of the credential", || again().code() == 401);
+    let _ = again().scim_error(401, None);
 }

@@ -1,7 +1,10 @@
 //! RFC 7643 sections 6 and 7: schemas of a tenant are registered, listed and
 //! forgotten, and are nobody else's.
 
-use muster_tests::scim::{ENTERPRISE, GROUP, USER};
+use muster_tests::{
+    scim::{ENTERPRISE, GROUP, USER},
+    soon::wait_until,
+};
 use serde_json::{Value, json};
 
 use super::schemas::{BADGE, badge, badged, put};
@@ -218,7 +221,10 @@ fn the_command_line_lists_shows_and_forgets() {
     let _ = admin
         .run(&["schema", "delete", "--tenant", &tenant.id, "--urn", BADGE])
         .code(0);
-    let _ = scim.get(&format!("/Schemas/{BADGE}")).scim_error(404, None);
+    let path = format!("/Schemas/{BADGE}");
+    // A command is another process, of which the server hears within a second.
+    wait_until("the schema to go", || scim.get(&path).code() != 200);
+    let _ = scim.get(&path).scim_error(404, None);
     let listed = admin.json(&["schema", "list", "--tenant", &tenant.id]);
     assert_eq!(listed, json!([]));
     let again = admin.run(&["schema", "delete", "--tenant", &tenant.id, "--urn", BADGE]);
@@ -283,8 +289,12 @@ fn what_a_schema_hides_changes_the_tag() {
     for returned in ["never", "default", "request"] {
         let before = scim.get(&path).etag();
         let _ = put(&tenant, "user", &schema(returned)).code(0);
-        let read = scim.request("GET", &path).header("if-none-match", &before);
-        let reply = read.send().status(200);
+        let read = || {
+            let draft = scim.request("GET", &path);
+            draft.header("if-none-match", &before).send()
+        };
+        wait_until("the new schema", || read().code() != 304);
+        let reply = read().status(200);
         assert_eq!(reply.json()[URN].get("a").is_some(), returned == "default");
         assert_ne!(reply.etag(), before, "{returned}");
     }
