@@ -13,9 +13,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_proto::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
-    GetUserResponse, ListUsersRequest, ListUsersResponse, PatchUserRequest, PatchUserResponse,
-    PurgeUserRequest, PurgeUserResponse, ReplaceUserRequest, ReplaceUserResponse,
-    UndeleteUserRequest, UndeleteUserResponse,
+    GetUserResponse, ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse,
+    PatchUserRequest, PatchUserResponse, PurgeUserRequest, PurgeUserResponse, ReplaceUserRequest,
+    ReplaceUserResponse, UndeleteUserRequest, UndeleteUserResponse, UnlockUserRequest,
+    UnlockUserResponse,
     user_service_server::{UserService, UserServiceServer},
 };
 use prost::Message as _;
@@ -119,6 +120,8 @@ unimplemented! {
     list_users: ListUsersRequest => ListUsersResponse,
     patch_user: PatchUserRequest => PatchUserResponse,
     replace_user: ReplaceUserRequest => ReplaceUserResponse,
+    lock_user: LockUserRequest => LockUserResponse,
+    unlock_user: UnlockUserRequest => UnlockUserResponse,
     delete_user: DeleteUserRequest => DeleteUserResponse,
     undelete_user: UndeleteUserRequest => UndeleteUserResponse,
     purge_user: PurgeUserRequest => PurgeUserResponse,

@@ -208,7 +208,8 @@ fn measure(engine: Engine, plan: &Plan) {
     if plan.has("points") {
         let server = plan.start(engine);
         let place = Place::new(&server);
-        wait(points::run(&server, plan, &place));
+        let issuer = points::Issuer::new(&server, &place);
+        wait(points::run(&server, plan, &place, &issuer));
     }
     if plan.has("snapshot") {
         let (server, place, token) = watched(plan, engine);

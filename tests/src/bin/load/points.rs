@@ -9,10 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use muster_proto::v1::{GetUserRequest, GetUserResponse, user_service_client::UserServiceClient};
+use muster_proto::v1::{
+    GetUserRequest, GetUserResponse, IntrospectTokenRequest, IssueUserTokenRequest, UserKey,
+    token_service_client::TokenServiceClient, user_key::Key,
+    user_service_client::UserServiceClient,
+};
 use muster_tests::{
     grpc::{Authorized, Grpc},
     server::Server,
+    service::{API, Service},
 };
 use prost::Message as _;
 use tokio::task::JoinSet;
@@ -29,8 +34,19 @@ const LOADS: [(usize, usize); 3] = [(1, 1), (16, 4), (64, 4)];
 
 const USERS: usize = 1_000;
 
+/// A client that issues and introspects tokens, and its own.
+pub(crate) struct Issuer(String);
+
+impl Issuer {
+    /// Registers it.
+    pub(crate) fn new(server: &Server, place: &Place) -> Self {
+        let scopes = "tokens.issue,tokens.introspect";
+        Self(Service::create(server, &place.tenant, scopes).token())
+    }
+}
+
 /// Measures and prints the table.
-pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place) {
+pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place, issuer: &Issuer) {
     let ids: Arc<[String]> = place.seed_users(USERS).await.into();
     let token = place.tenant.token.as_str();
     let mut first = Grpc::new(server.grpc(), Some(token)).users();
@@ -50,6 +66,27 @@ pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place) {
     let (nothing, read_user) = (reads(&echo.url), reads(server.grpc()));
     table_head();
     compare(server, plan, "GetUser", &nothing, &read_user).await;
+
+    let tokens = Grpc::new(server.grpc(), Some(&issuer.0)).tokens();
+    let mut issued = Vec::with_capacity(ids.len());
+    for id in ids.iter() {
+        let answer = tokens.clone().issue_user_token(issue(id)).await;
+        issued.push(answer.expect("a token").into_inner().access_token);
+    }
+    let issued: Arc<[String]> = issued.into();
+    let open = || Grpc::new(server.grpc(), Some(&issuer.0)).tokens();
+    let issues = |seed| IssueToken {
+        tokens: open(),
+        ids: Arc::clone(&ids),
+        seed,
+    };
+    compare(server, plan, "IssueUserToken", &nothing, &issues).await;
+    let introspects = |seed| Introspect {
+        tokens: open(),
+        issued: Arc::clone(&issued),
+        seed,
+    };
+    compare(server, plan, "IntrospectToken", &nothing, &introspects).await;
 }
 
 fn print_sizes(id: &str, answer: &GetUserResponse) {
@@ -80,6 +117,67 @@ impl Caller for ReadUser {
         let id = &self.ids[draw(&mut self.seed) % self.ids.len()];
         let answer = self.users.get_user(request(id)).await.expect("a user");
         assert!(answer.into_inner().user.is_some(), "an answer without user");
+    }
+
+    fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+/// Issues tokens for users, whichever.
+#[derive(Clone)]
+struct IssueToken {
+    tokens: TokenServiceClient<Authorized>,
+    ids: Arc<[String]>,
+    seed: u64,
+}
+
+impl Caller for IssueToken {
+    async fn call(&mut self) {
+        let id = &self.ids[draw(&mut self.seed) % self.ids.len()];
+        let answer = self.tokens.issue_user_token(issue(id)).await;
+        let token = answer.expect("a token").into_inner().access_token;
+        assert!(!token.is_empty(), "an answer without a token");
+    }
+
+    fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+fn issue(id: &str) -> IssueUserTokenRequest {
+    IssueUserTokenRequest {
+        user: Some(UserKey {
+            key: Some(Key::Id(id.to_owned())),
+        }),
+        audiences: vec![API.to_owned()],
+        scopes: vec!["read".to_owned()],
+        lifetime: Some(prost_types::Duration {
+            seconds: 3_600,
+            nanos: 0,
+        }),
+        ..IssueUserTokenRequest::default()
+    }
+}
+
+/// Introspects tokens of users, whichever.
+#[derive(Clone)]
+struct Introspect {
+    tokens: TokenServiceClient<Authorized>,
+    issued: Arc<[String]>,
+    seed: u64,
+}
+
+impl Caller for Introspect {
+    async fn call(&mut self) {
+        let token = &self.issued[draw(&mut self.seed) % self.issued.len()];
+        let request = IntrospectTokenRequest {
+            token: token.clone(),
+            expected_audience: API.to_owned(),
+            ..IntrospectTokenRequest::default()
+        };
+        let answer = self.tokens.introspect_token(request).await;
+        assert!(answer.expect("an answer").into_inner().active, "inactive");
     }
 
     fn seeded(self, seed: u64) -> Self {
