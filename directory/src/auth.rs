@@ -81,6 +81,12 @@ impl Scopes {
         }
     }
 
+    /// The same, to be kept.
+    pub fn to_names(&self) -> Vec<String> {
+        let names = self.names().into_iter();
+        names.map(ToOwned::to_owned).collect()
+    }
+
     /// Whether this scope is among them.
     pub fn has(&self, scope: &str) -> bool {
         match self {

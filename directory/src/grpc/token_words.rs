@@ -7,7 +7,6 @@ use prost_types::Timestamp;
 
 use super::encode::{actor, timestamp};
 use crate::{
-    auth::Scopes,
     domain::{
         client::Grantable,
         credential::{Federation, Proof, Wanted},
@@ -179,7 +178,7 @@ pub(super) fn stored(token: StoredToken) -> v1::Token {
     v1::Token {
         kind: kind.into(),
         display_prefix: key_id.map_or_else(String::new, |id| format!("{prefix}{id}")),
-        scopes: scope_names(&credential.scopes),
+        scopes: credential.scopes.to_names(),
         id: credential.id,
         user_id: credential.user_id.unwrap_or_default(),
         name: credential.name,
@@ -194,11 +193,6 @@ pub(super) fn stored(token: StoredToken) -> v1::Token {
         previous_secret_expire_time: overlap_until.map(timestamp),
         connection_id: credential.connection_id.unwrap_or_default(),
     }
-}
-
-fn scope_names(scopes: &Scopes) -> Vec<String> {
-    let names = scopes.names().into_iter();
-    names.map(ToOwned::to_owned).collect()
 }
 
 /// What is said of a token.

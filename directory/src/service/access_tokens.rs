@@ -7,7 +7,6 @@ use muster_proto::v1::RateClass;
 
 use super::{Directory, auth::proves};
 use crate::{
-    auth::Scopes,
     domain::{
         client::{connection_audience, directory_audience},
         credential::{Proof, Purpose, Secret},
@@ -87,7 +86,7 @@ impl Directory {
         let end = client.expires_at.map_or(end, |expiry| expiry.min(end));
         let audience = connection_audience(&client.tenant_id);
         let claims = self.client_claims(&client.tenant_id, &client.id, audience, end);
-        self.signed(claims.await?, named(&client.scopes)).await
+        self.signed(claims.await?, client.scopes.to_names()).await
     }
 
     async fn behind_client_secret(&self, text: &str) -> Result<Option<Credential>> {
@@ -242,10 +241,4 @@ impl Directory {
             scopes,
         })
     }
-}
-
-/// Scopes by name.
-pub(super) fn named(scopes: &Scopes) -> Vec<String> {
-    let names = scopes.names().into_iter();
-    names.map(ToOwned::to_owned).collect()
 }

@@ -10,7 +10,6 @@ use moka::sync::Cache;
 
 use super::{
     Directory,
-    access_tokens::named,
     admission::{Fingerprint, Term, fingerprint},
     auth::proves,
 };
@@ -259,7 +258,7 @@ impl Directory {
             return Ok(found.map(|found| {
                 let term = Term::new(access, &claims.tid, found.access_version);
                 let mut token = signed(claims, TokenKind::Connection);
-                token.scopes = named(&found.credential.scopes);
+                token.scopes = found.credential.scopes.to_names();
                 (token, term.until(found.ends_at()))
             }));
         }
@@ -310,7 +309,7 @@ fn stored(standing: &Standing, purpose: Purpose) -> ActiveToken {
             TokenKind::PersonalAccess => String::new(),
             _ => credential.id.clone(),
         },
-        scopes: named(&credential.scopes),
+        scopes: credential.scopes.to_names(),
         audiences,
         issuer: String::new(),
         jti: credential.id.clone(),
