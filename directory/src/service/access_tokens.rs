@@ -8,6 +8,7 @@ use muster_proto::v1::RateClass;
 use super::{Directory, auth::proves};
 use crate::{
     domain::{
+        access::Access,
         client::{connection_audience, directory_audience},
         credential::{Proof, Purpose, Secret},
         signing_key::TOKEN_LIFE_MS,
@@ -139,10 +140,17 @@ impl Directory {
             [] => client.scopes,
             some => some.to_vec(),
         };
-        let end = self.source.now_ms().saturating_add(SERVICE_MS);
+        // A client that was let back in just now has to wait for the next second.
+        let access = Access {
+            tokens_valid_after: client.tokens_valid_after,
+            lock: None,
+        };
+        let iat = self.issue_time(access.first_second()).await;
+        let end = iat.saturating_mul(1_000).saturating_add(SERVICE_MS);
         let audience = directory_audience(&client.tenant_id);
         let claims = self.client_claims(&client.tenant_id, &client.id, audience, end);
         let mut claims = claims.await?;
+        claims.iat = iat;
         claims.scope = scopes.join(" ");
         claims.cnf = client.certificate.map(|certificate| Confirmation {
             x5t_s256: Some(certificate),

@@ -85,7 +85,7 @@ impl Directory {
             }
             None => None,
         };
-        let iat = self.issue_time(&subject).await;
+        let iat = self.issue_time(subject.access.first_second()).await;
         let jti = self.source.new_id();
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
         let claims = Claims {
@@ -133,10 +133,9 @@ impl Directory {
         }
     }
 
-    /// The second in which a token is issued. All of the one in which tokens died
-    /// is dead, so that the next must be waited for.
-    async fn issue_time(&self, subject: &Subject) -> i64 {
-        let first = subject.access.first_second();
+    /// The second in which a token is issued, of those from this one on. All of the
+    /// one in which tokens died is dead, so that the next must be waited for.
+    pub(super) async fn issue_time(&self, first: i64) -> i64 {
         let now = self.source.now_ms();
         let wait = first.saturating_mul(1_000).saturating_sub(now);
         if let Ok(wait @ 1..) = u64::try_from(wait) {
