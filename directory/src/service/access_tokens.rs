@@ -203,7 +203,7 @@ impl Directory {
 
     /// Remembers that an assertion was used, for as long as it holds.
     async fn use_once(&self, client: &Client, jti: &str, until_ms: i64) -> Result<()> {
-        if jti.len() > JTI_LIMIT {
+        if jti.len() > JTI_LIMIT || jti.contains('\0') {
             return Err(Error::CredentialInvalid);
         }
         // Ids of assertions are their clients' own.

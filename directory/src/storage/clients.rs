@@ -5,7 +5,12 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
-use super::{Tx, credentials::words, entity::service_clients, sql::Sql};
+use super::{
+    Tx,
+    credentials::words,
+    entity::service_clients,
+    sql::{Sql, can_be},
+};
 use crate::{
     domain::{client::Grantable, fold::fold},
     error::Result,
@@ -149,6 +154,9 @@ pub async fn update(tx: &Tx, client: &Client) -> Result<()> {
 /// # Errors
 /// The database's.
 pub async fn find(tx: &Tx, tenant_id: &str, id: &str) -> Result<Option<Client>> {
+    if !can_be(id) {
+        return Ok(None);
+    }
     let row = service_clients::Entity::find_by_id(id.to_owned())
         .filter(service_clients::Column::TenantId.eq(tenant_id))
         .one(&tx.connection())
@@ -191,6 +199,9 @@ pub async fn list(tx: &Tx, tenant_id: &str, after: &str, limit: u64) -> Result<V
 /// # Errors
 /// The database's.
 pub async fn standing(tx: &Tx, id: &str, jti: &str) -> Result<Option<Standing>> {
+    if !can_be(id) || !can_be(jti) {
+        return Ok(None);
+    }
     let sql = Sql::new(
         "SELECT c.*, h.schema_version, h.access_version FROM service_clients c \
          JOIN directory_heads h ON h.tenant_id = c.tenant_id WHERE c.id = ? AND NOT EXISTS \

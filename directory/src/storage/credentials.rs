@@ -9,7 +9,7 @@ use sea_orm::{
 use super::{
     Tx,
     entity::{credential_secrets, credentials},
-    sql::Sql,
+    sql::{Sql, can_be},
     tenants,
 };
 use crate::{
@@ -370,6 +370,9 @@ pub async fn standing_by_key(tx: &Tx, key_id: &str) -> Result<Option<Standing>> 
 /// # Errors
 /// The database's.
 pub async fn standing(tx: &Tx, id: &str, jti: &str) -> Result<Option<Standing>> {
+    if !can_be(id) || !can_be(jti) {
+        return Ok(None);
+    }
     let sql = Sql::new(format!(
         "SELECT c.*, {NO_SECRET}, {STANDING} WHERE {MAY_ACT} c.id = ? AND NOT EXISTS \
          (SELECT 1 FROM spent_tokens t WHERE t.tenant_id = c.tenant_id AND t.jti = ?)"
@@ -388,6 +391,10 @@ pub async fn standing_by_issuer(
     subject: &str,
     connection_id: Option<&str>,
 ) -> Result<Vec<Standing>> {
+    let names = [issuer, subject, connection_id.unwrap_or_default()];
+    if !names.into_iter().all(can_be) {
+        return Ok(Vec::new());
+    }
     let mut sql = Sql::new(format!(
         "SELECT c.*, {NO_SECRET}, {STANDING} WHERE {MAY_ACT} c.revoked_at IS NULL \
          AND c.issuer = ? AND c.subject = ?"
@@ -414,6 +421,9 @@ async fn standings(tx: &Tx, sql: Sql) -> Result<Vec<Standing>> {
 /// # Errors
 /// The database's.
 pub async fn find(tx: &Tx, tenant_id: &str, id: &str) -> Result<Option<Credential>> {
+    if !can_be(id) {
+        return Ok(None);
+    }
     let row = credentials::Entity::find_by_id(id.to_owned())
         .filter(credentials::Column::TenantId.eq(tenant_id))
         .one(&tx.connection())
@@ -450,6 +460,10 @@ pub async fn list(
     limit: u64,
 ) -> Result<Vec<Credential>> {
     use credentials::Column;
+    let names = [&wanted.connection_id, &wanted.user_id].into_iter();
+    if !names.flatten().all(|name| can_be(name)) {
+        return Ok(Vec::new());
+    }
     let mut query = credentials::Entity::find().filter(Column::TenantId.eq(tenant_id));
     if let Some(connection) = &wanted.connection_id {
         query = query.filter(Column::ConnectionId.eq(connection));

@@ -5,6 +5,11 @@
 
 use sea_orm::{DbBackend, Statement, Value};
 
+/// Whether something in a database can have this name: not every one takes NUL.
+pub(super) fn can_be(name: &str) -> bool {
+    !name.contains('\0')
+}
+
 /// A piece of SQL. Each `?` in the text stands for the next value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Sql {

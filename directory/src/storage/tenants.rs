@@ -8,6 +8,7 @@ use sea_orm::{
 use super::{
     Tx,
     entity::{connections, tenants},
+    sql::can_be,
 };
 use crate::{
     domain::{flavor::Flavor, fold::fold},
@@ -181,6 +182,9 @@ pub async fn find_connection(
     tenant_id: &str,
     id_or_name: &str,
 ) -> Result<Option<Connection>> {
+    if !can_be(id_or_name) {
+        return Ok(None);
+    }
     let wanted = Condition::any()
         .add(connections::Column::Id.eq(id_or_name))
         .add(connections::Column::NameKey.eq(fold(id_or_name)));
