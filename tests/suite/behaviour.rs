@@ -35,6 +35,7 @@ mod settings;
 mod snapshot;
 mod sorting;
 mod tenancy;
+mod token_matrix;
 mod transfer;
 mod users;
 mod versions;

@@ -4,11 +4,12 @@
 //! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
 //! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
-//! `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`; by property in
-//! `auth`, `tenancy`, `errors`, `concurrency`, `consistency`, `durability`,
-//! `feed_property`, `query_property`, `secrets`, `lifecycle`, `limits`,
-//! `settings`; by the standard's sections in `conformance`; from outside in `replay`. Most of these tests
-//! share one server of each kind; each makes a tenant of its own in it.
+//! `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`; by
+//! property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
+//! `consistency`, `durability`, `feed_property`, `query_property`, `secrets`,
+//! `lifecycle`, `limits`, `settings`; by the standard's sections in `conformance`;
+//! from outside in `replay`. Most of these tests share one server of each kind;
+//! each makes a tenant of its own in it.
 //!
 //! What no database has a part in is here once: [`binary`], about arguments;
 //! [`tls`], about who is believed and who listens in;
