@@ -36,6 +36,7 @@ mod snapshot;
 mod sorting;
 mod tenancy;
 mod token_matrix;
+mod tokens;
 mod transfer;
 mod users;
 mod versions;

@@ -3,9 +3,9 @@
 //! What it does is in `behaviour.rs`, and is asked of SQLite and of PostgreSQL
 //! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
-//! `content`, `discovery`, `grpc`, `oauth`, `admin`, `feed`, `watch`, `large`,
-//! `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`; by
-//! property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
+//! `content`, `discovery`, `grpc`, `oauth`, `tokens`, `admin`, `feed`, `watch`,
+//! `large`, `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`;
+//! by property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
 //! `consistency`, `durability`, `feed_property`, `query_property`, `secrets`,
 //! `lifecycle`, `limits`, `settings`; by the standard's sections in `conformance`;
 //! from outside in `replay`. Most of these tests share one server of each kind;
