@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use muster_proto::v1::GetProfileRequest;
+use muster_proto::v1::{GetProfileRequest, ListUsersRequest};
 use muster_tests::{
     engine::Engine,
-    grpc::Grpc,
+    grpc::{Grpc, reason},
+    jws::read,
     runtime::wait,
     scim::Scim,
     server::{Launch, Server},
+    service::{API, Service, trade},
     tenant::Tenant,
     tls::{Authority, Certified, file},
 };
+use serde_json::json;
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 
 use super::starts::refuses;
@@ -258,4 +262,52 @@ fn a_facade_says_which_file_of_authorities_it_cannot_use() {
 fn authority_key(launch: &Launch) -> PathBuf {
     let key = Authority::new("ours").client("c").key;
     file(launch.folder(), "key.pem", &key)
+}
+
+/// Registers a client that is bound to a certificate.
+fn bound(server: &Server, tenant: &Tenant, to: &Certified) -> Service {
+    let name = format!("{}.pem", uuid::Uuid::new_v4().simple());
+    let certificate = file(server.folder(), &name, &to.certificate);
+    let path = certificate.to_str().expect("a plain path");
+    let options = ["--audiences", API, "--certificate", path];
+    Service::create_with(server, tenant, "users.list", &options)
+}
+
+#[test]
+fn a_client_that_is_bound_to_a_certificate_comes_with_it() {
+    let (authority, clients) = (Authority::new("ours"), Authority::new("clients"));
+    let server = asking(&authority, &clients).start();
+    let tenant = Tenant::create(&server);
+    let (own, other) = (clients.client("billing"), clients.client("billing"));
+    let service = bound(&server, &tenant, &own);
+    let reach = |token: Option<&str>, certificate: Option<&Certified>| {
+        Grpc::secure(server.grpc(), token, &authority, certificate)
+    };
+    let assertion = service.assertion(&json!({}));
+    let traded = trade(&reach(None, Some(&own)), &assertion, &[]).expect("a token");
+    let token = traded.access_token;
+    let (_, claims) = read(&token);
+    assert!(claims["cnf"]["x5t#S256"].is_string(), "{claims}");
+    let list = |certificate| {
+        let grpc = reach(Some(&token), certificate);
+        wait(grpc.users().list_users(ListUsersRequest::default()))
+    };
+    // Remembered or not.
+    for _ in 0..2 {
+        list(Some(&own)).expect("let in");
+        for stranger in [None, Some(&other)] {
+            let status = list(stranger).expect_err("without its certificate");
+            assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+            assert_eq!(reason(&status), "PROOF_OF_POSSESSION_FAILED");
+        }
+    }
+    // A client that is not bound may come with any, or with none.
+    let free = Service::create(&server, &tenant, "users.list");
+    let traded = trade(&reach(None, None), &free.assertion(&json!({})), &[]);
+    let token = traded.expect("a token").access_token;
+    for certificate in [None, Some(&other)] {
+        let grpc = reach(Some(&token), certificate);
+        let listed = wait(grpc.users().list_users(ListUsersRequest::default()));
+        listed.expect("let in");
+    }
 }
