@@ -1,6 +1,9 @@
 //! The strict flavor: no accent is understood, the letter is.
 
-use muster_tests::scim::{PATCH, Scim, USER};
+use muster_tests::{
+    scim::{PATCH, Scim, USER},
+    soon::wait_until,
+};
 use serde_json::{Value, json};
 
 use super::super::users::ada;
@@ -192,7 +195,14 @@ fn a_flavor_can_be_changed_and_changes_what_is_understood() {
         let connection: Value = server().admin().json(&arguments);
         assert_eq!(connection["flavor"], flavor);
     };
+    // A command is another process, of which the server hears within a second.
+    let becomes = |code: u16| {
+        wait_until("the flavor to change", || {
+            scim.patch(&path, &accent).code() == code
+        });
+    };
     update("strict");
+    becomes(400);
     refused(
         &scim.patch(&path, &accent),
         400,
@@ -201,6 +211,7 @@ fn a_flavor_can_be_changed_and_changes_what_is_understood() {
     update("okta");
     let _ = scim.get(&path).status(200);
     update("entra");
+    becomes(200);
     let _ = scim.patch(&path, &accent).status(200);
 }
 
