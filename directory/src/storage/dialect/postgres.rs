@@ -31,6 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// have been restarted.
 const RESTED: Duration = Duration::from_millis(500);
 
+/// A connection that rested for this long, and at most twice that, is closed:
+/// the server may have few, and another pool or process wait for one. Less
+/// would make steady light load connect again and again.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// No statement runs longer, whoever still waits for it.
 const STATEMENT: &str = "60s";
 
@@ -48,6 +53,7 @@ pub(super) fn options(url: &str, purpose: Purpose) -> ConnectOptions {
         .max_connections(connections)
         .min_connections(0)
         .acquire_timeout(PATIENCE)
+        .idle_timeout(IDLE)
         .sqlx_logging(false)
         .test_before_acquire_if_idle_for(RESTED)
         .connect_lazy(true);
