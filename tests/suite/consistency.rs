@@ -216,3 +216,59 @@ fn give_up_early(grpc: &Grpc, round: u64) {
         calls.join_all().await;
     });
 }
+
+/// They share statements, whoever they are for.
+#[test]
+fn reads_at_the_same_time_are_answered_each_for_its_own_caller() {
+    let tenants = [super::tenant(), super::tenant()];
+    let users = tenants.each_ref().map(|tenant| {
+        let grpc = tenant.grpc();
+        let names = (0..20).map(|n| format!("user-{n}"));
+        names.map(|name| create(&grpc, &name)).collect::<Vec<_>>()
+    });
+    let mut asked = Vec::new();
+    for (caller, tenant) in tenants.iter().enumerate() {
+        for (owner, users) in users.iter().enumerate() {
+            for (id, name) in users {
+                let expected = (caller == owner).then(|| name.clone());
+                asked.push((tenant.grpc().users(), id.clone(), expected));
+            }
+        }
+    }
+    let calls = asked
+        .into_iter()
+        .map(|(mut users, id, expected)| async move {
+            let request = v1::GetUserRequest {
+                id,
+                ..Default::default()
+            };
+            let found = users.get_user(request).await;
+            let found = found.map(|answer| answer.into_inner().user.expect("a user"));
+            match (found, expected) {
+                (Ok(user), Some(name)) => {
+                    assert_eq!(user.user_name, name);
+                    assert_eq!(user.external_id, format!("external {name}"));
+                }
+                (Err(status), None) => assert_eq!(reason(&status), "USER_NOT_FOUND"),
+                (found, expected) => panic!("{expected:?} is wanted, {found:?} found"),
+            }
+        });
+    wait(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        calls.for_each(|call| drop(tasks.spawn(call)));
+        tasks.join_all().await
+    });
+}
+
+/// A new user: his id and his name.
+fn create(grpc: &Grpc, name: &str) -> (String, String) {
+    let user = v1::User {
+        user_name: name.to_owned(),
+        external_id: format!("external {name}"),
+        ..Default::default()
+    };
+    let request = v1::CreateUserRequest { user: Some(user) };
+    let created = wait(grpc.users().create_user(request)).expect("a user");
+    let user = created.into_inner().user.expect("a user");
+    (user.id, user.user_name)
+}

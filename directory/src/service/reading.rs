@@ -30,18 +30,6 @@ pub struct Reading<T> {
 }
 
 impl Directory {
-    /// Where a read of one statement runs.
-    pub(super) async fn one_statement(
-        &self,
-        caller: &Caller,
-        consistency: &Consistency,
-    ) -> Result<Tx> {
-        match consistency {
-            Consistency::Strong => Ok(self.store.single()),
-            other => self.one_moment(caller, other).await,
-        }
-    }
-
     /// Where a read of several statements runs: all see the same moment.
     ///
     /// # Errors

@@ -114,12 +114,21 @@ impl Directory {
         consistency: &Consistency,
     ) -> Result<Reading<View>> {
         caller.reach(get.kind, get.id)?;
-        let tx = match get.wants.members_up_to {
-            0 => self.one_statement(caller, consistency).await?,
-            _ => self.one_moment(caller, consistency).await?,
+        let Get {
+            kind,
+            id,
+            reach,
+            wants,
+        } = get;
+        let scope = caller.scope();
+        let found = match (consistency, wants.members_up_to) {
+            (Consistency::Strong, 0) => self.store.load_now(scope, kind, id, reach, wants).await?,
+            _ => {
+                let tx = self.one_moment(caller, consistency).await?;
+                resources::load(&tx, scope, kind, id, reach, wants).await?
+            }
         };
-        let found = resources::load(&tx, caller.scope(), get.kind, get.id, get.reach, get.wants);
-        let (found, at) = found.await?.ok_or_else(|| get.kind.not_found(get.id))?;
+        let (found, at) = found.ok_or_else(|| kind.not_found(id))?;
         Ok(Reading {
             value: found.into(),
             at,

@@ -63,6 +63,7 @@ pub struct Store {
     reader: DatabaseConnection,
     sentry: DatabaseConnection,
     replicas: Arc<[Replica]>,
+    together: resources::Together,
     lanes: Lanes,
     bell: Bell,
     access: Access,
@@ -144,6 +145,7 @@ impl Store {
         Ok(Self {
             url: url.into(),
             dialect,
+            together: resources::Together::new(reader.clone(), dialect),
             lanes: Lanes::new(writer.clone(), dialect, bell.clone(), access.clone()),
             writer,
             reader,

@@ -79,8 +79,8 @@ pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
 /// The live groups that a user `r` is in, each once: those he is a member of,
 /// and those that they are members of, through any number of live groups.
 ///
-/// `UNION` ends even where the data has a cycle. `CROSS JOIN` fixes the order, as
-/// below.
+/// `UNION` ends even where the data has a cycle. `CROSS JOIN` fixes the order for
+/// SQLite.
 pub(super) const GROUPS_OF_USER: &str = "(WITH RECURSIVE above \
      (id, display_name, display_name_key, indirect) AS (\
      SELECT g.id, g.display_name, g.display_name_key, 0 \
@@ -94,7 +94,7 @@ pub(super) const GROUPS_OF_USER: &str = "(WITH RECURSIVE above \
      FROM above GROUP BY id)";
 
 /// The columns `groups` and `manager_name` of a row `r`.
-pub(super) fn columns(dialect: Dialect, scope: Scope<'_>, kind: ResourceKind, wants: Wants) -> Sql {
+pub(super) fn columns(dialect: Dialect, kind: ResourceKind, wants: Wants) -> Sql {
     let is_user = kind == ResourceKind::User;
     let groups = if is_user && wants.groups {
         groups_column(dialect)
@@ -102,11 +102,13 @@ pub(super) fn columns(dialect: Dialect, scope: Scope<'_>, kind: ResourceKind, wa
         Sql::new("NULL")
     };
     let manager_name = if is_user && wants.manager_name {
+        // Whether he counts is no condition: the id's index alone is to find him.
+        // A plan that PostgreSQL made for an empty table, and kept, walked all
+        // users of the tenant.
         Sql::new(
-            "(SELECT b.display_name FROM users b \
-             WHERE b.deleted_at IS NULL AND b.tenant_id = ? AND b.id = ",
+            "(SELECT CASE WHEN b.deleted_at IS NULL AND b.tenant_id = r.tenant_id \
+             THEN b.display_name END FROM users b WHERE b.id = ",
         )
-        .bind(scope.tenant_id)
         .then(dialect.json_value("r.document", &MANAGER, JsonKind::Text))
         .text(")")
     } else {
@@ -128,11 +130,14 @@ fn groups_column(dialect: Dialect) -> Sql {
         "SELECT g.id AS first, g.display_name AS second, g.indirect AS third \
          FROM {GROUPS_OF_USER} AS g ORDER BY g.id"
     );
-    // CROSS JOIN fixes the order: left to itself, SQLite walks all groups of
-    // the tenant because they are in the order asked for.
-    let direct = "SELECT g.id AS first, g.display_name AS second, 0 AS third \
-         FROM memberships m CROSS JOIN groups g \
-         WHERE m.member_id = r.id AND g.id = m.group_id AND g.deleted_at IS NULL ORDER BY g.id";
+    // The groups are looked up one by one: joined, either database may walk all
+    // groups of the tenant, SQLite because they are in the order asked for,
+    // PostgreSQL by a plan that it made when there were none.
+    let direct = "SELECT first, second, 0 AS third FROM (SELECT m.group_id AS first, \
+         (SELECT CASE WHEN g.deleted_at IS NULL THEN g.display_name END \
+         FROM groups g WHERE g.id = m.group_id) AS second \
+         FROM memberships m WHERE m.member_id = r.id) AS direct \
+         WHERE second IS NOT NULL ORDER BY first";
     Sql::new(
         "CASE WHEN (SELECT m.group_id FROM memberships m JOIN memberships n \
          ON n.member_id = m.group_id WHERE m.member_id = r.id \

@@ -10,6 +10,7 @@ use sea_orm::{
 use super::sql::Sql;
 use crate::domain::{filter::Literal, number::Number};
 
+pub(super) mod held;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 
@@ -220,6 +221,29 @@ impl Dialect {
             Self::Postgres => format!(
                 "(SELECT CAST(jsonb_agg(jsonb_build_array(first, second, third)) AS TEXT) \
                  FROM ({query}) AS triple)"
+            ),
+        })
+    }
+
+    /// Behind what is selected: rows `r` of a table, each with the `w` that wants
+    /// it; a condition may follow. What is wanted is bound as a JSON list of
+    /// lists of id, tenant and connection; its place in the list is `w.place`.
+    pub(super) fn wanted(self, table: &str) -> Sql {
+        Sql::new(match self {
+            Self::Sqlite => format!(
+                "FROM (SELECT key AS place, value ->> 0 AS id, value ->> 1 AS tenant_id, \
+                 value ->> 2 AS connection_id FROM json_each(?)) AS w \
+                 CROSS JOIN {table} r WHERE r.id = w.id AND r.tenant_id = w.tenant_id"
+            ),
+            // The limit keeps the tenant out of the search for the row: a plan
+            // made for an empty table would find him first, and walk all he has.
+            Self::Postgres => format!(
+                "FROM (SELECT key - 1 AS place, (value ->> 0) COLLATE \"C\" AS id, \
+                 (value ->> 1) COLLATE \"C\" AS tenant_id, \
+                 (value ->> 2) COLLATE \"C\" AS connection_id \
+                 FROM jsonb_array_elements(CAST(? AS jsonb)) WITH ORDINALITY AS e(value, key)\
+                 ) AS w CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE t.id = w.id LIMIT 1) \
+                 AS r WHERE r.tenant_id = w.tenant_id"
             ),
         })
     }

@@ -7,7 +7,9 @@
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{
-    Scope, Tx, members,
+    Scope, Tx,
+    dialect::Dialect,
+    members,
     relations::{self, Relations, Wants},
     sql::Sql,
 };
@@ -25,6 +27,7 @@ use crate::{
 mod list;
 mod reindex;
 mod rewrite;
+mod together;
 mod unique;
 mod values;
 mod write;
@@ -33,6 +36,8 @@ pub use list::{Selection, list, search};
 #[cfg(test)]
 pub(crate) use list::{count_plan, plan};
 pub use reindex::{Hidden, Reindexing, reindex};
+pub(super) use together::Together;
+use together::{Alone, Manner};
 pub(super) use values::table as values_table;
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
@@ -215,26 +220,17 @@ impl Reader<'_> {
     }
 
     fn selection(&self, rest: Sql) -> Sql {
-        let access = match self.kind {
-            ResourceKind::User => "r.tokens_valid_after, r.locked_at, r.lock_reason, ",
-            ResourceKind::Group => {
-                "CAST(NULL AS BIGINT) AS tokens_valid_after, \
-                 CAST(NULL AS BIGINT) AS locked_at, CAST(NULL AS TEXT) AS lock_reason, "
-            }
-        };
-        let columns = Sql::new(
-            "SELECT r.id, r.document, r.version, r.created_at, r.updated_at, r.deleted_at, \
-             r.connection_id AS owner, (SELECT e.external_id FROM external_ids e \
-             WHERE e.connection_id = ? AND e.resource_id = r.id) AS external_id, \
-             (SELECT h.revision FROM directory_heads h \
-             WHERE h.tenant_id = r.tenant_id) AS revision, \
-             (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, ",
-        )
-        .bind(self.scope.connection_id)
-        .text(access);
-        let relations = relations::columns(self.tx.dialect(), self.scope, self.kind, self.wants);
-        let columns = columns.then(relations).text(" ");
-        columns.then(self.rows()).then(rest)
+        let connection = Sql::value(self.scope.connection_id);
+        Sql::new("SELECT ")
+            .then(columns(
+                self.tx.dialect(),
+                self.kind,
+                self.wants,
+                connection,
+            ))
+            .text(" ")
+            .then(self.rows())
+            .then(rest)
     }
 
     fn rows(&self) -> Sql {
@@ -246,6 +242,30 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What is read of a row `r`, as this connection sees it.
+fn columns(dialect: Dialect, kind: ResourceKind, wants: Wants, connection: Sql) -> Sql {
+    Sql::new(
+        "r.id, r.document, r.version, r.created_at, r.updated_at, r.deleted_at, \
+         r.connection_id AS owner, (SELECT e.external_id FROM external_ids e \
+         WHERE e.connection_id = ",
+    )
+    .then(connection)
+    .text(
+        " AND e.resource_id = r.id) AS external_id, \
+         (SELECT h.revision FROM directory_heads h \
+         WHERE h.tenant_id = r.tenant_id) AS revision, \
+         (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, ",
+    )
+    .text(match kind {
+        ResourceKind::User => "r.tokens_valid_after, r.locked_at, r.lock_reason, ",
+        ResourceKind::Group => {
+            "CAST(NULL AS BIGINT) AS tokens_valid_after, \
+             CAST(NULL AS BIGINT) AS locked_at, CAST(NULL AS TEXT) AS lock_reason, "
+        }
+    })
+    .then(relations::columns(dialect, kind, wants))
 }
 
 fn live(scope: Scope<'_>, kind: ResourceKind) -> Sql {
@@ -339,3 +359,29 @@ pub async fn resolve(
 
 /// Values bound by one statement; databases have limits.
 pub(super) const CHUNK: usize = 1_000;
+
+impl super::Store {
+    /// As [`load`], at this moment, without members. Reads that are asked for at
+    /// the same time share a statement.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn load_now(
+        &self,
+        scope: Scope<'_>,
+        kind: ResourceKind,
+        id: &str,
+        reach: Reach,
+        wants: Wants,
+    ) -> Result<Option<(Found, Position)>> {
+        // No id has it, and not every database takes it.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let manner = Manner { kind, reach, wants };
+        match self.together.load(scope, id, manner).await {
+            Ok(found) => found,
+            Err(Alone) => load(&self.single(), scope, kind, id, reach, wants).await,
+        }
+    }
+}
