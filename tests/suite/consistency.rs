@@ -7,8 +7,11 @@ use muster_tests::{
     feed::latest,
     grpc::{Grpc, reason},
     runtime::wait,
+    scim::{ENTERPRISE, Scim},
+    server::Launch,
     tenant::Tenant,
 };
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 /// Every read that can be told how fresh to be; what each answers is when it
@@ -215,6 +218,54 @@ fn give_up_early(grpc: &Grpc, round: u64) {
         }
         calls.join_all().await;
     });
+}
+
+/// What a server read before it remembers, and asks whether it still holds.
+#[test]
+fn a_read_sees_at_once_what_another_server_wrote() {
+    let here = super::launch().start();
+    let elsewhere = Launch::at(&here.launch().database_url()).start();
+    let tenant = Tenant::create(&here);
+    let scim = tenant.scim();
+    let there = Scim::new(elsewhere.scim_url(), scim.token());
+    let (manager, ada) = (scim.user("grace"), scim.user("ada"));
+    let group = scim.group("Engineering", &[&ada]);
+    let user = format!("/Users/{ada}");
+    let replace = |path: &str, attribute: &str, value: Value| {
+        let operations = json!([{"op": "replace", "path": attribute, "value": value}]);
+        let _ = there.patch(path, &operations).status_in(&[200, 204]);
+    };
+    let sees = |pointer: &str, expected: Value| {
+        // The second is answered from memory.
+        for _ in 0..2 {
+            let read = scim.get(&user).status(200).json();
+            assert_eq!(read.pointer(pointer), Some(&expected), "{read:#}");
+        }
+    };
+    let enterprise = |attribute: &str| format!("{ENTERPRISE}:{attribute}");
+    let manager_name = format!("/{ENTERPRISE}/manager/displayName");
+    sees("/groups/0/display", json!("Engineering"));
+    replace(&user, "title", json!("Countess"));
+    sees("/title", json!("Countess"));
+    replace(&user, &enterprise("manager"), json!(manager));
+    replace(
+        &format!("/Users/{manager}"),
+        "displayName",
+        json!("Grace H."),
+    );
+    sees(&manager_name, json!("Grace H."));
+    replace(&format!("/Users/{manager}"), "displayName", json!("Hopper"));
+    sees(&manager_name, json!("Hopper"));
+    replace(
+        &format!("/Groups/{group}"),
+        "displayName",
+        json!("Research"),
+    );
+    sees("/groups/0/display", json!("Research"));
+    replace(&user, "active", json!(false));
+    sees("/active", json!(false));
+    let _ = there.delete(&user).status(204);
+    let _ = scim.get(&user).status(404);
 }
 
 /// They share statements, whoever they are for.

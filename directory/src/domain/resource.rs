@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// The kinds whose attributes the registry describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResourceKind {
     /// A person.
     User,

@@ -56,7 +56,7 @@ impl Directory {
         let admitted = match self.admissions.get(&known_by, access, now) {
             Some(admitted) => admitted,
             None => {
-                let admitted = Arc::new(self.admit(bearer, connection_id).await?);
+                let admitted = Arc::new(Box::pin(self.admit(bearer, connection_id)).await?);
                 self.admissions.put(known_by, Arc::clone(&admitted), access);
                 admitted
             }

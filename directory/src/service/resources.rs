@@ -123,9 +123,13 @@ impl Directory {
         let scope = caller.scope();
         let found = match (consistency, wants.members_up_to) {
             (Consistency::Strong, 0) => self.store.load_now(scope, kind, id, reach, wants).await?,
+            // Apart, so that the usual read is not as large as this.
             _ => {
-                let tx = self.one_moment(caller, consistency).await?;
-                resources::load(&tx, scope, kind, id, reach, wants).await?
+                let view = Box::pin(async {
+                    let tx = self.one_moment(caller, consistency).await?;
+                    resources::load(&tx, scope, kind, id, reach, wants).await
+                });
+                view.await?
             }
         };
         let (found, at) = found.ok_or_else(|| kind.not_found(id))?;

@@ -42,7 +42,7 @@ pub struct Relations {
 }
 
 /// Which relations a caller wants to see. Those he does not are not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Wants {
     /// `groups` of users.
     pub groups: bool,

@@ -4,7 +4,7 @@
 //! database and back. Whoever asks again at once keeps his.
 
 use sea_orm::{DatabaseConnection, DbErr, QueryResult, RuntimeErr, Statement, Value, sqlx};
-use sqlx::{Postgres, Sqlite, pool::PoolConnection, query::Query};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, pool::PoolConnection, query::Query};
 
 use super::Dialect;
 
@@ -44,25 +44,54 @@ impl Held {
         &mut self,
         statement: Statement,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let text = sqlx::AssertSqlSafe(statement.sql);
-        let values = statement.values.into_iter().flat_map(|values| values.0);
-        let texts = values.map(|value| match value {
-            Value::String(text) => text,
-            _ => None,
-        });
+        let (text, values) = parts(statement);
         match self {
             Self::Sqlite(connection) => {
-                let query = texts.fold(sqlx::query(text), Query::bind);
+                let query = values.fold(sqlx::query(text), Query::bind);
                 let rows = query.fetch_all(&mut **connection).await;
                 Ok(rows.map_err(failed)?.into_iter().map(Into::into).collect())
             }
             Self::Postgres(connection) => {
-                let query = texts.fold(sqlx::query(text), Query::bind);
+                let query = values.fold(sqlx::query(text), Query::bind);
                 let rows = query.fetch_all(&mut **connection).await;
                 Ok(rows.map_err(failed)?.into_iter().map(Into::into).collect())
             }
         }
     }
+
+    /// The first row of such a statement. Does not wait until the driver says
+    /// that there is no other.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(in crate::storage) async fn one(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Option<QueryResult>, DbErr> {
+        let (text, values) = parts(statement);
+        match self {
+            Self::Sqlite(connection) => {
+                let query = values.fold(sqlx::query(text), Query::bind);
+                let row = query.fetch_optional(&mut **connection).await;
+                Ok(row.map_err(failed)?.map(Into::into))
+            }
+            Self::Postgres(connection) => {
+                let query = values.fold(sqlx::query(text), Query::bind);
+                let row = query.fetch_optional(&mut **connection).await;
+                Ok(row.map_err(failed)?.map(Into::into))
+            }
+        }
+    }
+}
+
+/// The text of a statement, and its values.
+fn parts(statement: Statement) -> (AssertSqlSafe<String>, impl Iterator<Item = Option<String>>) {
+    let values = statement.values.into_iter().flat_map(|values| values.0);
+    let texts = values.map(|value| match value {
+        Value::String(text) => text,
+        _ => None,
+    });
+    (AssertSqlSafe(statement.sql), texts)
 }
 
 fn failed(error: sqlx::Error) -> DbErr {

@@ -228,8 +228,8 @@ impl Dialect {
     /// Behind what is selected: rows `r` of a table, each with the `w` that wants
     /// it; a condition may follow. What is wanted is bound as a JSON list of
     /// lists of id, tenant and connection; its place in the list is `w.place`.
-    pub(super) fn wanted(self, table: &str) -> Sql {
-        Sql::new(match self {
+    pub(super) fn wanted(self, table: &str) -> String {
+        match self {
             Self::Sqlite => format!(
                 "FROM (SELECT key AS place, value ->> 0 AS id, value ->> 1 AS tenant_id, \
                  value ->> 2 AS connection_id FROM json_each(?)) AS w \
@@ -245,7 +245,28 @@ impl Dialect {
                  ) AS w CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE t.id = w.id LIMIT 1) \
                  AS r WHERE r.tenant_id = w.tenant_id"
             ),
-        })
+        }
+    }
+
+    /// Behind a text: that it is in a list, which is bound as JSON.
+    pub(super) fn is_among(self) -> &'static str {
+        match self {
+            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
+            Self::Postgres => {
+                "= ANY (ARRAY(SELECT e.value COLLATE \"C\" \
+                 FROM jsonb_array_elements_text(CAST(? AS jsonb)) AS e(value)))"
+            }
+        }
+    }
+
+    /// Names and values of many rows as the text of one JSON object.
+    pub(super) fn json_object(self, name: &str, value: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_group_object({name}, {value})"),
+            Self::Postgres => {
+                format!("CAST(COALESCE(json_object_agg({name}, {value}), '{{}}') AS TEXT)")
+            }
+        }
     }
 
     /// A number that is compared with one of the database's.

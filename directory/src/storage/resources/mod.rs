@@ -26,6 +26,7 @@ use crate::{
 
 mod list;
 mod reindex;
+mod remembered;
 mod rewrite;
 mod together;
 mod unique;
@@ -36,8 +37,8 @@ pub use list::{Selection, list, search};
 #[cfg(test)]
 pub(crate) use list::{count_plan, plan};
 pub use reindex::{Hidden, Reindexing, reindex};
+pub(super) use remembered::Remembered;
 pub(super) use together::Together;
-use together::{Alone, Manner};
 pub(super) use values::table as values_table;
 pub(super) use write::insert_all;
 pub use write::{delete, insert, purge, restore, update};
@@ -81,7 +82,7 @@ struct Row {
 pub type Found = (Resource, Relations);
 
 /// Which resources a read may find.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// Those that are not deleted.
     Live,
@@ -359,29 +360,3 @@ pub async fn resolve(
 
 /// Values bound by one statement; databases have limits.
 pub(super) const CHUNK: usize = 1_000;
-
-impl super::Store {
-    /// As [`load`], at this moment, without members. Reads that are asked for at
-    /// the same time share a statement.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn load_now(
-        &self,
-        scope: Scope<'_>,
-        kind: ResourceKind,
-        id: &str,
-        reach: Reach,
-        wants: Wants,
-    ) -> Result<Option<(Found, Position)>> {
-        // No id has it, and not every database takes it.
-        if id.contains('\0') {
-            return Ok(None);
-        }
-        let manner = Manner { kind, reach, wants };
-        match self.together.load(scope, id, manner).await {
-            Ok(found) => found,
-            Err(Alone) => load(&self.single(), scope, kind, id, reach, wants).await,
-        }
-    }
-}

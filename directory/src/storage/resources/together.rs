@@ -6,20 +6,23 @@
 //! that began after it was asked for, so it sees all that was committed until
 //! then. While nobody waits, a read goes at once; under load statements get
 //! larger instead of the queue longer.
+//!
+//! The same goes for asking how far the history of tenants has come, which tells
+//! whether what was read before still holds.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use sea_orm::{DatabaseConnection, FromQueryResult};
+use sea_orm::{DatabaseConnection, DbErr, FromQueryResult, Statement};
 use tokio::{
     sync::{Notify, oneshot},
     time::timeout,
 };
 
-use super::{Found, Reach, Row, columns, table};
+use super::{Reach, Row, columns, table};
 use crate::{
     domain::{history::Position, resource::ResourceKind},
     error::{Error, Result},
@@ -31,11 +34,11 @@ use crate::{
     },
 };
 
-/// Most reads that one statement answers.
-const BATCH: usize = 64;
+/// Most rows that one statement reads: some take long, and all wait for all.
+const ROWS: usize = 16;
 
 /// Most statements under way at once, each over a connection of its own.
-const STATEMENTS: usize = 2;
+const STATEMENTS: usize = 1;
 
 /// How long a connection is kept while nobody asks. Those that rest longer are
 /// tried before they are used, which the pool does.
@@ -58,26 +61,33 @@ struct Inner {
 
 #[derive(Default)]
 struct Waiting {
-    reads: VecDeque<Read>,
+    rows: VecDeque<RowRead>,
+    positions: Vec<PositionRead>,
     workers: usize,
     /// Workers that have nothing to do, but their connection still.
     resting: usize,
 }
 
-/// What is the same for all reads of a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is the same for all rows that a statement reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Manner {
     pub(super) kind: ResourceKind,
     pub(super) reach: Reach,
     pub(super) wants: Wants,
 }
 
-/// A read that waits.
-struct Read {
+/// Somebody who waits for a row.
+struct RowRead {
     manner: Manner,
     /// Id, tenant, connection.
     wanted: [String; 3],
     reply: oneshot::Sender<Option<Row>>,
+}
+
+/// Somebody who waits for a tenant's position.
+struct PositionRead {
+    tenant_id: String,
+    reply: oneshot::Sender<Option<Position>>,
 }
 
 /// A row, and the place of the read that it answers.
@@ -86,6 +96,15 @@ struct Placed {
     place: i64,
     #[sea_orm(nested)]
     row: Row,
+}
+
+/// The positions of tenants: as one row, because a driver tells of each row and
+/// of the end by itself.
+#[derive(FromQueryResult)]
+struct Heads {
+    epoch: Option<String>,
+    /// Tenants and their revisions, as a JSON object.
+    revisions: String,
 }
 
 impl Together {
@@ -98,34 +117,42 @@ impl Together {
         }))
     }
 
-    /// The resource with this id, and when this was so.
+    /// The row of the resource with this id.
     ///
     /// # Errors
     /// [`Alone`] when it must be read by a statement of its own.
-    pub(super) async fn load(
+    pub(super) async fn row(
         &self,
         scope: Scope<'_>,
         id: &str,
         manner: Manner,
-    ) -> Result<Result<Option<(Found, Position)>>, Alone> {
+    ) -> Result<Option<Row>, Alone> {
         let (reply, answer) = oneshot::channel();
-        self.push(Read {
-            manner,
-            wanted: [id, scope.tenant_id, scope.connection_id].map(ToOwned::to_owned),
-            reply,
+        let wanted = [id, scope.tenant_id, scope.connection_id].map(ToOwned::to_owned);
+        self.ask(|waiting| {
+            waiting.rows.push_back(RowRead {
+                manner,
+                wanted,
+                reply,
+            });
         });
-        // Documents are taken apart here, not one behind the other.
-        let found = |row: Row| {
-            let position = row.position();
-            Ok((row.into_found(manner.kind)?, position))
-        };
-        let row = answer.await.map_err(|_| Alone)?;
-        Ok(row.map(found).transpose())
+        answer.await.map_err(|_| Alone)
     }
 
-    fn push(&self, read: Read) {
+    /// How far the tenant's history has come; `None` for an unknown tenant.
+    ///
+    /// # Errors
+    /// [`Alone`] when this is not to be learned here.
+    pub(super) async fn position(&self, tenant_id: &str) -> Result<Option<Position>, Alone> {
+        let (reply, answer) = oneshot::channel();
+        let tenant_id = tenant_id.to_owned();
+        self.ask(|waiting| waiting.positions.push(PositionRead { tenant_id, reply }));
+        answer.await.map_err(|_| Alone)
+    }
+
+    fn ask(&self, push: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.0.lock();
-        waiting.reads.push_back(read);
+        push(&mut waiting);
         if waiting.resting > 0 {
             self.0.asked.notify_one();
         } else if waiting.workers < STATEMENTS {
@@ -151,6 +178,27 @@ impl Inner {
     }
 }
 
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.positions.is_empty()
+    }
+
+    /// The rows that are read together now. Nobody is told of what nobody waits
+    /// for.
+    fn take_rows(&mut self) -> Option<(Manner, Vec<RowRead>)> {
+        self.rows.retain(|read| !read.reply.is_closed());
+        let manner = self.rows.front()?.manner;
+        let first = self.rows.iter().take(ROWS);
+        let count = first.take_while(|read| read.manner == manner).count();
+        Some((manner, self.rows.drain(..count).collect()))
+    }
+
+    fn take_positions(&mut self) -> Vec<PositionRead> {
+        self.positions.retain(|read| !read.reply.is_closed());
+        std::mem::take(&mut self.positions)
+    }
+}
+
 /// Answers reads until none comes for a while.
 struct Worker {
     inner: Arc<Inner>,
@@ -166,88 +214,156 @@ impl Drop for Worker {
         if !self.ended {
             let mut waiting = self.inner.lock();
             waiting.workers -= 1;
-            waiting.reads.clear();
+            waiting.rows.clear();
+            waiting.positions.clear();
         }
     }
 }
 
 impl Worker {
     async fn work(mut self) {
+        let mut crowded = false;
         loop {
-            // Whoever is about to ask comes along.
-            tokio::task::yield_now().await;
-            while let Some((manner, reads)) = self.next() {
-                if let Err(error) = self.within_patience(manner, reads).await {
-                    tracing::debug!(%error, "reads are tried one by one");
-                    self.held = None;
-                }
+            if crowded {
+                // Whoever is about to ask comes along.
+                tokio::task::yield_now().await;
             }
-            if self.rests().await {
+            // Neither kind lets the other wait for long.
+            let positions = self.inner.lock().take_positions();
+            let mut count = positions.len();
+            if !positions.is_empty() {
+                self.answer_positions(positions).await;
+            }
+            let rows = self.inner.lock().take_rows();
+            if let Some((manner, reads)) = rows {
+                count += reads.len();
+                self.answer_rows(manner, reads).await;
+            }
+            if count > 0 {
+                crowded = count > 1;
+            } else if self.rests().await {
                 return;
             }
         }
     }
 
-    /// The reads that go together now; `None` lets the worker rest.
-    fn next(&self) -> Option<(Manner, Vec<Read>)> {
-        let mut waiting = self.inner.lock();
-        // Nobody is told of what nobody waits for.
-        waiting.reads.retain(|read| !read.reply.is_closed());
-        let Some(manner) = waiting.reads.front().map(|read| read.manner) else {
-            waiting.resting += 1;
-            return None;
-        };
-        let first = waiting.reads.iter().take(BATCH);
-        let count = first.take_while(|read| read.manner == manner).count();
-        Some((manner, waiting.reads.drain(..count).collect()))
-    }
-
     /// Waits for somebody who asks; whether that was in vain, and the worker
     /// ends.
     async fn rests(&mut self) -> bool {
+        {
+            let mut waiting = self.inner.lock();
+            if !waiting.is_empty() {
+                return false;
+            }
+            waiting.resting += 1;
+        }
         let asked = timeout(REST, self.inner.asked.notified()).await;
         let mut waiting = self.inner.lock();
         waiting.resting -= 1;
-        self.ended = asked.is_err() && waiting.reads.is_empty();
+        self.ended = asked.is_err() && waiting.is_empty();
         if self.ended {
             waiting.workers -= 1;
         }
         self.ended
     }
 
-    async fn within_patience(&mut self, manner: Manner, reads: Vec<Read>) -> Result<()> {
-        let answered = timeout(PATIENCE, self.answer(manner, reads)).await;
-        answered.unwrap_or_else(|_| Err(Error::Unavailable("the database took too long".into())))
+    /// Those who are not told ask for themselves.
+    async fn answer_positions(&mut self, reads: Vec<PositionRead>) {
+        let mut tenants: Vec<_> = reads.iter().map(|read| read.tenant_id.as_str()).collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        let Ok(heads) = self.heads(&tenants).await else {
+            return;
+        };
+        for read in reads {
+            let position = heads.get(&read.tenant_id).cloned();
+            // Whoever went away does not want to know.
+            let _ = read.reply.send(position);
+        }
     }
 
-    async fn answer(&mut self, manner: Manner, reads: Vec<Read>) -> Result<()> {
-        let wanted: Vec<_> = reads.iter().map(|read| &read.wanted).collect();
-        let wanted = serde_json::to_string(&wanted).map_err(|e| Error::Internal(e.into()))?;
-        let dialect = self.inner.dialect;
-        let statement = statement(dialect, manner, wanted).statement(dialect.backend());
-        let held = match &mut self.held {
-            Some(held) => held,
-            none => none.insert(Held::of(&self.inner.pool, self.inner.dialect).await?),
+    async fn heads(&mut self, tenants: &[&str]) -> Result<HashMap<String, Position>> {
+        let statement = self.statement(positions(self.inner.dialect), &tenants)?;
+        let row = self
+            .within_patience(async |held| held.one(statement).await)
+            .await?;
+        let heads = row
+            .map(|row| Heads::from_query_result(&row, ""))
+            .transpose()?;
+        let Some(Heads { epoch, revisions }) = heads else {
+            return Ok(HashMap::new());
         };
-        let rows = held.all(statement).await?;
+        let epoch = epoch.unwrap_or_default();
+        let revisions: HashMap<String, i64> =
+            serde_json::from_str(&revisions).map_err(|e| Error::Internal(e.into()))?;
+        let position = |revision| Position {
+            epoch: epoch.clone(),
+            revision,
+        };
+        let revisions = revisions.into_iter();
+        Ok(revisions
+            .map(|(tenant, revision)| (tenant, position(revision)))
+            .collect())
+    }
+
+    /// Those who are not told ask for themselves.
+    async fn answer_rows(&mut self, manner: Manner, reads: Vec<RowRead>) {
+        let wanted: Vec<_> = reads.iter().map(|read| &read.wanted).collect();
+        let Ok(statement) = self.statement(rows(self.inner.dialect, manner), &wanted) else {
+            return;
+        };
+        let found = self.within_patience(async |held| held.all(statement).await);
+        let Ok(found) = found.await else {
+            return;
+        };
+        let placed = found.iter().map(|row| Placed::from_query_result(row, ""));
+        let Ok(placed) = placed.collect::<Result<Vec<_>, _>>() else {
+            return;
+        };
         let mut reads: Vec<_> = reads.into_iter().map(Some).collect();
-        for row in rows {
-            let placed = Placed::from_query_result(&row, "")?;
-            let place = usize::try_from(placed.place).unwrap_or(usize::MAX);
+        for Placed { place, row } in placed {
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
             if let Some(read) = reads.get_mut(place).and_then(Option::take) {
                 // Whoever went away does not want to know.
-                let _ = read.reply.send(Some(placed.row));
+                let _ = read.reply.send(Some(row));
             }
         }
         for read in reads.into_iter().flatten() {
             let _ = read.reply.send(None);
         }
-        Ok(())
+    }
+
+    /// What is wanted is its last value, as JSON.
+    fn statement(&self, sql: Sql, wanted: &impl serde::Serialize) -> Result<Statement> {
+        let wanted = serde_json::to_string(wanted).map_err(|e| Error::Internal(e.into()))?;
+        Ok(sql.bind(wanted).statement(self.inner.dialect.backend()))
+    }
+
+    async fn within_patience<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut Held) -> Result<T, DbErr>,
+    ) -> Result<T> {
+        let (pool, dialect) = (&self.inner.pool, self.inner.dialect);
+        let held = &mut self.held;
+        let asked = timeout(PATIENCE, async {
+            let held = match held {
+                Some(held) => held,
+                none => none.insert(Held::of(pool, dialect).await?),
+            };
+            Ok(ask(held).await?)
+        });
+        let answer = asked.await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(Error::Unavailable("the database took too long".into())));
+        answer.inspect_err(|error| {
+            tracing::debug!(%error, "reads are tried one by one");
+            self.held = None;
+        })
     }
 }
 
 /// Reads the rows that are wanted, each with its place among them.
-fn statement(dialect: Dialect, manner: Manner, wanted: String) -> Sql {
+fn rows(dialect: Dialect, manner: Manner) -> Sql {
     let Manner { kind, reach, wants } = manner;
     let condition = match reach {
         Reach::Live => " AND r.deleted_at IS NULL",
@@ -256,6 +372,16 @@ fn statement(dialect: Dialect, manner: Manner, wanted: String) -> Sql {
     Sql::new("SELECT w.place, ")
         .then(columns(dialect, kind, wants, Sql::new("w.connection_id")))
         .text(" ")
-        .then(dialect.wanted(table(kind)).bind(wanted))
+        .text(&dialect.wanted(table(kind)))
         .text(condition)
+}
+
+/// Reads the positions of the tenants that are named.
+fn positions(dialect: Dialect) -> Sql {
+    let revisions = dialect.json_object("h.tenant_id", "h.revision");
+    Sql::new(format!(
+        "SELECT (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, \
+         {revisions} AS revisions FROM directory_heads h WHERE h.tenant_id {}",
+        dialect.is_among()
+    ))
 }
