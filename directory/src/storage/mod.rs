@@ -146,7 +146,7 @@ impl Store {
         Ok(Self {
             url: url.into(),
             dialect,
-            together: resources::Together::new(reader.clone(), dialect),
+            together: resources::Together::new(&reader, dialect),
             remembered: resources::Remembered::default(),
             lanes: Lanes::new(writer.clone(), dialect, bell.clone(), access.clone()),
             writer,

@@ -12,7 +12,7 @@ use crate::storage::sql::Sql;
 const OLDEST: i32 = 130_000;
 
 /// Connections a process opens at most, by purpose. Few: on two cores 8 to 16
-/// do the most work, 64 half of it. Two readers are kept by reads that share
+/// do the most work, 64 half of it. Up to three readers are kept by reads that share
 /// statements.
 const WRITERS: u32 = 6;
 const READERS: u32 = 8;

@@ -15,7 +15,8 @@ use super::{Fault, JsonKind, Purpose};
 use crate::storage::sql::Sql;
 
 /// Reading connections. SQLite reads in parallel; more than a few only queue
-/// for the cores. Two of them are kept by reads that share statements.
+/// for the cores. Up to three of them are kept by reads that share
+/// statements.
 const READERS: u32 = 6;
 
 /// Connections that only tell who a caller is.

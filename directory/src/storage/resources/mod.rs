@@ -24,6 +24,7 @@ use crate::{
     error::{Error, Result},
 };
 
+mod desk;
 mod list;
 mod reindex;
 mod remembered;
