@@ -37,6 +37,8 @@ pub(super) struct Term {
     known: Arc<AtomicI64>,
     /// As it was read with what is remembered.
     access_version: i64,
+    /// Of which database this was.
+    generation: u64,
     /// The version of the signing keys, where one was looked at.
     keys_version: Option<i64>,
     /// How far the access of all tenants together had come, where all of them
@@ -52,6 +54,7 @@ impl Term {
         Self {
             known: access.of(tenant_id),
             access_version,
+            generation: access.generation(),
             keys_version: None,
             total: None,
             ends_at: i64::MAX,
@@ -81,6 +84,7 @@ impl Term {
     pub(super) fn holds(&self, access: &Access, now_ms: i64) -> bool {
         let keys = self.keys_version;
         access.is_fresh()
+            && self.generation == access.generation()
             && now_ms < self.ends_at
             && self.access_version >= self.known.load(Ordering::Acquire)
             && keys.is_none_or(|version| version >= access.keys_version())

@@ -57,6 +57,8 @@ pub(super) struct Keyring {
     /// When it was last looked for a key that was not known; milliseconds since
     /// the Unix epoch.
     looked_at: AtomicI64,
+    /// Held while it is looked for one, so that others hear of it, too.
+    pub(super) looking: tokio::sync::Mutex<()>,
     /// Held while a key is made, so that many callers make one.
     pub(super) making: tokio::sync::Mutex<()>,
 }
@@ -69,6 +71,7 @@ impl Keyring {
             snapshot: RwLock::default(),
             issuer: RwLock::default(),
             looked_at: AtomicI64::new(0),
+            looking: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
         }
     }

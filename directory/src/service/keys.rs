@@ -202,9 +202,13 @@ impl Directory {
         };
         let mut snapshot = self.keys_now().await?;
         let now = self.source.now_ms();
-        if snapshot.find(token.kid()).is_none() && self.keyring.may_look(now) {
+        if snapshot.find(token.kid()).is_none() {
             // Another process may have made it since.
-            snapshot = self.keyring.load(&self.store.express()).await?;
+            let _looking = self.keyring.looking.lock().await;
+            snapshot = self.keys_now().await?;
+            if snapshot.find(token.kid()).is_none() && self.keyring.may_look(now) {
+                snapshot = self.keyring.load(&self.store.express()).await?;
+            }
         }
         let known = snapshot.find(token.kid());
         let known = known.filter(|known| known.kept.life.state(now).is_published());

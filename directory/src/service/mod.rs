@@ -244,8 +244,12 @@ impl Directory {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.store.look_at_access().await {
-                tracing::debug!(%error, "whose access ended is looked up with each call");
+            match self.store.look_at_access().await {
+                Ok(false) => {}
+                Ok(true) => self.forget_callers(),
+                Err(error) => {
+                    tracing::debug!(%error, "whose access ended is looked up with each call");
+                }
             }
         }
     }

@@ -90,14 +90,18 @@ impl Directory {
             }
             Identity::Other(now) => {
                 tracing::warn!("the database was restored or replaced: a new epoch begins");
-                // What is remembered of callers is of another history.
-                self.admissions.clear();
-                self.introspected.clear();
-                self.keyring.forget();
                 self.store.access().forget();
+                self.forget_callers();
                 self.begin_epoch_once(now).await
             }
         }
+    }
+
+    /// Forgets what is of another history: callers, tokens and keys.
+    pub(super) fn forget_callers(&self) {
+        self.admissions.clear();
+        self.introspected.clear();
+        self.keyring.forget();
     }
 
     /// Begins an epoch unless another process that saw the same has done so.

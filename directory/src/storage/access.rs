@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use tokio::time::Instant;
 
 use super::{Store, keys, sql::Sql};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How often it is looked.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -40,6 +40,11 @@ struct Inner {
     /// The sum over all tenants when it was last looked.
     total: AtomicI64,
     looked: Mutex<Option<Instant>>,
+    /// How often all was forgotten.
+    generation: AtomicU64,
+    /// The epoch of the database when it was last looked. Held during a look: of
+    /// two, the earlier must not have the last word.
+    epoch: tokio::sync::Mutex<Option<String>>,
 }
 
 impl Access {
@@ -66,6 +71,11 @@ impl Access {
         self.0.total.load(Ordering::Acquire)
     }
 
+    /// Tells what was learned of one database from what was learned of another.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
     /// Whether what is known is known to be recent.
     pub fn is_fresh(&self) -> bool {
         let looked = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +91,7 @@ impl Access {
 
     /// Forgets all: the database is another one.
     pub fn forget(&self) {
+        self.0.generation.fetch_add(1, Ordering::AcqRel);
         let tenants = self
             .0
             .tenants
@@ -102,6 +113,7 @@ impl Access {
 #[derive(FromQueryResult)]
 struct Total {
     total: i64,
+    epoch: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -116,20 +128,29 @@ impl Store {
         &self.access
     }
 
-    /// Looks how far the access of tenants has come; whether the keys are
-    /// others than before.
+    /// Looks how far the access of tenants has come; whether the database turned
+    /// out to be another one, of which nothing is known yet.
     ///
     /// # Errors
     /// The database's.
     pub async fn look_at_access(&self) -> Result<bool> {
-        let (began, known) = (Instant::now(), &self.access.0);
-        let tx = self.express();
-        let total = "SELECT CAST(COALESCE(SUM(access_version), 0) AS BIGINT) AS total \
+        let known = &self.access.0;
+        let mut epoch = known.epoch.lock().await;
+        let (began, tx) = (Instant::now(), self.express());
+        let total = "SELECT CAST(COALESCE(SUM(access_version), 0) AS BIGINT) AS total, \
+                     (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch \
                      FROM directory_heads";
         let connection = &tx.connection();
         let statement = Sql::new(total).statement(connection.get_database_backend());
-        let total = Total::find_by_statement(statement).one(connection).await?;
-        let total = total.map_or(0, |row| row.total);
+        let looked = Total::find_by_statement(statement).one(connection).await?;
+        let looked = looked.ok_or_else(|| Error::internal("no row of an aggregate"))?;
+        let is_other = epoch.is_some() && *epoch != looked.epoch;
+        *epoch = looked.epoch;
+        if is_other {
+            self.access.forget();
+            return Ok(true);
+        }
+        let total = looked.total;
         if known.total.load(Ordering::Acquire) != total {
             let all = "SELECT tenant_id, access_version FROM directory_heads \
                        WHERE access_version > 0";
@@ -139,9 +160,10 @@ impl Store {
             }
             known.total.store(total, Ordering::Release);
         }
-        let keys = keys::version(&tx).await?;
-        let are_others = known.keys.swap(keys, Ordering::AcqRel) != keys;
+        known
+            .keys
+            .store(keys::version(&tx).await?, Ordering::Release);
         self.access.note(began);
-        Ok(are_others)
+        Ok(false)
     }
 }

@@ -386,6 +386,29 @@ async fn whoever_is_remembered_costs_no_look_until_something_changes() {
 }
 
 #[tokio::test]
+async fn of_another_database_nothing_is_remembered() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let looks = async || directory.store.look_at_access().await.unwrap();
+    assert!(!looks().await);
+    let issued = issue(&world, Wanted::Bearer, Expiry::Never).await.unwrap();
+    let bearer = exposed(&issued);
+    let known_by = admission::fingerprint(bearer, None);
+    let access = directory.store.access();
+    let remembered = || directory.admissions.get(&known_by, access, 0).is_some();
+    let_in(directory, bearer, None).await.unwrap();
+    assert!(remembered());
+    // Another process found that the database was restored.
+    directory.renew_epoch().await.unwrap();
+    assert!(looks().await);
+    assert!(!remembered());
+    assert!(!looks().await);
+    assert!(!remembered());
+    let_in(directory, bearer, None).await.unwrap();
+    assert!(remembered());
+}
+
+#[tokio::test]
 async fn use_is_written_once_a_minute() {
     let world = World::new().await;
     let directory = &world.directory;
