@@ -1,6 +1,6 @@
 //! Who calls, and what he may do.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use muster_proto::schema::{Registry, is_urn};
 
@@ -104,6 +104,36 @@ pub struct Peer {
     /// Thumbprint of the TLS client certificate (RFC 8705 section 3.1), if the
     /// call came with one.
     pub certificate: Option<String>,
+}
+
+/// What a caller came with, for calls that outlive their first answer.
+#[derive(Clone)]
+pub struct Pass {
+    bearer: Arc<str>,
+    connection_id: Option<Arc<str>>,
+    peer: Peer,
+}
+
+impl Pass {
+    /// What [`authenticate`](crate::service::Directory::authenticate) was given.
+    pub fn new(bearer: &str, connection_id: Option<&str>, peer: &Peer) -> Self {
+        Self {
+            bearer: bearer.into(),
+            connection_id: connection_id.map(Into::into),
+            peer: peer.clone(),
+        }
+    }
+
+    /// The bearer, the connection that he named, and whence he comes.
+    pub fn parts(&self) -> (&str, Option<&str>, &Peer) {
+        (&self.bearer, self.connection_id.as_deref(), &self.peer)
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pass")
+    }
 }
 
 /// What a caller is.

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::{
     caller, decode, encode,
     status::status,
-    stream::{Outgoing, Sender, deadline, interrupted},
+    stream::{Lease, Outgoing, Sender, interrupted},
     wanted,
 };
 use crate::{
@@ -36,14 +36,14 @@ impl AuditService for Audit {
         request: Request<v1::ExportAuditEntriesRequest>,
     ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
         let caller = caller(&request)?;
-        let deadline = deadline(&request);
+        let lease = Lease::of(&request).map_err(status)?;
         let range = request.into_inner();
         let (sender, outgoing) = Outgoing::new();
         let directory = self.0.clone();
         tokio::spawn(async move {
             let ended = tokio::select! {
                 ended = export(&directory, &caller, range, &sender) => ended,
-                error = interrupted(&directory, &caller, deadline) => Err(error),
+                error = interrupted(&directory, &lease) => Err(error),
                 () = sender.closed() => Ok(()),
             };
             sender.end(ended.err().map(status));

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{
     caller, encode,
     status::status,
-    stream::{Outgoing, Sender, deadline, interrupted, stopped},
+    stream::{Lease, Outgoing, Sender, interrupted, stopped},
     wanted,
 };
 use crate::{
@@ -68,8 +68,8 @@ impl ChangeService for Changes {
         request: Request<v1::ListChangesRequest>,
     ) -> Result<Response<v1::ListChangesResponse>, Status> {
         let caller = caller(&request)?;
-        let deadline = deadline(&request);
-        let answer = self.list(&caller, request.into_inner(), deadline).await;
+        let lease = Lease::of(&request).map_err(status)?;
+        let answer = self.list(&caller, request.into_inner(), &lease).await;
         Ok(Response::new(answer.map_err(status)?))
     }
 
@@ -78,8 +78,8 @@ impl ChangeService for Changes {
         request: Request<v1::WatchChangesRequest>,
     ) -> Result<Response<Self::WatchChangesStream>, Status> {
         let caller = caller(&request)?;
-        let deadline = deadline(&request);
-        let watching = self.watch(caller, request.into_inner(), deadline);
+        let lease = Lease::of(&request).map_err(status)?;
+        let watching = self.watch(caller, request.into_inner(), lease);
         Ok(Response::new(watching.await.map_err(status)?))
     }
 
@@ -88,8 +88,8 @@ impl ChangeService for Changes {
         request: Request<v1::StreamSnapshotRequest>,
     ) -> Result<Response<Self::StreamSnapshotStream>, Status> {
         let caller = caller(&request)?;
-        let deadline = deadline(&request);
-        let streaming = self.snapshot(caller, request.into_inner(), deadline);
+        let lease = Lease::of(&request).map_err(status)?;
+        let streaming = self.snapshot(caller, request.into_inner(), lease);
         Ok(Response::new(streaming.await.map_err(status)?))
     }
 }
@@ -112,7 +112,7 @@ impl Changes {
         &self,
         caller: &Caller,
         request: v1::ListChangesRequest,
-        deadline: Instant,
+        lease: &Lease,
     ) -> Result<v1::ListChangesResponse> {
         let (filter, values) = wanted(caller, request.filter)?;
         let start = match &request.after {
@@ -126,12 +126,12 @@ impl Changes {
         };
         let most = if values { most.min(VALUES) } else { most };
         let wait = wanted::duration("wait", request.wait)?.unwrap_or_default();
-        let last_moment = deadline - MARGIN;
+        let last_moment = lease.deadline - MARGIN;
         let end = (Instant::now() + wait.min(WAIT)).min(last_moment);
         let mut feed = self.0.feed(caller, start, filter).await?;
         let from = feed.through();
         let (found, caught_up) = self
-            .gather(caller, &mut feed, most, (end, last_moment))
+            .gather(lease, &mut feed, most, (end, last_moment))
             .await?;
         let encoder = Encoder::new(&self.0, caller, values);
         let (answer, is_all) = encoder.answer(&found, from).await?;
@@ -152,7 +152,7 @@ impl Changes {
     /// whether that was all.
     async fn gather(
         &self,
-        caller: &Caller,
+        lease: &Lease,
         feed: &mut Feed,
         most: usize,
         (end, last_moment): (Instant, Instant),
@@ -175,7 +175,7 @@ impl Changes {
                 }
                 None if !found.is_empty() => return Ok((found, true)),
                 None => tokio::select! {
-                    () = feed.news() => self.0.still_trusts(caller).await?,
+                    () = feed.news() => lease.renew(&self.0).await?,
                     () = tokio::time::sleep_until(end) => return Ok((found, true)),
                     () = stopped(&mut stopping) => return Err(Error::Draining),
                 },
@@ -187,7 +187,7 @@ impl Changes {
         &self,
         caller: Caller,
         request: v1::WatchChangesRequest,
-        deadline: Instant,
+        lease: Lease,
     ) -> Result<Outgoing<v1::WatchChangesResponse>> {
         use v1::watch_changes_request::Start as Asked;
         let (filter, values) = wanted(&caller, request.filter)?;
@@ -206,7 +206,7 @@ impl Changes {
             caller,
             values,
             heartbeat: heartbeat.clamp(HEARTBEAT.1, HEARTBEAT.2),
-            deadline,
+            lease,
         };
         let (sender, outgoing) = Outgoing::new();
         tokio::spawn(async move {
@@ -220,7 +220,7 @@ impl Changes {
         &self,
         caller: Caller,
         request: v1::StreamSnapshotRequest,
-        deadline: Instant,
+        lease: Lease,
     ) -> Result<Outgoing<v1::StreamSnapshotResponse>> {
         let (filter, values) = wanted(&caller, request.filter)?;
         let size = snapshot_size(request.page_size)?;
@@ -235,7 +235,7 @@ impl Changes {
             let pages = send_pages(&directory, &caller, &mut snapshot, &sender);
             let ended = tokio::select! {
                 ended = pages => ended,
-                error = interrupted(&directory, &caller, deadline) => Err(error),
+                error = interrupted(&directory, &lease) => Err(error),
                 () = sender.closed() => Ok(()),
             };
             sender.end(ended.err().map(status));
@@ -260,7 +260,7 @@ struct Watch {
     caller: Caller,
     values: bool,
     heartbeat: Duration,
-    deadline: Instant,
+    lease: Lease,
 }
 
 impl Watch {
@@ -273,7 +273,7 @@ impl Watch {
         if announce {
             sender.send(self.checkpoint(&feed)).await?;
         }
-        let interruption = interrupted(&self.directory, &self.caller, self.deadline);
+        let interruption = interrupted(&self.directory, &self.lease);
         tokio::pin!(interruption);
         let mut beats = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -350,6 +350,7 @@ async fn send_pages(
             }),
             page => Item::Page(encode::snapshot_page(
                 directory,
+                caller,
                 page,
                 snapshot.has_values(),
             )?),
@@ -465,7 +466,11 @@ impl<'a> Encoder<'a> {
                 if encode::is_about(change, kind)
                     && let Some(resource) = found.get(&change.resource_id)
                 {
-                    change.resource = Some(encode::changed(self.directory, resource.clone())?);
+                    change.resource = Some(encode::changed(
+                        self.directory,
+                        self.caller,
+                        resource.clone(),
+                    )?);
                 }
             }
         }

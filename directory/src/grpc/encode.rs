@@ -24,8 +24,14 @@ use crate::{
     storage::{members::Member, relations::Relations, schemas::TenantSchema, tenants::Connection},
 };
 
-/// A user as callers see it.
-pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1::User> {
+/// A user as this caller sees it. Of locks, which are the operator's, provisioning
+/// clients are told nothing.
+pub(super) fn user(
+    directory: &Directory,
+    caller: &Caller,
+    view: View,
+    mask: &Mask,
+) -> Result<v1::User> {
     let View {
         mut resource,
         relations,
@@ -36,12 +42,16 @@ pub(super) fn user(directory: &Directory, view: View, mask: &Mask) -> Result<v1:
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
-    user.effective_active = effective_active;
-    user.admin_lock = resource.access.lock.map(|lock| v1::AdminLock {
+    user.effective_active = effective_active && mask.has("effective_active");
+    let lock = resource.access.lock.filter(|_| mask.has("admin_lock"));
+    let lock = lock.filter(|_| caller.connection().is_none());
+    user.admin_lock = lock.map(|lock| v1::AdminLock {
         reason: lock.reason,
         lock_time: Some(timestamp(lock.at)),
     });
-    user.tokens_valid_after = resource.access.tokens_valid_after.map(timestamp);
+    let ended = resource.access.tokens_valid_after;
+    let ended = ended.filter(|_| mask.has("tokens_valid_after"));
+    user.tokens_valid_after = ended.map(timestamp);
     user.groups = relations
         .groups
         .into_iter()
@@ -290,7 +300,11 @@ pub(super) fn is_about(change: &v1::Change, kind: ResourceKind) -> bool {
 }
 
 /// A resource as a change shows it.
-pub(super) fn changed(directory: &Directory, resource: Resource) -> Result<v1::change::Resource> {
+pub(super) fn changed(
+    directory: &Directory,
+    caller: &Caller,
+    resource: Resource,
+) -> Result<v1::change::Resource> {
     let kind = resource.kind;
     let mask = Mask::read(kind.schema(), None)?;
     let view = View {
@@ -298,7 +312,7 @@ pub(super) fn changed(directory: &Directory, resource: Resource) -> Result<v1::c
         relations: Relations::default(),
     };
     Ok(match kind {
-        ResourceKind::User => v1::change::Resource::User(user(directory, view, &mask)?),
+        ResourceKind::User => v1::change::Resource::User(user(directory, caller, view, &mask)?),
         ResourceKind::Group => v1::change::Resource::Group(group(directory, view, &mask)?),
     })
 }
@@ -306,6 +320,7 @@ pub(super) fn changed(directory: &Directory, resource: Resource) -> Result<v1::c
 /// A page of a snapshot.
 pub(super) fn snapshot_page(
     directory: &Directory,
+    caller: &Caller,
     page: SnapshotPage,
     values: bool,
 ) -> Result<v1::SnapshotPage> {
@@ -320,7 +335,7 @@ pub(super) fn snapshot_page(
                         lock.reason.clear();
                     }
                 }
-                match changed(directory, resource)? {
+                match changed(directory, caller, resource)? {
                     v1::change::Resource::User(user) => shown.users.push(user),
                     v1::change::Resource::Group(group) => shown.groups.push(group),
                     v1::change::Resource::Membership(_) => {}

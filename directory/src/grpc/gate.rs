@@ -22,9 +22,9 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
-use super::{audited::denied, peer::Peer, status::status};
+use super::{audited::denied, peer::Peer, status::status, stream::Lease};
 use crate::{
-    auth::{self, Caller},
+    auth::{self, Caller, Pass},
     error::{Error, Result},
     service::Directory,
 };
@@ -127,10 +127,10 @@ impl GateLayer {
                 let (path, headers) = (request.uri().path(), request.headers());
                 let admitted = self.admit(path, headers, policy, &peer).await;
                 let admitted = admitted.map_err(|error| self.regard_failure(error, &peer));
-                let caller = admitted.map_err(status)?;
+                let (caller, pass) = admitted.map_err(status)?;
                 request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(Lease::new(ends, pass));
             }
-            request.extensions_mut().insert(Deadline(ends));
             let answer = call(&mut inner, request).await?;
             if policy.unauthenticated && is_unauthenticated(answer.headers()) {
                 let refused = self.regard_failure(Error::CredentialInvalid, &peer);
@@ -160,12 +160,13 @@ impl GateLayer {
     /// cause, unless that happens too often where he comes from.
     fn regard_failure(&self, error: Error, peer: &auth::Peer) -> Error {
         match error {
-            Error::CredentialMissing | Error::CredentialInvalid | Error::NotProven => {
-                match self.directory.count_failure(peer.address) {
-                    Ok(()) => error,
-                    Err(limited) => limited,
-                }
-            }
+            Error::CredentialMissing
+            | Error::CredentialInvalid
+            | Error::NotProven
+            | Error::IssuerUnavailable(_) => match self.directory.count_failure(peer.address) {
+                Ok(()) => error,
+                Err(limited) => limited,
+            },
             other => other,
         }
     }
@@ -176,7 +177,7 @@ impl GateLayer {
         headers: &HeaderMap,
         policy: &MethodPolicy,
         peer: &auth::Peer,
-    ) -> Result<Caller> {
+    ) -> Result<(Caller, Pass)> {
         let bearer = bearer(headers).ok_or(Error::CredentialMissing)?;
         let connection = match headers.get(CONNECTION_METADATA) {
             Some(value) => Some(value.to_str().map_err(|_| Error::CredentialInvalid)?),
@@ -202,7 +203,7 @@ impl GateLayer {
             denied(&self.directory, &caller, path, &error).await;
             return Err(error);
         }
-        Ok(caller)
+        Ok((caller, Pass::new(bearer, connection, peer)))
     }
 }
 
@@ -211,10 +212,6 @@ fn is_unauthenticated(headers: &HeaderMap) -> bool {
     let code = headers.get("grpc-status");
     code.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Unauthenticated)
 }
-
-/// When a call must have ended, for those who outlive their first answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline(pub(super) Instant);
 
 /// By what the log names the call; what is no plain short text names nothing.
 fn request_id(headers: &HeaderMap) -> Option<&str> {

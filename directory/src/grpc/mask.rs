@@ -69,7 +69,8 @@ impl Mask {
         });
     }
 
-    fn has(&self, field: &str) -> bool {
+    /// Whether a field is wanted.
+    pub(super) fn has(&self, field: &str) -> bool {
         self.0.as_ref().is_none_or(|fields| fields.contains(field))
     }
 }

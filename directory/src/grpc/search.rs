@@ -63,7 +63,7 @@ impl Search {
         let Reading { value: found, at } = searching.await?;
         let page = encode::page(&self.0, &list, &found);
         let shown = found.items.into_iter();
-        let shown = shown.map(|view| self.resource(view, &targets));
+        let shown = shown.map(|view| self.resource(caller, view, &targets));
         Ok(v1::SearchResourcesResponse {
             resources: shown.collect::<Result<_>>()?,
             page: Some(page),
@@ -71,13 +71,13 @@ impl Search {
         })
     }
 
-    fn resource(&self, view: View, targets: &[Target]) -> Result<v1::Resource> {
+    fn resource(&self, caller: &Caller, view: View, targets: &[Target]) -> Result<v1::Resource> {
         use v1::resource::Resource;
         let kind = view.resource.kind;
         let target = targets.iter().find(|target| target.kind == kind);
         let mask = &target.ok_or_else(|| Error::internal("of no target"))?.mask;
         let shown = match kind {
-            ResourceKind::User => Resource::User(encode::user(&self.0, view, mask)?),
+            ResourceKind::User => Resource::User(encode::user(&self.0, caller, view, mask)?),
             ResourceKind::Group => Resource::Group(encode::group(&self.0, view, mask)?),
         };
         Ok(v1::Resource {

@@ -14,9 +14,9 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::{Request, Status};
 
-use super::{gate::Deadline, status::status};
+use super::status::status;
 use crate::{
-    auth::Caller,
+    auth::Pass,
     error::{Error, Result},
     service::Directory,
 };
@@ -105,30 +105,53 @@ impl<T> Stream for Outgoing<T> {
     }
 }
 
-/// When the call must have ended.
-pub(super) fn deadline<T>(request: &Request<T>) -> Instant {
-    let deadline = request.extensions().get::<Deadline>();
-    // The gate sets it for every call.
-    deadline.map_or_else(Instant::now, |deadline| deadline.0)
+/// How long a call may go on that outlives its first answer.
+#[derive(Debug, Clone)]
+pub(super) struct Lease {
+    /// When it must have ended.
+    pub(super) deadline: Instant,
+    pass: Pass,
 }
 
-/// Ends when a stream must: at its deadline, when the server stops, when the
-/// credential dies.
-pub(super) async fn interrupted(
-    directory: &Directory,
-    caller: &Caller,
-    deadline: Instant,
-) -> Error {
+impl Lease {
+    pub(super) fn new(deadline: Instant, pass: Pass) -> Self {
+        Self { deadline, pass }
+    }
+
+    /// That of this call.
+    ///
+    /// # Errors
+    /// None: the gate gives one to every call that it lets in.
+    pub(super) fn of<T>(request: &Request<T>) -> Result<Self> {
+        let lease = request.extensions().get::<Self>().cloned();
+        lease.ok_or_else(|| Error::internal("the gate gave no lease"))
+    }
+
+    /// Whether the caller would be let in now.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`], [`Error::NotProven`].
+    pub(super) async fn renew(&self, directory: &Directory) -> Result<()> {
+        match directory.still_trusts(&self.pass).await {
+            Err(error @ (Error::CredentialInvalid | Error::NotProven)) => Err(error),
+            // While the database does not answer nothing can be sent anyway.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Ends when a stream must: at its deadline, when the server stops, when what the
+/// caller came with dies.
+pub(super) async fn interrupted(directory: &Directory, lease: &Lease) -> Error {
     let mut stopping = directory.stopping();
     let mut checks = tokio::time::interval(CHECK);
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(deadline) => return Error::DeadlineExceeded,
+            () = tokio::time::sleep_until(lease.deadline) => return Error::DeadlineExceeded,
             () = stopped(&mut stopping) => return Error::Draining,
             _ = checks.tick() => {
-                // While the database does not answer nothing can be sent anyway.
-                if let Err(Error::CredentialInvalid) = directory.still_trusts(caller).await {
-                    return Error::CredentialInvalid;
+                if let Err(error) = lease.renew(directory).await {
+                    return error;
                 }
             }
         }

@@ -164,6 +164,7 @@ impl Users {
             written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
                 &self.0,
+                caller,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -186,7 +187,7 @@ impl Users {
         let found = self.0.get(caller, get, &consistency).await?;
         Ok(v1::GetUserResponse {
             read_at: Some(encode::revision(&self.0, caller, &found.at)),
-            user: Some(encode::user(&self.0, found.value, &mask)?),
+            user: Some(encode::user(&self.0, caller, found.value, &mask)?),
         })
     }
 
@@ -223,7 +224,7 @@ impl Users {
         let users = found
             .items
             .into_iter()
-            .map(|view| encode::user(&self.0, view, &mask));
+            .map(|view| encode::user(&self.0, caller, view, &mask));
         Ok(v1::ListUsersResponse {
             users: users.collect::<Result<_>>()?,
             page: Some(page),
@@ -247,7 +248,7 @@ impl Users {
         Ok(v1::PatchUserResponse {
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
-            user: Some(encode::user(&self.0, written.view, &mask)?),
+            user: Some(encode::user(&self.0, caller, written.view, &mask)?),
         })
     }
 
@@ -272,6 +273,7 @@ impl Users {
             written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
                 &self.0,
+                caller,
                 written.view,
                 &Mask::read(KIND.schema(), None)?,
             )?),
@@ -313,8 +315,13 @@ impl Users {
         let precondition = decode::precondition(options.as_ref());
         let written = self.0.set_locked(caller, id, lock, &precondition).await?;
         let at = self.revision(caller, written.position.as_ref());
-        let only = Mask::only(&["active"]);
-        Ok((encode::user(&self.0, written.view, &only)?, at))
+        let only = Mask::only(&[
+            "active",
+            "admin_lock",
+            "effective_active",
+            "tokens_valid_after",
+        ]);
+        Ok((encode::user(&self.0, caller, written.view, &only)?, at))
     }
 
     async fn undelete(
@@ -329,7 +336,7 @@ impl Users {
         Ok(v1::UndeleteUserResponse {
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
-            user: Some(encode::user(&self.0, written.view, &mask)?),
+            user: Some(encode::user(&self.0, caller, written.view, &mask)?),
         })
     }
 

@@ -7,7 +7,7 @@ use super::{
     admission::{Admitted, Term, fingerprint},
 };
 use crate::{
-    auth::{Caller, Peer, Principal, Profile, Scopes},
+    auth::{Caller, Pass, Peer, Principal, Profile, Scopes},
     domain::{
         client::{connection_audience, directory_audience},
         credential::{Proof, Purpose, Secret},
@@ -242,27 +242,16 @@ impl Directory {
         })
     }
 
-    /// Whether the caller, who was let in, would be let in now.
+    /// Whether whoever was let in with this would be let in now. Asks the database
+    /// only when something changed.
     ///
     /// # Errors
-    /// [`Error::CredentialInvalid`] when he would not.
-    pub async fn check_credential(&self, caller: &Caller) -> Result<()> {
-        let (tx, now) = (self.store.express(), self.source.now_ms());
-        let is_good = match &caller.principal {
-            Principal::Connection { credential_id, .. } => {
-                let found = credentials::standing(&tx, credential_id, "").await?;
-                found.is_some_and(|found| found.credential.is_live(now))
-            }
-            Principal::Client { id, .. } => {
-                let found = clients::standing(&tx, id, "").await?;
-                found.is_some_and(|found| found.client.disabled_at.is_none())
-            }
-            Principal::Operator | Principal::Server => true,
-        };
-        match is_good {
-            true => Ok(()),
-            false => Err(Error::CredentialInvalid),
-        }
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn still_trusts(&self, pass: &Pass) -> Result<()> {
+        let (bearer, connection_id, peer) = pass.parts();
+        self.authenticate(bearer, connection_id, peer)
+            .await
+            .map(drop)
     }
 }
 

@@ -50,9 +50,6 @@ const KEPT: usize = 20_000;
 /// parts.
 const PART: u64 = 1_000;
 
-/// How long a credential counts as good once it was looked at.
-const TRUST: Duration = Duration::from_secs(1);
-
 /// Which changes a consumer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedFilter {
@@ -95,7 +92,6 @@ pub enum Start {
 pub(super) struct Hub {
     store: Store,
     tenants: Mutex<HashMap<String, Weak<Shared>>>,
-    trusted: Mutex<HashMap<String, Instant>>,
 }
 
 /// What a tenant's reader found.
@@ -122,7 +118,6 @@ impl Hub {
         Self {
             store,
             tenants: Mutex::default(),
-            trusted: Mutex::default(),
         }
     }
 
@@ -371,23 +366,6 @@ impl Directory {
     pub async fn change_bounds(&self, caller: &Caller) -> Result<Bounds> {
         let bounds = history::bounds(&self.store.single(), &caller.tenant_id).await?;
         bounds.ok_or_else(|| Error::internal("the tenant has no head"))
-    }
-
-    /// Whether a stream's credential is still good; asked of the database at
-    /// most once a second for all streams of the credential.
-    ///
-    /// # Errors
-    /// [`Error::CredentialInvalid`] when it is not.
-    pub async fn still_trusts(&self, caller: &Caller) -> Result<()> {
-        let trusted = lock(&self.feeds.trusted).get(caller.id()).copied();
-        if trusted.is_some_and(|at| at.elapsed() < TRUST) {
-            return Ok(());
-        }
-        self.check_credential(caller).await?;
-        let mut trusted = lock(&self.feeds.trusted);
-        trusted.retain(|_, at| at.elapsed() < TRUST);
-        trusted.insert(caller.id().to_owned(), Instant::now());
-        Ok(())
     }
 }
 

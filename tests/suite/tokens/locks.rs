@@ -6,6 +6,7 @@ use muster_proto::v1::{
     UnlockUserRequest, User,
 };
 use muster_tests::{
+    grpc::Grpc,
     runtime::wait,
     scim::{PATCH, USER},
     soon::{wait_until, wait_within},
@@ -99,11 +100,22 @@ impl Holder {
 
     #[track_caller]
     fn read(&self) -> User {
+        self.read_as(&self.world.grpc)
+    }
+
+    /// What the provisioning client is told.
+    #[track_caller]
+    fn read_by_provisioning(&self) -> User {
+        self.read_as(&self.world.tenant.grpc())
+    }
+
+    #[track_caller]
+    fn read_as(&self, grpc: &Grpc) -> User {
         let request = GetUserRequest {
             id: self.user.clone(),
             ..Default::default()
         };
-        let answer = wait(self.world.grpc.users().get_user(request));
+        let answer = wait(grpc.users().get_user(request));
         answer.expect("the user").into_inner().user.expect("him")
     }
 }
@@ -209,6 +221,8 @@ fn a_lock_ends_all_tokens_and_is_no_provisioning_clients_to_lift() {
     let lock = user.admin_lock.expect("it is still there");
     assert_eq!(lock.reason, "suspicious sign-ins");
     assert!(lock.lock_time.is_some() && !user.effective_active);
+    let told = holder.read_by_provisioning();
+    assert!(told.admin_lock.is_none() && !told.effective_active);
 
     assert!(holder.unlock());
     assert!(!holder.unlock(), "there is none any more");

@@ -1,10 +1,12 @@
 //! The end of tokens that somebody asks for.
 
 use muster_proto::v1::{
-    GetTokenRequest, ListAuditEntriesRequest, RevokeAllUserTokensRequest,
-    RevokeAllUserTokensResponse, RevokeTokenRequest, revoke_token_request::Target,
+    ChangeFilter, GetTokenRequest, ListAuditEntriesRequest, RevokeAllUserTokensRequest,
+    RevokeAllUserTokensResponse, RevokeTokenRequest, RotateTokenRequest,
+    revoke_token_request::Target,
 };
 use muster_tests::{
+    feed::Watch,
     grpc::Grpc,
     jws::read,
     oauth::{Client, access_token},
@@ -269,4 +271,39 @@ fn the_audit_tells_what_ended_and_by_whom() {
     for secret in [&secret, &signed.access_token] {
         assert!(!text.contains(secret.as_str()), "the audit tells a secret");
     }
+}
+
+/// Not only when the credential ends behind it.
+#[test]
+fn an_open_stream_ends_with_what_it_came_with() {
+    let server = super::super::server();
+    let world = world();
+    let open = |token: &str| {
+        let grpc = Grpc::new(server.grpc(), Some(token));
+        Watch::from_now(&grpc, ChangeFilter::default()).0
+    };
+    let by_value = world.service.token_with(&["changes.read"]);
+    let by_jti = world.service.token_with(&["changes.read"]);
+    let jti = read(&by_jti).1["jti"]
+        .as_str()
+        .expect("it has one")
+        .to_owned();
+    let scopes = ["--scopes", "changes.read"];
+    let (id, rotated) = world.tenant.credential(server, "entra", &scopes);
+    let mut untouched = open(&world.service.token_with(&["changes.read"]));
+    let mut streams = [&by_value, &by_jti, &rotated].map(|token| open(token));
+    for target in [Target::Token(by_value), Target::Jti(jti)] {
+        assert!(world.revoke(target).expect("revoked").changed);
+    }
+    let rotation = RotateTokenRequest {
+        id,
+        ..Default::default()
+    };
+    wait(world.grpc.tokens().rotate_token(rotation)).expect("rotated");
+    for stream in &mut streams {
+        let (status, took) = stream.end();
+        assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+        assert!(took.as_secs() < 5, "{took:?}");
+    }
+    let _ = untouched.message();
 }
