@@ -236,3 +236,15 @@ impl Violation {
         sentences.collect::<Vec<_>>().join("; ")
     }
 }
+
+/// What an error says, and what those behind it say; for the log.
+pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -210,8 +210,19 @@ fn plain(error: &figment::Error) -> String {
     let is_secret = |path: &String| path.contains("url") || path.contains("key");
     match error.path.iter().any(is_secret) {
         true => format!("{}: has the wrong form", error.path.join(".")),
-        false => error.to_string(),
+        false => without_excerpt(&error.to_string()),
     }
+}
+
+/// What a parser says without the lines that it shows of the file, any of which
+/// may hold a key.
+fn without_excerpt(message: &str) -> String {
+    let is_excerpt = |line: &&str| {
+        let line = line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit());
+        line.starts_with('|')
+    };
+    let said: Vec<_> = message.lines().filter(|line| !is_excerpt(line)).collect();
+    said.join(": ")
 }
 
 impl Settings {

@@ -70,3 +70,21 @@ fn rates_are_settings_of_their_own_form() {
         assert!(failure.log.contains(told), "{value}: {}", failure.log);
     }
 }
+
+#[test]
+fn a_mistyped_file_is_complained_of_without_what_it_says() {
+    for line in [
+        "key_encryption_key = SECRETsecretSECRETsecretSECRETsecretSECRETse=",
+        "database_url = \"postgres://muster:SECRET@h/d",
+        "key_encryption_key = \"\"\"SECRET\nSECRET",
+    ] {
+        let launch = super::launch().without_database();
+        let file = launch.folder().join("muster.toml");
+        std::fs::write(&file, format!("http_listen = \"127.0.0.1:0\"\n{line}\n")).expect("a file");
+        let failure = launch.arg("--config").arg(&file).try_start();
+        let failure = failure.expect_err("it is no TOML");
+        assert_eq!(failure.status.and_then(|s| s.code()), Some(2));
+        assert!(!failure.log.contains("SECRET"), "{}", failure.log);
+        assert!(failure.log.contains("line "), "where: {}", failure.log);
+    }
+}

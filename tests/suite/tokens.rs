@@ -11,6 +11,7 @@ mod locks;
 mod names;
 mod personal;
 mod processes;
+mod reach;
 mod restarts;
 mod revocation;
 mod secrets;

@@ -131,7 +131,13 @@ impl Secret {
         let length = PREFIX_LENGTH + KEY_DIGITS + 1 + SECRET_DIGITS + CHECKSUM_DIGITS;
         let prefixed = text.starts_with(purpose.prefix());
         let shaped = prefixed && text.len() == length && text.is_ascii();
-        if !shaped || text.as_bytes()[PREFIX_LENGTH + KEY_DIGITS] != b'_' {
+        let separator = PREFIX_LENGTH + KEY_DIGITS;
+        let fits = |(at, byte): (usize, &u8)| match at {
+            ..PREFIX_LENGTH => true,
+            at if at == separator => *byte == b'_',
+            _ => DIGITS.contains(byte),
+        };
+        if !shaped || !text.as_bytes().iter().enumerate().all(fits) {
             return None;
         }
         let (body, given) = text.split_at(length - CHECKSUM_DIGITS);
@@ -225,6 +231,15 @@ mod tests {
             // The checksum covers the prefix.
             let renamed = secret.expose().replace(purpose.prefix(), other.prefix());
             assert_eq!(Secret::parse(other, &renamed), None);
+        }
+    }
+
+    #[test]
+    fn a_key_id_is_made_of_digits_alone() {
+        for stranger in ["\0", "'", "_", " "] {
+            let body = format!("musc_{}{stranger}_{}", "a".repeat(10), "b".repeat(43));
+            let text = format!("{body}{}", checksum(&body));
+            assert_eq!(Secret::parse(Purpose::Bearer, &text), None, "{text:?}");
         }
     }
 

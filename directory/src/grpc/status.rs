@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     domain::{Kind, history::Refusal},
-    error::{Error, Taken},
+    error::{Error, Taken, told},
 };
 
 /// When a caller may try again.
@@ -232,7 +232,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         return pairs.map(|(name, value)| (name.to_owned(), value)).into();
     }
     let pair = match error {
-        Error::ScopeMissing(scope) => ("scope", scope.clone()),
+        Error::ScopeMissing(scope) => ("scope", detail(scope)),
         Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
         Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
         Error::ReadOnly(attribute)
@@ -249,35 +249,15 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 
 fn log(error: &Error, reason: ErrorReason) {
     match error {
-        Error::Internal(cause) => tracing::error!(error = chain(cause.as_ref()), "internal error"),
+        Error::Internal(cause) => tracing::error!(error = told(cause.as_ref()), "internal error"),
         Error::Unavailable(cause) => {
-            tracing::error!(
-                error = chain(cause.as_ref()),
-                "the database does not answer"
-            );
+            tracing::error!(error = told(cause.as_ref()), "the database does not answer");
         }
-        Error::IssuerUnavailable(cause) => {
-            // Another's server is down, or the operator named the wrong one.
-            tracing::warn!(
-                error = chain(cause.as_ref()),
-                "an issuer does not give its keys"
-            );
-        }
+        // Told where it was asked: anybody can make us look for its keys.
         Error::Contention => tracing::warn!("the database was busy for too long"),
         // The reason alone: messages may repeat what the caller sent.
         _ => tracing::debug!(rpc.reason = name(reason), "refused a call"),
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::{
 pub use self::address::key_url;
 use self::fetch::Fetch;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, told},
     signing::Keys,
 };
 
@@ -147,10 +147,17 @@ impl Issuer {
     fn make_do(&self, key_id: &str, cause: fetch::Error) -> Result<Arc<Keys>> {
         match lock(&self.state).keys.clone() {
             Some(keys) if keys.has(key_id) => {
-                tracing::warn!(error = %cause, "an issuer does not answer; its former keys count");
+                tracing::warn!(
+                    error = told(&cause),
+                    "an issuer does not answer; its former keys count"
+                );
                 Ok(keys)
             }
-            _ => Err(Error::IssuerUnavailable(cause.into())),
+            _ => {
+                // Its server is down, or the operator named the wrong one.
+                tracing::warn!(error = told(&cause), "an issuer does not give its keys");
+                Err(Error::IssuerUnavailable(cause.into()))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use muster_proto::v1::RateClass;
 
-use super::{Directory, auth::proves};
+use super::{Directory, auth::proves, clients::each_once};
 use crate::{
     domain::{
         access::Access,
@@ -34,11 +34,11 @@ const SERVICE_MS: i64 = 15 * 60 * 1_000;
 
 /// How far ahead an assertion of a service client may end to count, in
 /// milliseconds: an hour, and the leeway.
-const ASSERTION_MS: i64 = (60 * 60 + 60) * 1_000;
+const ASSERTION_MS: i64 = (60 * 60 + 30) * 1_000;
 
 /// The same for one without an id, that can be used again until then: five
-/// minutes.
-const REUSABLE_MS: i64 = (5 * 60 + 60) * 1_000;
+/// minutes, and the leeway.
+const REUSABLE_MS: i64 = (5 * 60 + 30) * 1_000;
 
 /// Longest id of an assertion, in bytes.
 const JTI_LIMIT: usize = 200;
@@ -132,20 +132,23 @@ impl Directory {
         assertion: &str,
         scopes: &[String],
     ) -> Result<AccessToken> {
+        // Before the client is looked at: what ends its access from then on ends
+        // this.
+        let asked_at = self.source.now_ms();
         let client = self.behind_assertion(assertion).await?;
         if let Some(beyond) = scopes.iter().find(|scope| !client.scopes.contains(scope)) {
             return Err(Error::ScopeMissing(beyond.clone()));
         }
         let scopes = match scopes {
             [] => client.scopes,
-            some => some.to_vec(),
+            some => each_once(some),
         };
         // A client that was let back in just now has to wait for the next second.
         let access = Access {
             tokens_valid_after: client.tokens_valid_after,
             lock: None,
         };
-        let iat = self.issue_time(access.first_second()).await;
+        let iat = self.issue_time(asked_at, access.first_second()).await;
         let end = iat.saturating_mul(1_000).saturating_add(SERVICE_MS);
         let audience = directory_audience(&client.tenant_id);
         let claims = self.client_claims(&client.tenant_id, &client.id, audience, end);

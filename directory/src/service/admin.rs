@@ -187,14 +187,17 @@ impl Directory {
     }
 
     /// A connection of the caller's tenant, by its id. A provisioning client knows
-    /// its own alone, and need not name it.
+    /// its own alone, and need not name it; others must be allowed to see all.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], [`Error::ScopeMissing`].
     pub async fn own_connection(&self, caller: &Caller, id: &str) -> Result<Connection> {
         let id = match caller.connection() {
             Some(own) if id.is_empty() || id == own => own,
-            None if !id.is_empty() => id,
+            None if !id.is_empty() => {
+                caller.require("provisioning.read")?;
+                id
+            }
             _ => return Err(not_found(Kind::Connection, id)),
         };
         self.connection(&caller.tenant_id, id).await

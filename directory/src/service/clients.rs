@@ -1,6 +1,9 @@
 //! Service clients: registered, listed, disabled, let back in.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -61,10 +64,12 @@ impl Directory {
         caller: &Caller,
         registration: Registration,
     ) -> Result<Client> {
+        let mut registration = registration;
+        registration.scopes = each_once(&registration.scopes);
         let Registration { scopes, .. } = &registration;
         checked_scopes(Scopes::Named(scopes.clone().into()))?;
         caller.may_give(scopes)?;
-        may_grant(caller, &registration)?;
+        may_grant(caller, scopes, &registration.grantable)?;
         let now = self.source.now_ms();
         let client = Client {
             id: self.source.new_id(),
@@ -132,7 +137,8 @@ impl Directory {
     /// before.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`].
+    /// [`Error::NotFound`], [`Error::Invalid`]; [`Error::ScopeMissing`] for one that
+    /// has more than the caller may give.
     pub async fn set_client_disabled(
         &self,
         caller: &Caller,
@@ -155,15 +161,21 @@ impl Directory {
     }
 }
 
+/// The same names in the same order, without repetitions.
+pub(super) fn each_once(names: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let names = names.iter().filter(|name| seen.insert(*name));
+    names.cloned().collect()
+}
+
 /// Scopes with which audiences and scopes get into tokens of users.
 const GRANTING: [&str; 2] = ["tokens.issue", "tokens.write"];
 
-/// Whoever registers a client that makes tokens of users gives it no audience and
+/// Whoever lets a client in that makes tokens of users gives it no audience and
 /// no scope that he may not put into them himself.
-fn may_grant(caller: &Caller, registration: &Registration) -> Result<()> {
-    let makes_tokens = registration.scopes.iter();
-    let makes_tokens = makes_tokens
-        .clone()
+fn may_grant(caller: &Caller, scopes: &[String], wanted: &Grantable) -> Result<()> {
+    let makes_tokens = scopes
+        .iter()
         .any(|scope| GRANTING.contains(&scope.as_str()));
     if caller.principal == Principal::Operator || !makes_tokens {
         return Ok(());
@@ -171,7 +183,6 @@ fn may_grant(caller: &Caller, registration: &Registration) -> Result<()> {
     let Principal::Client { grantable, .. } = &caller.principal else {
         return Err(Error::ScopeMissing("grantable_audiences".to_owned()));
     };
-    let wanted = &registration.grantable;
     let scopes = match (&wanted.scopes, &grantable.scopes) {
         (None, Some(_)) => return Err(Error::ScopeMissing("grantable_scopes".to_owned())),
         (scopes, _) => scopes.as_deref().unwrap_or_default(),
@@ -202,6 +213,9 @@ async fn set_disabled(
         client.tokens_valid_after = Some(now);
         ("DisableServiceClient", ChangeKind::AccessEnded)
     } else {
+        // Whoever lets a client back in gives it what it has.
+        caller.may_give(&client.scopes)?;
+        may_grant(caller, &client.scopes, &client.grantable)?;
         client.disabled_at = None;
         ("EnableServiceClient", ChangeKind::AccessRestored)
     };

@@ -223,9 +223,7 @@ impl Directory {
         wanted: PersonalToken,
     ) -> Result<(IssuedCredential, Position)> {
         let audiences = checked_grant(caller, &wanted.audiences, &wanted.scopes)?;
-        if wanted.expires_at > self.source.now_ms().saturating_add(PERSONAL_MS) {
-            return Err(Error::invalid("expire_time", "must be within 366 days"));
-        }
+        check_personal_end(Some(wanted.expires_at), self.source.now_ms())?;
         let (proof, expires_at) = (Proof::Secret(Purpose::Personal), Some(wanted.expires_at));
         let mut issued = self.credential(caller, None, proof, &wanted.name, expires_at)?;
         issued.credential.audiences = audiences;
@@ -306,6 +304,9 @@ impl Directory {
             let what = "a federated credential has no secret: its issuer rotates its keys";
             return Err(Error::TokenState(what));
         };
+        if purpose == Purpose::Personal {
+            check_personal_end(expires_at, now)?;
+        }
         let secret = self.new_secret(purpose)?;
         let until = now.saturating_add(i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX));
         let rotation = Rotation {
@@ -354,6 +355,14 @@ impl Directory {
                 }
             })
             .await
+    }
+}
+
+/// Whether a personal access token may end then.
+fn check_personal_end(expires_at: Option<i64>, now_ms: i64) -> Result<()> {
+    match expires_at.is_some_and(|at| at > now_ms.saturating_add(PERSONAL_MS)) {
+        true => Err(Error::invalid("expire_time", "must be within 366 days")),
+        false => Ok(()),
     }
 }
 

@@ -233,9 +233,10 @@ async fn set_lock(
     })
 }
 
-/// What every write does that takes a user's access away: his tokens die with
-/// it, and whoever remembers him forgets him. That he may act again brings
-/// nothing back. The caller writes the user.
+/// What every write of a user does. When it takes his access away his tokens die
+/// with it, and whoever remembers him forgets him; that he may act again brings
+/// nothing back. When he has another name, what is remembered of his tokens is
+/// no longer what is to be said of them. The caller writes the user.
 pub(super) async fn regard_access(
     tx: &Tx,
     caller: &Caller,
@@ -243,9 +244,14 @@ pub(super) async fn regard_access(
     after: &mut Resource,
     now: i64,
 ) -> Result<()> {
-    let ends = before.kind == ResourceKind::User && before.may_act() && !after.may_act();
-    if !ends {
+    if before.kind != ResourceKind::User {
         return Ok(());
+    }
+    if !before.may_act() || after.may_act() {
+        return match before.text("userName") == after.text("userName") {
+            true => Ok(()),
+            false => history::change_access(tx, &caller.tenant_id).await,
+        };
     }
     after.access.end(now);
     credentials::revoke_of_user(tx, &after.id, "the user may not act", now).await?;

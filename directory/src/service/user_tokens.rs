@@ -77,6 +77,8 @@ impl Directory {
         if wanted.groups.is_some() {
             caller.require("groups.read")?;
         }
+        // Before he is looked at: what ends his access from then on ends this.
+        let asked_at = self.source.now_ms();
         let subject = self.subject(caller, &wanted.user).await?;
         let groups = match &wanted.groups {
             Some(wanted) => {
@@ -85,7 +87,9 @@ impl Directory {
             }
             None => None,
         };
-        let iat = self.issue_time(subject.access.first_second()).await;
+        let iat = self
+            .issue_time(asked_at, subject.access.first_second())
+            .await;
         let jti = self.source.new_id();
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
         let claims = Claims {
@@ -133,16 +137,17 @@ impl Directory {
         }
     }
 
-    /// The second in which a token is issued, of those from this one on. All of the
-    /// one in which tokens died is dead, so that the next must be waited for.
-    pub(super) async fn issue_time(&self, first: i64) -> i64 {
+    /// The second in which a token is issued that was asked for at this time, of
+    /// those from this one on. All of the one in which tokens died is dead, so that
+    /// the next must be waited for.
+    pub(super) async fn issue_time(&self, asked_at: i64, first: i64) -> i64 {
         let now = self.source.now_ms();
         let wait = first.saturating_mul(1_000).saturating_sub(now);
         if let Ok(wait @ 1..) = u64::try_from(wait) {
             // Clocks may differ, but not by much.
             tokio::time::sleep(Duration::from_millis(wait.min(1_000))).await;
         }
-        self.source.now_ms().div_euclid(1_000).max(first)
+        asked_at.div_euclid(1_000).max(first)
     }
 }
 

@@ -92,9 +92,12 @@ async fn answer(app: &App, request: Request) -> Result<AccessToken, Failure> {
     let limit = app.config.body_limit;
     let body = body::read_bounded(&parts.headers, body, limit, &app.turns).await;
     let (body, _turn) = body.map_err(|error| misread(&error))?;
-    let authorization = match parts.headers.get(AUTHORIZATION) {
-        Some(value) => Some(value.to_str().map_err(|_| Error::InvalidClient)?),
-        None => None,
+    let mut authorizations = parts.headers.get_all(AUTHORIZATION).iter();
+    let authorization = match (authorizations.next(), authorizations.next()) {
+        (None, _) => None,
+        (Some(value), None) => Some(value.to_str().map_err(|_| Error::InvalidClient)?),
+        // Of two, a proxy in front may have looked at the other.
+        (Some(_), Some(_)) => return Err(Error::InvalidClient.into()),
     };
     let request = oauth::parse(&body, authorization)?;
     let occasion = occasion(&parts, &app.config);

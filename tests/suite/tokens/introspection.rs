@@ -223,3 +223,20 @@ fn an_answer_is_kept_no_longer_than_its_token_lives() {
     let ttl = said.cache_ttl.expect("always set").seconds;
     assert!((0..=4).contains(&ttl), "{ttl}");
 }
+
+#[test]
+fn a_token_is_described_by_the_name_that_its_user_has_now() {
+    let world = world();
+    let user = world.scim.user("ada");
+    let tokens = [world.issue(&user).access_token, world.personal(&user).1];
+    let named = |name: &str| {
+        for token in &tokens {
+            assert_eq!(world.introspect(token).username, name);
+        }
+    };
+    named("ada");
+    let rename = json!([{"op": "replace", "path": "userName", "value": "countess"}]);
+    let path = format!("/Users/{user}");
+    let _ = world.scim.patch(&path, &rename).status(200);
+    named("countess");
+}

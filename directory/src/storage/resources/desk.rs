@@ -25,8 +25,9 @@ use crate::{
 /// tried before they are used, which the pool does.
 const REST: Duration = Duration::from_millis(250);
 
-/// A statement that takes longer is given up, with its connection.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A statement that takes longer is given up, with its connection: there must be
+/// time left for each to ask alone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A read that waits.
 pub(super) trait Read: Send + Sized + 'static {

@@ -295,7 +295,8 @@ impl<'a> Listing<'a> {
 type Dated = (Found, Position);
 
 impl Row {
-    fn size(&self) -> usize {
+    /// How long its texts are.
+    pub(super) fn size(&self) -> usize {
         self.document.len() + self.groups.as_ref().map_or(0, String::len)
     }
 

@@ -120,21 +120,22 @@ impl Store {
             id: id.to_owned(),
             manner,
         };
-        if let Some(kept) = self.recall(&key).await {
-            return Ok(Some((kept.found.clone(), kept.at.clone())));
-        }
-        match self.together.row(scope, id, manner).await {
+        let answer = match self.recall(&key).await {
+            Ok(Some(kept)) => return Ok(Some((kept.found.clone(), kept.at.clone()))),
+            Ok(None) => self.together.row(scope, id, manner).await,
+            Err(alone) => Err(alone),
+        };
+        match answer {
             Ok(None) => Ok(None),
             Ok(Some(row)) => {
-                let bytes = row.document.len() + row.groups.as_ref().map_or(0, String::len);
-                let bytes = u32::try_from(bytes * EXPANSION + OVERHEAD).unwrap_or(u32::MAX);
                 let at = row.position();
                 // Documents are taken apart here, not one behind the other.
+                let bytes = row.size() * EXPANSION + OVERHEAD;
                 let found = row.into_found(kind)?;
                 let kept = Kept {
                     found: found.clone(),
                     at: at.clone(),
-                    bytes,
+                    bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                 };
                 self.remembered.keep(key, kept);
                 Ok(Some((found, at)))
@@ -147,13 +148,17 @@ impl Store {
     }
 
     /// What is remembered, if it holds now.
-    async fn recall(&self, key: &Key) -> Option<Arc<Kept>> {
-        let kept = self.remembered.get(key)?;
-        let position = self.together.position(&key.tenant_id).await.ok()??;
+    async fn recall(&self, key: &Key) -> Result<Option<Arc<Kept>>, Alone> {
+        let Some(kept) = self.remembered.get(key) else {
+            return Ok(None);
+        };
+        let Some(position) = self.together.position(&key.tenant_id).await? else {
+            return Ok(None);
+        };
         if position == kept.at {
-            return Some(kept);
+            return Ok(Some(kept));
         }
         self.remembered.hear(&key.tenant_id, &position);
-        None
+        Ok(None)
     }
 }
