@@ -253,9 +253,10 @@ fn log(error: &Error, reason: ErrorReason) {
         Error::Unavailable(cause) => {
             tracing::error!(error = told(cause.as_ref()), "the database does not answer");
         }
-        // Told where it was asked: anybody can make us look for its keys.
         Error::Contention => tracing::warn!("the database was busy for too long"),
-        // The reason alone: messages may repeat what the caller sent.
+        // The reason alone: messages may repeat what the caller sent. Of an issuer
+        // that is silent it is told where it is asked, which is seldom: anybody can
+        // send what makes us look for its keys.
         _ => tracing::debug!(rpc.reason = name(reason), "refused a call"),
     }
 }

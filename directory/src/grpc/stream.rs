@@ -121,7 +121,8 @@ impl Lease {
     /// That of this call.
     ///
     /// # Errors
-    /// None: the gate gives one to every call that it lets in.
+    /// [`Error::Internal`], which does not happen: the gate gives one to every call
+    /// that it lets in.
     pub(super) fn of<T>(request: &Request<T>) -> Result<Self> {
         let lease = request.extensions().get::<Self>().cloned();
         lease.ok_or_else(|| Error::internal("the gate gave no lease"))

@@ -5,7 +5,8 @@ use std::time::Duration;
 use muster_proto::v1::{CreateUserRequest, ListUsersRequest, User};
 use muster_tests::{
     grpc::{Grpc, reason},
-    oauth::Client,
+    issuer::Issuer,
+    oauth::{AUDIENCE, Client, SUBJECT},
     runtime::wait,
     scim::{Reply, Scim, USER},
     server::Server,
@@ -194,6 +195,22 @@ fn failures_are_counted_by_address_and_good_credentials_never() {
     assert_eq!(client.trade(&client.secret).code(), 200);
     let service = Service::create(&server, &tenant, "users.list");
     list(&service.grpc()).expect("let in");
+}
+
+/// Whoever knows an issuer that does not answer can send any signature.
+#[test]
+fn what_nobody_can_check_is_a_failure_too() {
+    let server = server("MUSTER_FAILURE_RATE_LIMIT", "5");
+    let tenant = Tenant::create(&server);
+    // Nobody listens there.
+    let silent = "http://127.0.0.1:1/";
+    let _ = Client::federated(&server, &tenant, silent);
+    let forged = Issuer::shared().assertion(SUBJECT, AUDIENCE, &json!({"iss": silent}));
+    let stranger = Scim::new(server.scim_url(), forged);
+    let codes: Vec<_> = (0..10).map(|_| stranger.get("/Users").code()).collect();
+    assert_eq!(codes[..5], [503; 5]);
+    assert_eq!(codes[5..], [429; 5]);
+    let _ = tenant.scim().get("/Users").status(200);
 }
 
 #[test]

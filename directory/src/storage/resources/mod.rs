@@ -11,7 +11,7 @@ use super::{
     dialect::Dialect,
     members,
     relations::{self, Relations, Wants},
-    sql::Sql,
+    sql::{Sql, can_be},
 };
 use crate::{
     domain::{
@@ -149,8 +149,7 @@ pub async fn load(
     reach: Reach,
     wants: Wants,
 ) -> Result<Option<(Found, Position)>> {
-    // No id has it, and not every database takes it.
-    if id.contains('\0') {
+    if !can_be(id) {
         return Ok(None);
     }
     let reader = Reader {

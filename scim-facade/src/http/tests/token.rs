@@ -83,6 +83,23 @@ async fn faults_are_told_in_the_words_of_the_rfc() {
     );
 }
 
+/// A proxy in front may have looked at the other.
+#[tokio::test]
+async fn of_two_credentials_none_counts() {
+    let basic = format!("Basic {}", STANDARD.encode("c:good"));
+    for other in [basic.as_str(), "Bearer t"] {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/oauth2/token")
+            .header("content-type", FORM)
+            .header("authorization", &basic)
+            .header("authorization", other);
+        let request = request.body(Body::from("grant_type=client_credentials"));
+        let reply = send(request.expect("a request")).await;
+        check(&reply, 401, "invalid_client");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_client_learns_one_thing() {
     let grant = "grant_type=client_credentials";
