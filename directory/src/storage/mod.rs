@@ -7,7 +7,11 @@
 //! is the service's to say. Where databases differ is in `dialect`; how writes
 //! share transactions is in `lanes`.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use muster_proto::schema::Registry;
 use sea_orm::{
@@ -49,10 +53,14 @@ pub use schema::MigrationStatus;
 
 use access::Access;
 use bell::Bell;
-use dialect::{Dialect, Purpose};
+use dialect::{Dialect, Fault, Purpose};
 use history::Ledger;
 use lanes::{Lanes, Pace};
 use replicas::Replica;
+
+/// How long opening a database that is busy is tried, and how often.
+const OPENING: Duration = Duration::from_secs(30);
+const COME_AGAIN: Duration = Duration::from_millis(20);
 
 /// The database with its connections.
 #[derive(Clone)]
@@ -305,9 +313,21 @@ async fn view(pool: &DatabaseConnection, dialect: Dialect) -> Result<Tx> {
     })
 }
 
+/// Opens a pool. Of processes that make a SQLite file's mode at the same time
+/// all but one are refused at once, whatever patience the connection has: SQLite
+/// does not let them wait for each other here, lest they wait for ever. So they
+/// come again.
 async fn connect(dialect: Dialect, url: &str, purpose: Purpose) -> Result<DatabaseConnection> {
-    let connection = Database::connect(dialect.options(url, purpose)).await;
-    connection.map_err(|error| Error::Unusable(error.to_string()))
+    let since = Instant::now();
+    loop {
+        match Database::connect(dialect.options(url, purpose)).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if dialect::fault(&error) == Fault::Busy && since.elapsed() < OPENING => {
+                tokio::time::sleep(COME_AGAIN).await;
+            }
+            Err(error) => return Err(Error::Unusable(error.to_string())),
+        }
+    }
 }
 
 /// Whose data a query is about, and through which connection's eyes.
