@@ -16,6 +16,7 @@ use crate::{
         flavor::Flavor,
         history::{Actor, Change, ChangeKind, Edge, Position, ResourceType},
         page::Page,
+        report::{Outcome, Report},
         resource::ResourceKind,
         version::etag,
     },
@@ -167,6 +168,30 @@ pub(super) fn page<T>(directory: &Directory, list: &[u8], page: &Page<T>) -> v1:
 pub(super) fn revision(directory: &Directory, caller: &Caller, at: &Position) -> v1::Revision {
     v1::Revision {
         token: directory.cursors().revision(&caller.tenant_id, at),
+    }
+}
+
+/// What a write came to.
+pub(super) fn report(report: Report) -> v1::WriteReport {
+    let outcome = match report.outcome {
+        Outcome::Unchanged => v1::WriteOutcome::Unchanged,
+        Outcome::Created => v1::WriteOutcome::Created,
+        Outcome::Updated => v1::WriteOutcome::Updated,
+        Outcome::Disabled => v1::WriteOutcome::Disabled,
+        Outcome::Enabled => v1::WriteOutcome::Enabled,
+        Outcome::Deleted => v1::WriteOutcome::Deleted,
+    };
+    let ignored = report.ignored.into_iter();
+    let ignored = ignored.map(|ignored| v1::IgnoredAttribute {
+        path: ignored.path,
+        reason: ignored.reason.to_owned(),
+    });
+    v1::WriteReport {
+        outcome: outcome.into(),
+        changed_attributes: report.changed,
+        ignored: ignored.collect(),
+        held: report.held,
+        matched_by: report.matched_by.unwrap_or_default(),
     }
 }
 

@@ -119,6 +119,7 @@ impl Groups {
         let creating = self.0.create_group(caller, attributes, members, up_to);
         let written = creating.await?;
         Ok(v1::CreateGroupResponse {
+            report: Some(encode::report(written.report)),
             written_at: self.revision(caller, written.position.as_ref()),
             group: Some(encode::group(
                 &self.0,
@@ -203,6 +204,7 @@ impl Groups {
         let modified = modifying.await?;
         let written = modified.written;
         Ok(v1::ModifyGroupResponse {
+            report: Some(encode::report(written.report)),
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
             group: Some(encode::group(
@@ -257,6 +259,7 @@ impl Groups {
             changed: deleted.is_some(),
             written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
             purge_time: purge_time.map(encode::timestamp),
+            report: deleted.map(|d| encode::report(d.report)),
         })
     }
 

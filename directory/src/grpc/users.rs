@@ -161,6 +161,7 @@ impl Users {
             .create_user(caller, decode::user(request.user)?)
             .await?;
         Ok(v1::CreateUserResponse {
+            report: Some(encode::report(written.report)),
             written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
                 &self.0,
@@ -246,6 +247,7 @@ impl Users {
             .patch_user(caller, &request.id, operations, &precondition, wants)
             .await?;
         Ok(v1::PatchUserResponse {
+            report: Some(encode::report(written.report)),
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(&self.0, caller, written.view, &mask)?),
@@ -269,6 +271,7 @@ impl Users {
             .replace_user(caller, &id, attributes, &precondition)
             .await?;
         Ok(v1::ReplaceUserResponse {
+            report: Some(encode::report(written.report)),
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
             user: Some(encode::user(
@@ -301,6 +304,7 @@ impl Users {
             changed: deleted.is_some(),
             written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
             purge_time: purge_time.map(encode::timestamp),
+            report: deleted.map(|d| encode::report(d.report)),
         })
     }
 

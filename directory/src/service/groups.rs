@@ -21,6 +21,7 @@ use crate::{
         history::{Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
+        report::{Outcome, Report},
         resource::ResourceKind,
         version::Precondition,
     },
@@ -162,6 +163,7 @@ impl Directory {
                     Ok(Written {
                         view: with_members(&tx, group.clone(), members_up_to).await?,
                         position: Some(position),
+                        report: Report::of(Outcome::Created),
                     })
                 }
             })
@@ -190,9 +192,13 @@ impl Directory {
             .write(&caller.tenant_id, "ModifyGroup", move |tx| {
                 let work = Arc::clone(&work);
                 async move {
-                    let (after, position, counts) = modify(&tx, &work.0, &work.1, now).await?;
-                    let view = with_members(&tx, after, members_up_to).await?;
-                    let written = Written { view, position };
+                    let (after, edited) = modify(&tx, &work.0, &work.1, now).await?;
+                    let written = Written {
+                        view: with_members(&tx, after, members_up_to).await?,
+                        position: edited.position,
+                        report: edited.report,
+                    };
+                    let counts = edited.counts;
                     Ok(Modified { written, counts })
                 }
             })
@@ -221,14 +227,21 @@ impl Directory {
     }
 }
 
-/// The group afterwards, the tenant's position unless nothing differed, and
-/// what became of the members.
+/// What became of a group.
+struct Edited {
+    /// The tenant's position, unless nothing differed.
+    position: Option<Position>,
+    report: Report,
+    counts: Counts,
+}
+
+/// The group afterwards, and what became of it.
 async fn modify(
     tx: &Tx,
     target: &Target,
     modifications: &[Modification],
     now: i64,
-) -> Result<(Resource, Option<Position>, Counts)> {
+) -> Result<(Resource, Edited)> {
     check_profile(tx, &target.caller)?;
     let (before, _) = target.load(tx, Reach::Live, Wants::NONE).await?;
     let mut after = before.clone();
@@ -243,9 +256,20 @@ async fn modify(
     patch::check(&before, &after, schema, &removed)?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
+    let mut report = Report::between(&before, &after);
     if !renamed && edit.is_empty() {
-        return Ok((after, None, counts));
+        let position = None;
+        let edited = Edited {
+            position,
+            report,
+            counts,
+        };
+        return Ok((after, edited));
     }
+    if !edit.is_empty() {
+        report.changed.push("members".to_owned());
+    }
+    report.outcome = Outcome::Updated;
     advance(&mut after, now);
     resources::update(tx, target.caller.scope(), &before, &after).await?;
     let mut changes = Vec::new();
@@ -254,7 +278,12 @@ async fn modify(
     }
     changes.extend(edit.changes(&after));
     let position = record(tx, &target.caller, "ModifyGroup", &after, &changes).await?;
-    Ok((after, Some(position), counts))
+    let edited = Edited {
+        position: Some(position),
+        report,
+        counts,
+    };
+    Ok((after, edited))
 }
 
 /// A group after a write, with its members if there are no more than this.

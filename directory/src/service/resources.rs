@@ -22,6 +22,7 @@ use crate::{
         history::{AuditEntry, Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
+        report::{Outcome, Report},
         resource::ResourceKind,
         version::Precondition,
     },
@@ -41,6 +42,8 @@ pub struct Written {
     /// The tenant's position; `None` when nothing differed and so nothing was
     /// written.
     pub position: Option<Position>,
+    /// What it came to.
+    pub report: Report,
 }
 
 /// What a deletion ended with.
@@ -50,6 +53,8 @@ pub struct Deleted {
     pub position: Position,
     /// When, in milliseconds since the Unix epoch.
     pub deleted_at: i64,
+    /// What it came to.
+    pub report: Report,
 }
 
 /// What is to be read of which resource.
@@ -97,6 +102,7 @@ impl Directory {
                     Ok(Written {
                         view,
                         position: Some(position),
+                        report: Report::of(Outcome::Created),
                     })
                 }
             })
@@ -268,6 +274,7 @@ impl Directory {
                         return Ok(Written {
                             view: (after, relations).into(),
                             position: None,
+                            report: Report::default(),
                         });
                     }
                     advance(&mut after, now);
@@ -275,11 +282,13 @@ impl Directory {
                     regard_access(&tx, caller, &before, &mut after, now).await?;
                     resources::update(&tx, scope, &before, &after).await?;
                     let changes = [Change::between(&before, &after)];
+                    let report = Report::between(&before, &after);
                     let position = record(&tx, caller, method, &after, &changes).await?;
                     let view = View::after(&tx, scope, Some(&before), after, relations).await?;
                     Ok(Written {
                         view,
                         position: Some(position),
+                        report,
                     })
                 }
             })
@@ -324,6 +333,7 @@ impl Directory {
                     Ok(Some(Deleted {
                         position,
                         deleted_at: resource.updated_at,
+                        report: Report::of(Outcome::Deleted),
                     }))
                 }
             })
@@ -440,6 +450,7 @@ impl Target {
             return Ok(Written {
                 view: (resource, relations).into(),
                 position: None,
+                report: Report::default(),
             });
         }
         advance(&mut resource, now);
@@ -451,6 +462,7 @@ impl Target {
         Ok(Written {
             view: (resource, relations).into(),
             position: Some(position),
+            report: Report::of(Outcome::Created),
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         access::{Lock, checked_reason},
         credential::{Purpose, Secret},
         history::{Change, ChangeKind, Position, ResourceType},
+        report::Report,
         resource::ResourceKind,
         signing_key::{LEEWAY_MS, TOKEN_LIFE_MS},
         version::Precondition,
@@ -214,6 +215,7 @@ async fn set_lock(
         return Ok(Written {
             view: (before, relations).into(),
             position: None,
+            report: Report::default(),
         });
     }
     let mut after = before.clone();
@@ -223,6 +225,7 @@ async fn set_lock(
     regard_access(tx, caller, &before, &mut after, now).await?;
     resources::update(tx, caller.scope(), &before, &after).await?;
     let changes = [Change::between(&before, &after)];
+    let report = Report::between(&before, &after);
     let position = record(tx, caller, method, &after, &changes).await?;
     Ok(Written {
         view: View {
@@ -230,6 +233,7 @@ async fn set_lock(
             relations,
         },
         position: Some(position),
+        report,
     })
 }
 
