@@ -117,12 +117,6 @@ fn bulks_are_bounded() {
     assert_eq!(statuses, ["404"]);
     let many = json!(vec![gone; 1_001]);
     let _ = send(&scim, &many).scim_error(413, None);
-    let huge = vec![b' '; 16 * 1024 * 1024 + 1];
-    let draft = scim.request("POST", "/Bulk").body(huge);
-    let _ = draft
-        .header("content-type", "application/json")
-        .send()
-        .scim_error(413, None);
     let _ = send(&scim, &json!({})).scim_error(400, "invalidSyntax");
 }
 
