@@ -9,10 +9,11 @@ use crate::{
         client::{Grantable, SERVER_SCOPES},
         flavor::Flavor,
         history::Actor,
+        policy::Policy,
         resource::ResourceKind,
     },
     error::{Error, Result},
-    storage::Scope,
+    storage::{Scope, relations::Wants},
 };
 
 /// What a provisioning client may do: everything that provisioning needs, in
@@ -181,6 +182,8 @@ pub struct Caller {
 pub struct Profile {
     /// How far its client deviates from the standard.
     pub flavor: Flavor,
+    /// What it does with what its client sends.
+    pub policy: Arc<Policy>,
     /// When the connection last changed; versions repeat when a database is
     /// restored. Milliseconds since the Unix epoch.
     pub connection_changed: i64,
@@ -199,6 +202,7 @@ impl Profile {
     pub fn plain() -> Self {
         Self {
             flavor: Flavor::default(),
+            policy: Arc::default(),
             connection_changed: 0,
             schema_version: 0,
             registry: Registry::builtin(),
@@ -268,6 +272,27 @@ impl Caller {
             Principal::Server => Actor::Job {
                 name: "server".to_owned(),
             },
+        }
+    }
+
+    /// Checks that he has to do with resources of this kind: through some connections
+    /// there are no groups.
+    ///
+    /// # Errors
+    /// [`Error::GroupsDisabled`].
+    pub fn knows(&self, kind: ResourceKind) -> Result<()> {
+        let is_without = self.connection().is_some() && !self.profile.policy.groups_enabled;
+        match kind == ResourceKind::Group && is_without {
+            true => Err(Error::GroupsDisabled),
+            false => Ok(()),
+        }
+    }
+
+    /// Of what is wanted about others, that which he has to do with.
+    pub fn seen(&self, wants: Wants) -> Wants {
+        Wants {
+            groups: wants.groups && self.knows(ResourceKind::Group).is_ok(),
+            ..wants
         }
     }
 

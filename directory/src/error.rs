@@ -104,6 +104,15 @@ pub enum Error {
     /// A user is in more groups than an answer may hold.
     #[error("the user is in more than {0} groups")]
     TooManyGroups(usize),
+    /// A user whom the connection's policy protects.
+    #[error("the account is protected: it is not deactivated, deleted or renamed from here")]
+    Protected,
+    /// The connection provisions users alone.
+    #[error("this connection provisions users, not groups")]
+    GroupsDisabled,
+    /// A group that new users of a connection join; its name.
+    #[error("new users of connection {0:?} join this group; change its policy first")]
+    GroupInUse(String),
     /// A signing key whose state does not allow what was asked.
     #[error("{0}")]
     KeyState(&'static str),

@@ -1,17 +1,12 @@
 //! Admin commands: on the database directly, also while a server runs on it.
 
 use anyhow::{Context as _, bail};
-use muster_directory::{
-    domain::flavor::Flavor,
-    service::{Announcement, ConnectionEdit, Directory},
-    storage::Store,
-};
+use muster_directory::{service::Directory, storage::Store};
 
 use crate::{
-    arguments::{Admin, Audit, Client, Connection, Epoch, FlavorName, Lifetime, Migrate, Tenant},
+    arguments::{Admin, Audit, Client, Epoch, Migrate, Tenant},
     clients::{self, TokenCommand},
-    credentials::{self, operator},
-    keys, output, schema,
+    connections, credentials, keys, output, presets, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -21,6 +16,7 @@ use crate::{
 pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Admin::Migrate(command) => migrate(command, settings).await,
+        Admin::Preset(command) => presets::run(&command),
         Admin::Client(Client::Token {
             key,
             scopes,
@@ -52,7 +48,8 @@ async fn on_directory(
     match command {
         Admin::Migrate(command) => migrate(command, settings).await,
         Admin::Tenant(command) => tenant(command, directory).await,
-        Admin::Connection(command) => connection(command, directory, settings).await,
+        Admin::Preset(command) => presets::run(&command),
+        Admin::Connection(command) => connections::run(command, directory, settings).await,
         Admin::Credential(command) => credentials::run(command, directory, settings).await,
         Admin::Client(command) => clients::run(command, directory).await,
         Admin::Key(command) => keys::run(command, directory).await,
@@ -112,100 +109,6 @@ async fn tenant(command: Tenant, directory: &Directory) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-async fn connection(
-    command: Connection,
-    directory: &Directory,
-    settings: &Settings,
-) -> anyhow::Result<()> {
-    let url = urls(directory, settings).await?.tenant_url;
-    match command {
-        Connection::Create {
-            tenant,
-            name,
-            flavor,
-            credential_lifetime,
-            json,
-        } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let edit = edit(Some(flavor), credential_lifetime)?;
-            let created = directory.create_connection(&tenant.id, name.get(), edit);
-            output::one(&output::connection(&created.await?, &url), json)?;
-        }
-        Connection::Update {
-            tenant,
-            name,
-            flavor,
-            credential_lifetime,
-            json,
-        } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, name.get()).await?;
-            let (caller, edit) = (operator(&tenant.id), edit(flavor, credential_lifetime)?);
-            let updated = directory.update_connection(&caller, &connection.id, edit);
-            output::one(&output::connection(&updated.await?, &url), json)?;
-        }
-        Connection::List { tenant, json } => {
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connections = directory.list_connections(&tenant.id).await?;
-            let connections: Vec<_> = connections
-                .iter()
-                .map(|c| output::connection(c, &url))
-                .collect();
-            output::many(&connections, json)?;
-        }
-        Connection::Show {
-            connection,
-            named,
-            tenant,
-            json,
-        } => {
-            // One of the two is there; the parser sees to it.
-            let connection = connection.or(named).unwrap_or_default();
-            let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, &connection).await?;
-            output::one(&output::connection(&connection, &url), json)?;
-        }
-    }
-    Ok(())
-}
-
-fn edit(flavor: Option<FlavorName>, lifetime: Option<Lifetime>) -> anyhow::Result<ConnectionEdit> {
-    let lifetime = lifetime.map(|lifetime| match lifetime {
-        Lifetime::Never => Ok(None),
-        Lifetime::For(life) => i64::try_from(life.as_millis()).map(Some),
-    });
-    let lifetime = lifetime.transpose();
-    Ok(ConnectionEdit {
-        flavor: flavor.map(Into::into),
-        credential_lifetime: lifetime.context("--credential-lifetime is too long")?,
-    })
-}
-
-impl From<FlavorName> for Flavor {
-    fn from(name: FlavorName) -> Self {
-        match name {
-            FlavorName::Entra => Self::Entra,
-            FlavorName::Okta => Self::Okta,
-            FlavorName::Strict => Self::Strict,
-        }
-    }
-}
-
-/// The URLs to give to clients: the configured ones, else those that the
-/// server which last ran on this database announced.
-pub(crate) async fn urls(
-    directory: &Directory,
-    settings: &Settings,
-) -> anyhow::Result<Announcement> {
-    if settings.public_url.is_none()
-        && let Some(announced) = directory.announced().await?
-    {
-        return Ok(announced);
-    }
-    let urls = settings.urls(Some(settings.http_listen));
-    urls.context("no public URL is known")
 }
 
 async fn migrate(command: Migrate, settings: &Settings) -> anyhow::Result<()> {

@@ -148,6 +148,9 @@ pub(crate) enum Admin {
     /// Connections: provisioning clients of a tenant
     #[command(subcommand)]
     Connection(Connection),
+    /// Policies that come with muster
+    #[command(subcommand)]
+    Preset(Preset),
     /// Credentials of a connection
     #[command(subcommand)]
     Credential(Credential),
@@ -309,11 +312,15 @@ pub(crate) enum Connection {
         /// Its name.
         #[command(flatten)]
         name: Name,
+        /// What it does with what its client sends.
+        #[command(flatten)]
+        source: PolicySource,
         /// What kind of client it serves: how far it deviates from the RFCs
-        #[arg(long, value_enum, default_value_t = FlavorName::Entra)]
-        flavor: FlavorName,
+        /// [default: the preset's, else entra]
+        #[arg(long, value_enum)]
+        flavor: Option<FlavorName>,
         /// How long its new credentials live, for example `365d`, or `never`
-        /// [default: never]
+        /// [default: the policy's, else never]
         #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
         credential_lifetime: Option<Lifetime>,
         /// Form of the result.
@@ -328,8 +335,15 @@ pub(crate) enum Connection {
         /// Its id or name.
         #[command(flatten)]
         name: Name,
+        /// What it does with what its client sends.
+        #[command(flatten)]
+        source: PolicySource,
         /// What kind of client it serves: how far it deviates from the RFCs
-        #[arg(long, value_enum, required_unless_present = "credential_lifetime")]
+        #[arg(
+            long,
+            value_enum,
+            required_unless_present_any = ["credential_lifetime", "preset", "policy"]
+        )]
         flavor: Option<FlavorName>,
         /// How long its new credentials live, for example `365d`, or `never`
         #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
@@ -365,6 +379,34 @@ pub(crate) enum Connection {
         /// Form of the result.
         #[command(flatten)]
         json: Json,
+    },
+}
+
+/// Where a connection's policy comes from.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct PolicySource {
+    /// A policy that comes with muster: see `muster preset list`
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) preset: Option<String>,
+    /// File with a policy, in the form of a preset; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// Commands on the policies that come with muster. They need no database.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Preset {
+    /// List them
+    List {
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Print one as a file, to be copied and changed
+    Show {
+        /// Its name
+        name: String,
     },
 }
 

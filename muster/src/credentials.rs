@@ -16,10 +16,10 @@ use muster_directory::{
 use serde_json::json;
 
 use crate::{
-    admin::urls,
     arguments::{Credential, CredentialKind, FederationArguments, Lifetime, User},
     output,
     settings::Settings,
+    urls::Urls,
 };
 
 /// Most credentials that are listed.
@@ -60,7 +60,7 @@ pub(crate) async fn run(
                 granted(scopes, user),
             );
             let (issued, _) = created.await?;
-            let urls = urls(directory, settings).await?;
+            let urls = Urls::find(directory, settings).await?.of(&connection);
             output::one(&output::issued(&issued, &urls), json)?;
         }
         Credential::List {
@@ -91,7 +91,9 @@ pub(crate) async fn run(
             let caller = operator(&tenant.id);
             let rotated = directory.rotate_token(&caller, &id, overlap, expires_at);
             let (issued, _) = rotated.await?;
-            let urls = urls(directory, settings).await?;
+            let owner = issued.credential.owner();
+            let connection = directory.find_connection(&tenant.id, owner).await?;
+            let urls = Urls::find(directory, settings).await?.of(&connection);
             let mut shown = output::issued(&issued, &urls);
             shown["previous_secret_expires_at"] = output::instant(issued.overlap_until);
             output::one(&shown, json)?;

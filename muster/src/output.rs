@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use muster_directory::{
     domain::credential::Proof,
-    service::{Announcement, IssuedCredential, StoredToken, Tally, Verdict},
+    service::{IssuedCredential, StoredToken, Tally, Verdict},
     storage::{
         MigrationStatus,
         credentials::Credential,
@@ -14,7 +14,7 @@ use muster_directory::{
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::arguments::Json;
+use crate::{arguments::Json, urls::Of};
 
 /// A tenant.
 pub(crate) fn tenant(tenant: &Tenant) -> Value {
@@ -26,14 +26,15 @@ pub(crate) fn tenant(tenant: &Tenant) -> Value {
 }
 
 /// A connection; `tenant_url` names it, for clients whose token may change.
-pub(crate) fn connection(connection: &Connection, tenant_url: &str) -> Value {
+pub(crate) fn connection(connection: &Connection, urls: &Of) -> Value {
+    let lifetime = connection.policy.credential_lifetime;
     json!({
         "id": connection.id,
         "name": connection.name,
         "flavor": connection.flavor.name(),
-        "credential_lifetime_seconds": connection.credential_lifetime.map(|ms| ms / 1_000),
+        "credential_lifetime_seconds": lifetime.map(|lifetime| lifetime.ms() / 1_000),
         "tenant_id": connection.tenant_id,
-        "tenant_url": format!("{tenant_url}/connections/{}", connection.id),
+        "tenant_url": urls.own_url,
         "created_at": instant(Some(connection.created_at)),
     })
 }
@@ -74,7 +75,7 @@ pub(crate) fn stored(token: &StoredToken) -> Value {
 
 /// A new credential with what its client needs: a secret unless its own issuer
 /// vouches for it, and the token endpoint if it is for one.
-pub(crate) fn issued(issued: &IssuedCredential, urls: &Announcement) -> Value {
+pub(crate) fn issued(issued: &IssuedCredential, urls: &Of) -> Value {
     let credential = &issued.credential;
     let mut shown = json!({
         "id": credential.id,
@@ -86,8 +87,7 @@ pub(crate) fn issued(issued: &IssuedCredential, urls: &Announcement) -> Value {
     });
     if let Proof::Federated(_) = credential.proof {
         // Its issuer may vouch for other connections, too.
-        let own = format!("{}/connections/{}", urls.tenant_url, credential.owner());
-        shown["tenant_url"] = own.into();
+        shown["tenant_url"] = urls.own_url.as_str().into();
     }
     if credential.proof.is_oauth() {
         shown["client_id"] = credential.id.as_str().into();

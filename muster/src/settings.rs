@@ -15,6 +15,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use muster_directory::{
+    domain::policy::is_base_path,
     limits::LimitSettings,
     sealing::Sealing,
     service::{Announcement, Retention},
@@ -89,6 +90,15 @@ pub(crate) struct Settings {
     pub(crate) failure_rate_limit: NonZeroU32,
 }
 
+/// Where SCIM is served: the first is the Tenant URL's unless a connection's policy
+/// names another; the others are those of the presets.
+const BASE_PATHS: [&str; 4] = [
+    "/scim/v2",
+    "/scim",
+    "/api/scim/v2",
+    "/scim/v2/inbound/{connection}",
+];
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -106,7 +116,7 @@ impl Default for Settings {
             directory_ca: None,
             public_url: None,
             trust_forwarded: false,
-            base_paths: vec!["/scim/v2".to_owned()],
+            base_paths: BASE_PATHS.map(str::to_owned).to_vec(),
             body_limit: 1024 * 1024,
             key_encryption_key: None,
             key_encryption_key_file: None,
@@ -279,10 +289,9 @@ impl Settings {
             while path.ends_with('/') {
                 path.pop();
             }
-            let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-            if !path.starts_with('/') || path.contains("//") || !path.chars().all(plain) {
+            if !is_base_path(path) {
                 return Err(Error(format!(
-                    "base_paths: {path:?} must be a path like /scim/v2"
+                    "base_paths: {path:?} must be a path like /scim/v2 or /scim/{{connection}}"
                 )));
             }
         }
@@ -324,6 +333,21 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Checks that a connection's own base path is one of those that are served.
+    ///
+    /// # Errors
+    /// Which are.
+    pub(crate) fn check_served(&self, base: &str) -> Result<(), Error> {
+        let wanted = base.trim_end_matches('/');
+        match self.base_paths.iter().any(|path| path == wanted) {
+            true => Ok(()),
+            false => Err(Error(format!(
+                "base_path: {base:?} is none of the server's base_paths, which are {}",
+                self.base_paths.join(", ")
+            ))),
+        }
     }
 
     /// The URLs that a provisioning client is given: below the public URL, else

@@ -14,6 +14,9 @@ pub struct Access {
     /// Tokens issued until then are dead; milliseconds since the Unix epoch.
     /// `None` while none is.
     pub tokens_valid_after: Option<i64>,
+    /// Since when a deactivation waits for an operator: his client says that he is
+    /// not active, and he may act. Milliseconds since the Unix epoch.
+    pub held_at: Option<i64>,
 }
 
 /// An operator's word that a user may not act. No provisioning client sees it,
@@ -54,10 +57,11 @@ impl Access {
 }
 
 impl Resource {
-    /// Whether a user may act: his client says so, no operator objects, and he is
-    /// not deleted.
+    /// Whether a user may act: his client says so, or an operator is to confirm that it
+    /// does not; no operator objects, and he is not deleted.
     pub fn may_act(&self) -> bool {
-        self.active() && self.access.lock.is_none() && self.deleted_at.is_none()
+        let is_active = self.active() || self.access.held_at.is_some();
+        is_active && self.access.lock.is_none() && self.deleted_at.is_none()
     }
 }
 

@@ -16,6 +16,7 @@ pub mod history;
 pub mod number;
 pub mod page;
 pub mod patch;
+pub mod policy;
 pub mod report;
 pub mod resource;
 pub mod search;

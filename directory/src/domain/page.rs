@@ -62,6 +62,15 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page of a list that has no results.
+    pub fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+            total: 0,
+        }
+    }
+
     /// The same page of other things.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page {

@@ -254,10 +254,12 @@ impl Groups {
                 request.allow_missing,
             )
             .await?;
-        let purge_time = deleted.as_ref().map(|d| self.0.purge_time(d.deleted_at));
+        let deleted_at = deleted.as_ref().and_then(|d| d.deleted_at);
+        let purge_time = deleted_at.map(|at| self.0.purge_time(at));
+        let position = deleted.as_ref().and_then(|d| d.position.as_ref());
         Ok(v1::DeleteGroupResponse {
-            changed: deleted.is_some(),
-            written_at: self.revision(caller, deleted.as_ref().map(|d| &d.position)),
+            changed: position.is_some(),
+            written_at: self.revision(caller, position),
             purge_time: purge_time.map(encode::timestamp),
             report: deleted.map(|d| encode::report(d.report)),
         })

@@ -173,6 +173,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
         Error::UserInactive => (Code::FailedPrecondition, Reason::UserInactive),
         Error::TooManyGroups(_) => (Code::FailedPrecondition, Reason::GroupSetTooLarge),
+        Error::Protected => (Code::PermissionDenied, Reason::ProtectedAccount),
+        Error::GroupsDisabled => (Code::FailedPrecondition, Reason::GroupsDisabled),
+        Error::GroupInUse(_) => (Code::FailedPrecondition, Reason::GroupInUse),
         Error::KeyState(_) => (Code::FailedPrecondition, Reason::KeyState),
         Error::TokenState(_) => (Code::FailedPrecondition, Reason::TokenState),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
@@ -241,6 +244,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::ValueTaken(attribute) => ("attribute", detail(attribute)),
         Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
         Error::TooMany { limit, .. } | Error::TooManyGroups(limit) => ("limit", limit.to_string()),
+        Error::GroupInUse(connection) => ("connection", detail(connection)),
         Error::VersionMismatch { current } => ("etag", current.clone()),
         _ => return HashMap::new(),
     };

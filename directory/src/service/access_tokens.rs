@@ -147,6 +147,7 @@ impl Directory {
         let access = Access {
             tokens_valid_after: client.tokens_valid_after,
             lock: None,
+            held_at: None,
         };
         let iat = self.issue_time(asked_at, access.first_second()).await;
         let end = iat.saturating_mul(1_000).saturating_add(SERVICE_MS);

@@ -8,14 +8,17 @@ use super::{
     Directory,
     credentials::{Expiry, IssuedCredential, insert_credential},
     ledger::Deed,
+    policies,
 };
 use crate::{
     auth::{Caller, Principal, Scopes},
+    clock::Source,
     domain::{
         Kind,
         credential::{Secret, Wanted},
         flavor::Flavor,
         history::{ChangeKind, ResourceType},
+        policy::{Lifetime, Policy},
     },
     error::{Error, Result},
     storage::{
@@ -28,32 +31,34 @@ use crate::{
 const NAME_LIMIT: usize = 200;
 
 /// What is to change of a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionEdit {
     /// How far its client deviates from the standard.
     pub flavor: Option<Flavor>,
-    /// How long new credentials live, in milliseconds; `Some(None)` for good.
-    pub credential_lifetime: Option<Option<i64>>,
+    /// What it does with what its client sends.
+    pub policy: Option<Policy>,
+    /// How long new credentials live, whatever the policy says; `Some(None)` for good.
+    pub credential_lifetime: Option<Option<Lifetime>>,
 }
 
 impl ConnectionEdit {
-    fn check(&self) -> Result<()> {
-        let life = self.credential_lifetime.flatten();
-        // A thousand years: the sum with the time must be one.
-        match life.is_none_or(|life| (1..=31_556_952_000_000).contains(&life)) {
-            true => Ok(()),
-            false => Err(Error::invalid(
-                "credential_lifetime",
-                "must be within a thousand years",
-            )),
-        }
-    }
-
-    fn apply(self, connection: &mut Connection) {
+    /// Applies it, its policy checked against what the tenant has.
+    async fn apply(
+        self,
+        tx: &Tx,
+        caller: &Caller,
+        source: &dyn Source,
+        connection: &mut Connection,
+    ) -> Result<()> {
         connection.flavor = self.flavor.unwrap_or(connection.flavor);
+        let mut policy = self.policy.unwrap_or_else(|| connection.policy.clone());
         if let Some(lifetime) = self.credential_lifetime {
-            connection.credential_lifetime = lifetime;
+            policy.credential_lifetime = lifetime;
         }
+        if policy != connection.policy {
+            connection.policy = policies::settled(tx, caller, source, policy).await?;
+        }
+        Ok(())
     }
 }
 
@@ -110,27 +115,32 @@ impl Directory {
         found.ok_or_else(|| not_found(Kind::Tenant, id_or_name))
     }
 
-    /// Creates a connection of a tenant.
+    /// Creates a connection of the caller's tenant.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Taken`].
     pub async fn create_connection(
         &self,
-        tenant_id: &str,
+        caller: &Caller,
         name: &str,
         edit: ConnectionEdit,
     ) -> Result<Connection> {
-        edit.check()?;
-        let mut connection = self.new_connection(tenant_id, name)?;
-        edit.apply(&mut connection);
-        let new = connection.clone();
+        let connection = self.new_connection(&caller.tenant_id, name)?;
+        let source = Arc::clone(&self.source);
+        let work = Arc::new((caller.clone(), connection, edit));
         self.store
-            .write(tenant_id, "CreateConnection", move |tx| {
-                let new = new.clone();
-                async move { insert_connection(&tx, &new).await }
+            .write(&caller.tenant_id, "CreateConnection", move |tx| {
+                let (work, source) = (Arc::clone(&work), Arc::clone(&source));
+                async move {
+                    let (caller, connection, edit) = &*work;
+                    let mut new = connection.clone();
+                    let edit = edit.clone();
+                    edit.apply(&tx, caller, source.as_ref(), &mut new).await?;
+                    insert_connection(&tx, caller, &new).await?;
+                    Ok(new)
+                }
             })
-            .await?;
-        Ok(connection)
+            .await
     }
 
     /// Changes a connection; what it is already changes nothing.
@@ -143,13 +153,15 @@ impl Directory {
         connection_id: &str,
         edit: ConnectionEdit,
     ) -> Result<Connection> {
-        edit.check()?;
-        let now = self.source.now_ms();
-        let work = Arc::new((caller.clone(), connection_id.to_owned()));
+        let source = Arc::clone(&self.source);
+        let work = Arc::new((caller.clone(), connection_id.to_owned(), edit));
         self.store
             .write(&caller.tenant_id, "UpdateConnection", move |tx| {
-                let work = Arc::clone(&work);
-                async move { update(&tx, &work.0, &work.1, edit, now).await }
+                let (work, source) = (Arc::clone(&work), Arc::clone(&source));
+                async move {
+                    let (caller, id, edit) = &*work;
+                    update(&tx, caller, source.as_ref(), id, edit.clone()).await
+                }
             })
             .await
     }
@@ -161,7 +173,7 @@ impl Directory {
             tenant_id: tenant_id.to_owned(),
             name: checked_name(name)?,
             flavor: Flavor::default(),
-            credential_lifetime: None,
+            policy: Policy::default(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -242,7 +254,7 @@ impl Directory {
                         return Ok(false);
                     }
                     insert_tenant(&tx, &new.tenant).await?;
-                    insert_connection(&tx, &new.connection).await?;
+                    insert_connection(&tx, operator, &new.connection).await?;
                     let IssuedCredential {
                         credential, secret, ..
                     } = &new.issued;
@@ -311,14 +323,15 @@ pub(super) fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
 async fn update(
     tx: &Tx,
     caller: &Caller,
+    source: &dyn Source,
     id: &str,
     edit: ConnectionEdit,
-    now: i64,
 ) -> Result<Connection> {
+    let now = source.now_ms();
     let found = tenants::find_connection(tx, &caller.tenant_id, id).await?;
     let mut connection = found.ok_or_else(|| not_found(Kind::Connection, id))?;
     let before = connection.clone();
-    edit.apply(&mut connection);
+    edit.apply(tx, caller, source, &mut connection).await?;
     if connection == before {
         return Ok(connection);
     }
@@ -355,9 +368,8 @@ async fn insert_tenant(tx: &Tx, tenant: &Tenant) -> Result<()> {
     history::start(tx, &tenant.id).await
 }
 
-async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
+async fn insert_connection(tx: &Tx, caller: &Caller, connection: &Connection) -> Result<()> {
     tenants::insert_connection(tx, connection).await?;
-    let caller = Caller::inside(&connection.tenant_id, Principal::Operator);
     let what = ("CreateConnection", ChangeKind::Created);
-    record(tx, &caller, what, connection, connection.created_at).await
+    record(tx, caller, what, connection, connection.created_at).await
 }

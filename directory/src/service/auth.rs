@@ -233,6 +233,7 @@ impl Directory {
             request_id: String::new(),
             profile: Profile {
                 flavor: standing.flavor,
+                policy: standing.policy,
                 connection_changed: standing.connection_changed,
                 schema_version: version,
                 registry,

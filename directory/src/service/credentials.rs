@@ -26,7 +26,7 @@ use crate::{
         Scope, Tx,
         credentials::{self, Credential},
         history, resources,
-        tenants::Connection,
+        tenants::{self, Connection},
     },
 };
 
@@ -158,7 +158,10 @@ impl Directory {
             Expiry::At(at) => Some(at),
             // Another issuer's word has no secret that could grow old.
             Expiry::Policy if matches!(proof, Proof::Federated(_)) => None,
-            Expiry::Policy => connection.credential_lifetime.map(|life| now + life),
+            Expiry::Policy => {
+                let life = connection.policy.credential_lifetime;
+                life.map(|life| now + life.ms())
+            }
         };
         let connection_id = Some(connection.id.clone());
         self.credential(caller, connection_id, proof, name, expires_at)
@@ -457,6 +460,7 @@ pub(super) async fn insert_credential(
     if let Some(user_id) = &credential.user_id {
         check_user(tx, credential, user_id).await?;
     }
+    check_number(tx, credential).await?;
     credentials::insert(tx, credential, secret).await?;
     if matches!(credential.proof, Proof::Federated(_)) {
         // Whoever was let in without saying to which connection may have to say so
@@ -465,6 +469,24 @@ pub(super) async fn insert_credential(
     }
     let deed = deed(method, ChangeKind::Created, credential);
     deed.record(tx, caller, credential.created_at).await
+}
+
+/// Whether the connection may have one more credential.
+async fn check_number(tx: &Tx, credential: &Credential) -> Result<()> {
+    let Some(connection_id) = &credential.connection_id else {
+        return Ok(());
+    };
+    let connection = tenants::find_connection(tx, &credential.tenant_id, connection_id).await?;
+    let Some(limit) = connection.and_then(|one| one.policy.credential_limit) else {
+        return Ok(());
+    };
+    let now = credential.created_at;
+    match credentials::count_live(tx, connection_id, now).await? < u64::from(limit) {
+        true => Ok(()),
+        false => Err(Error::TokenState(
+            "the connection has as many credentials as its policy allows; revoke one first",
+        )),
+    }
 }
 
 /// Whether there is the user whose a credential shall be; a token of his own only

@@ -21,7 +21,8 @@ use crate::{
         history::{Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
-        report::{Outcome, Report},
+        policy::OnUnknownMember,
+        report::{Ignored, Outcome, Report},
         resource::ResourceKind,
         version::Precondition,
     },
@@ -36,6 +37,9 @@ use crate::{
 
 /// Most members that one request may name.
 pub const MEMBER_LIMIT: usize = 100_000;
+
+/// Most members of whom one report says that they were left out.
+const IGNORED_LIMIT: usize = 100;
 
 /// Names a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +142,7 @@ impl Directory {
         members: Vec<Reference>,
         members_up_to: usize,
     ) -> Result<Written> {
+        caller.knows(ResourceKind::Group)?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut group = Resource::new(
             ResourceKind::Group,
@@ -157,13 +162,17 @@ impl Directory {
                     resources::insert(&tx, caller.scope(), group).await?;
                     let mut edit = MemberEdit::new(&tx, caller, &group.id);
                     edit.fill(members).await?;
+                    let ignored = std::mem::take(&mut edit.ignored);
                     let mut changes = vec![Change::of(ChangeKind::Created, group)];
                     changes.extend(edit.changes(group));
                     let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
                     Ok(Written {
                         view: with_members(&tx, group.clone(), members_up_to).await?,
                         position: Some(position),
-                        report: Report::of(Outcome::Created),
+                        report: Report {
+                            ignored,
+                            ..Report::of(Outcome::Created)
+                        },
                     })
                 }
             })
@@ -185,6 +194,7 @@ impl Directory {
         precondition: &Precondition,
         members_up_to: usize,
     ) -> Result<Modified> {
+        caller.knows(ResourceKind::Group)?;
         let now = self.source.now_ms();
         let target = Target::new(caller, ResourceKind::Group, id, precondition);
         let work = Arc::new((target, modifications));
@@ -216,8 +226,11 @@ impl Directory {
         page: &PageRequest,
         consistency: &Consistency,
     ) -> Result<Reading<Page<Member>>> {
-        let tx = self.one_moment(caller, consistency).await?;
         let (kind, scope) = (ResourceKind::Group, caller.scope());
+        if caller.knows(kind).is_err() {
+            return Err(kind.not_found(group_id));
+        }
+        let tx = self.one_moment(caller, consistency).await?;
         let found = resources::load(&tx, scope, kind, group_id, Reach::Live, Wants::NONE).await?;
         let ((group, _), at) = found.ok_or_else(|| kind.not_found(group_id))?;
         Ok(Reading {
@@ -256,7 +269,10 @@ async fn modify(
     patch::check(&before, &after, schema, &removed)?;
     let counts = edit.counts;
     let renamed = after.attributes != before.attributes;
-    let mut report = Report::between(&before, &after);
+    let mut report = Report {
+        ignored: std::mem::take(&mut edit.ignored),
+        ..Report::between(&before, &after)
+    };
     if !renamed && edit.is_empty() {
         let position = None;
         let edited = Edited {
@@ -324,6 +340,8 @@ struct MemberEdit<'a> {
     counts: Counts,
     /// By member: 1 added, -1 removed, 0 both.
     net: BTreeMap<NewMember, i8>,
+    /// Members who were left out.
+    ignored: Vec<Ignored>,
 }
 
 impl<'a> MemberEdit<'a> {
@@ -334,6 +352,7 @@ impl<'a> MemberEdit<'a> {
             group_id,
             counts: Counts::default(),
             net: BTreeMap::new(),
+            ignored: Vec::new(),
         }
     }
 
@@ -451,25 +470,47 @@ impl<'a> MemberEdit<'a> {
         self.add_resolved(vec![wanted]).await
     }
 
-    /// The members that are named, each of whom must exist.
-    async fn resolve_all(&self, references: &[Reference]) -> Result<HashMap<String, NewMember>> {
+    /// The members that are named, each of whom must exist, unless the connection's
+    /// policy passes over those who do not.
+    async fn resolve_all(
+        &mut self,
+        references: &[Reference],
+    ) -> Result<HashMap<String, NewMember>> {
         let resolved = self.resolve(references).await?;
-        let unknown = references.iter().find(|r| !resolved.contains_key(r.text()));
-        if let Some(unknown) = unknown {
-            let rule = format!("{:?} is no user or group here", unknown.text());
-            return Err(Error::invalid("members.value", rule));
+        let unknown = references
+            .iter()
+            .filter(|r| !resolved.contains_key(r.text()));
+        let unknown: Vec<_> = unknown.map(Reference::text).collect();
+        let policy = &self.caller.profile.policy;
+        match (unknown.first(), policy.on_unknown_member) {
+            (None, _) => Ok(resolved),
+            (Some(one), OnUnknownMember::Reject) => {
+                let rule = format!("{one:?} is no user or group here");
+                Err(Error::invalid("members.value", rule))
+            }
+            (Some(_), OnUnknownMember::Skip) => {
+                let ignored = unknown.into_iter().take(IGNORED_LIMIT).map(|text| Ignored {
+                    path: format!("members[value eq {text:?}]"),
+                    reason: "is no user or group here",
+                });
+                self.ignored.extend(ignored);
+                Ok(resolved)
+            }
         }
-        Ok(resolved)
     }
 
     async fn resolve(&self, references: &[Reference]) -> Result<HashMap<String, NewMember>> {
         let mut resolved = HashMap::new();
+        let by_external_ids = self.caller.profile.policy.members_by_external_id;
         for (kind, by_external_id) in [
             (ResourceKind::User, false),
             (ResourceKind::Group, false),
             (ResourceKind::User, true),
             (ResourceKind::Group, true),
         ] {
+            if by_external_id && !by_external_ids {
+                continue;
+            }
             let open: BTreeSet<_> = references
                 .iter()
                 .filter(|r| may_be(r, kind, by_external_id) && !resolved.contains_key(r.text()))

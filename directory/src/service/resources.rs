@@ -9,7 +9,7 @@ use std::{
 use muster_proto::value::Object;
 
 use super::{
-    Directory,
+    Directory, joining, leaving,
     reading::{Consistency, Reading},
     revocation::regard_access,
     view::View,
@@ -22,15 +22,17 @@ use crate::{
         history::{AuditEntry, Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
-        report::{Outcome, Report},
+        policy::{OnDelete, Policy},
+        report::{Ignored, Outcome, Report},
         resource::ResourceKind,
         version::Precondition,
     },
     error::{Error, Result},
     storage::{
         Tx, history, members,
-        relations::{Relations, Wants},
+        relations::Wants,
         resources::{self, Found, Reach, Selection},
+        tenants,
     },
 };
 
@@ -49,10 +51,11 @@ pub struct Written {
 /// What a deletion ended with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deleted {
-    /// The tenant's position.
-    pub position: Position,
-    /// When, in milliseconds since the Unix epoch.
-    pub deleted_at: i64,
+    /// The tenant's position; `None` when nothing differed.
+    pub position: Option<Position>,
+    /// When, in milliseconds since the Unix epoch; `None` for what is not to come
+    /// back, and for who is not active instead.
+    pub deleted_at: Option<i64>,
     /// What it came to.
     pub report: Report,
 }
@@ -71,10 +74,11 @@ pub struct Get<'a> {
 }
 
 impl Directory {
-    /// Creates a user.
+    /// Creates a user, or takes over the one whom the connection's policy finds.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Required`], [`Error::Taken`].
+    /// [`Error::Invalid`], [`Error::Required`], [`Error::Taken`],
+    /// [`Error::ValueTaken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         caller.require_unbound("users.write")?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
@@ -93,17 +97,7 @@ impl Directory {
                 async move {
                     let (caller, user) = &*work;
                     check_profile(&tx, caller)?;
-                    resources::insert(&tx, caller.scope(), user).await?;
-                    let changes = [Change::of(ChangeKind::Created, user)];
-                    let position = record(&tx, caller, "CreateUser", user, &changes).await?;
-                    // A new user is in no group.
-                    let (user, nobody) = (user.clone(), Relations::default());
-                    let view = View::after(&tx, caller.scope(), None, user, nobody).await?;
-                    Ok(Written {
-                        view,
-                        position: Some(position),
-                        report: Report::of(Outcome::Created),
-                    })
+                    joining::create(&tx, caller, user.clone(), now).await
                 }
             })
             .await
@@ -121,11 +115,12 @@ impl Directory {
     ) -> Result<Reading<View>> {
         caller.reach(get.kind, get.id)?;
         let Get {
-            kind,
-            id,
-            reach,
-            wants,
+            kind, id, reach, ..
         } = get;
+        if caller.knows(kind).is_err() {
+            return Err(kind.not_found(id));
+        }
+        let wants = caller.seen(get.wants);
         let scope = caller.scope();
         let found = match (consistency, wants.members_up_to) {
             (Consistency::Strong, 0) => self.store.load_now(scope, kind, id, reach, wants).await?,
@@ -175,8 +170,20 @@ impl Directory {
         consistency: &Consistency,
     ) -> Result<Reading<Page<View>>> {
         selection.filter.map_or(Ok(()), Filter::check_size)?;
+        let selection = Selection {
+            wants: caller.seen(selection.wants),
+            ..*selection
+        };
         let tx = self.one_moment(caller, consistency).await?;
-        let found = resources::list(&tx, caller.scope(), kind, selection, page);
+        if caller.knows(kind).is_err() {
+            let at = history::position(&tx, &caller.tenant_id).await?;
+            let at = at.ok_or_else(|| Error::internal("a tenant has no head"))?;
+            return Ok(Reading {
+                value: Page::empty(),
+                at,
+            });
+        }
+        let found = resources::list(&tx, caller.scope(), kind, &selection, page);
         let (found, at) = found.await?;
         Ok(Reading {
             value: found.map(Into::into),
@@ -199,8 +206,22 @@ impl Directory {
         for (_, selection) in selections {
             selection.filter.map_or(Ok(()), Filter::check_size)?;
         }
+        let known = selections
+            .iter()
+            .filter(|(kind, _)| caller.knows(*kind).is_ok());
+        let known = known.map(|(kind, selection)| {
+            let wants = caller.seen(selection.wants);
+            (
+                *kind,
+                Selection {
+                    wants,
+                    ..*selection
+                },
+            )
+        });
+        let known: Vec<_> = known.collect();
         let tx = self.one_moment(caller, consistency).await?;
-        let (found, at) = resources::search(&tx, caller.scope(), selections, page).await?;
+        let (found, at) = resources::search(&tx, caller.scope(), &known, page).await?;
         Ok(Reading {
             value: found.map(Into::into),
             at,
@@ -222,7 +243,12 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         let schema = caller.profile.registry.user;
-        self.edit_user(target, "PatchUser", wants, move |user| {
+        let edit = Edit {
+            method: "PatchUser",
+            wants,
+            speaks_of_active: operations.iter().any(|one| one.is_about("active")),
+        };
+        self.edit_user(target, edit, move |user| {
             patch::apply(user, operations.clone(), schema)
         })
         .await
@@ -242,7 +268,12 @@ impl Directory {
     ) -> Result<Written> {
         let target = Target::new(caller, ResourceKind::User, id, precondition);
         let schema = caller.profile.registry.user;
-        self.edit_user(target, "ReplaceUser", Wants::ALL, move |user| {
+        let edit = Edit {
+            method: "ReplaceUser",
+            wants: Wants::ALL,
+            speaks_of_active: attributes.contains_key("active"),
+        };
+        self.edit_user(target, edit, move |user| {
             user.replace(attributes.clone(), schema)
         })
         .await
@@ -251,54 +282,26 @@ impl Directory {
     async fn edit_user(
         &self,
         target: Target,
-        method: &'static str,
-        wants: Wants,
-        edit: impl Fn(&mut Resource) -> Result<()> + Send + Sync + 'static,
+        edit: Edit,
+        change: impl Fn(&mut Resource) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Written> {
         let now = self.source.now_ms();
         let tenant = target.caller.tenant_id.clone();
-        let work = Arc::new((target, edit));
+        let work = Arc::new((target, change));
         self.store
-            .write(&tenant, method, move |tx| {
+            .write(&tenant, edit.method, move |tx| {
                 let work = Arc::clone(&work);
-                async move {
-                    let (target, edit) = &*work;
-                    check_profile(&tx, &target.caller)?;
-                    let (before, relations) = target.load(&tx, Reach::Live, wants).await?;
-                    let mut after = before.clone();
-                    edit(&mut after)?;
-                    target
-                        .caller
-                        .may_change(&after.changed_attributes(&before))?;
-                    if after.attributes == before.attributes {
-                        return Ok(Written {
-                            view: (after, relations).into(),
-                            position: None,
-                            report: Report::default(),
-                        });
-                    }
-                    advance(&mut after, now);
-                    let (caller, scope) = (&target.caller, target.caller.scope());
-                    regard_access(&tx, caller, &before, &mut after, now).await?;
-                    resources::update(&tx, scope, &before, &after).await?;
-                    let changes = [Change::between(&before, &after)];
-                    let report = Report::between(&before, &after);
-                    let position = record(&tx, caller, method, &after, &changes).await?;
-                    let view = View::after(&tx, scope, Some(&before), after, relations).await?;
-                    Ok(Written {
-                        view,
-                        position: Some(position),
-                        report,
-                    })
-                }
+                async move { edit.run(&tx, &work.0, &work.1, now).await }
             })
             .await
     }
 
-    /// Deletes a resource; `None` when it was missing and that is allowed.
+    /// Deletes a resource, as its connection's policy has it; `None` when it was
+    /// missing and that is allowed.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`].
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Protected`],
+    /// [`Error::GroupsDisabled`], [`Error::GroupInUse`].
     pub async fn delete(
         &self,
         caller: &Caller,
@@ -317,24 +320,13 @@ impl Directory {
             .write(&caller.tenant_id, method, move |tx| {
                 let target = Arc::clone(&target);
                 async move {
-                    let found = target.load(&tx, Reach::Live, Wants::NONE).await;
-                    let (mut resource, _) = match found {
-                        Err(Error::NotFound { .. }) if allow_missing => return Ok(None),
-                        found => found?,
-                    };
-                    let before = resource.clone();
-                    advance(&mut resource, now);
-                    resource.deleted_at = Some(resource.updated_at);
-                    let caller = &target.caller;
-                    regard_access(&tx, caller, &before, &mut resource, now).await?;
-                    resources::delete(&tx, &resource).await?;
-                    let changes = [Change::of(ChangeKind::Deleted, &resource)];
-                    let position = record(&tx, caller, method, &resource, &changes).await?;
-                    Ok(Some(Deleted {
-                        position,
-                        deleted_at: resource.updated_at,
-                        report: Report::of(Outcome::Deleted),
-                    }))
+                    match target.load(&tx, Reach::Live, Wants::NONE).await {
+                        Err(Error::NotFound { .. }) if allow_missing => Ok(None),
+                        Err(error) => Err(error),
+                        Ok((resource, _)) => {
+                            target.delete(&tx, resource, method, now).await.map(Some)
+                        }
+                    }
                 }
             })
             .await
@@ -409,6 +401,58 @@ pub(super) fn purge_method(kind: ResourceKind) -> &'static str {
     }
 }
 
+/// How attributes of a user are changed.
+#[derive(Debug, Clone, Copy)]
+struct Edit {
+    method: &'static str,
+    wants: Wants,
+    /// Whether the request says if the user is active.
+    speaks_of_active: bool,
+}
+
+impl Edit {
+    async fn run(
+        self,
+        tx: &Tx,
+        target: &Target,
+        change: &(impl Fn(&mut Resource) -> Result<()> + Sync),
+        now: i64,
+    ) -> Result<Written> {
+        let (caller, scope) = (&target.caller, target.caller.scope());
+        check_profile(tx, caller)?;
+        let wants = caller.seen(self.wants);
+        let (before, relations) = target.load(tx, Reach::Live, wants).await?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        caller.may_change(&after.changed_attributes(&before))?;
+        let ignored = target.admit(&before, &mut after, self.speaks_of_active)?;
+        let held = leaving::regard(tx, caller, &before, &mut after, now).await?;
+        let report = Report {
+            ignored,
+            held,
+            ..Report::between(&before, &after)
+        };
+        if after.attributes == before.attributes {
+            return Ok(Written {
+                view: (after, relations).into(),
+                position: None,
+                report,
+            });
+        }
+        advance(&mut after, now);
+        regard_access(tx, caller, &before, &mut after, now).await?;
+        resources::update(tx, scope, &before, &after).await?;
+        let changes = [Change::between(&before, &after)];
+        let position = record(tx, caller, self.method, &after, &changes).await?;
+        let view = View::after(tx, scope, Some(&before), after, relations).await?;
+        Ok(Written {
+            view,
+            position: Some(position),
+            report,
+        })
+    }
+}
+
 /// The resource that a write is about, and who writes.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -443,6 +487,114 @@ impl Target {
         Ok(found)
     }
 
+    /// Leaves in a user what the connection's policy lets through.
+    fn admit(
+        &self,
+        before: &Resource,
+        after: &mut Resource,
+        speaks_of_active: bool,
+    ) -> Result<Vec<Ignored>> {
+        if self.caller.connection().is_none() {
+            return Ok(Vec::new());
+        }
+        let policy = &self.caller.profile.policy;
+        let ignored = policy.admit(Some(before), after, speaks_of_active)?;
+        after.check(self.caller.scope().registry.user)?;
+        Ok(ignored)
+    }
+
+    async fn delete(
+        &self,
+        tx: &Tx,
+        mut resource: Resource,
+        method: &'static str,
+        now: i64,
+    ) -> Result<Deleted> {
+        let caller = &self.caller;
+        let before = resource.clone();
+        let held = match self.kind {
+            ResourceKind::User => leaving::regard_deletion(tx, caller, &mut resource, now).await?,
+            ResourceKind::Group => {
+                check_unused(tx, caller, &resource.id).await?;
+                false
+            }
+        };
+        let on_delete = match (self.kind, caller.connection()) {
+            (ResourceKind::User, Some(_)) => caller.profile.policy.on_delete,
+            _ => OnDelete::Soft,
+        };
+        match on_delete {
+            _ if held => self.deactivate(tx, &before, resource, method, now).await,
+            OnDelete::Deactivate => self.deactivate(tx, &before, resource, method, now).await,
+            OnDelete::Soft => {
+                advance(&mut resource, now);
+                resource.deleted_at = Some(resource.updated_at);
+                regard_access(tx, caller, &before, &mut resource, now).await?;
+                resources::delete(tx, &resource).await?;
+                let deleted_at = resource.deleted_at;
+                self.gone(tx, &resource, (method, ChangeKind::Deleted), deleted_at)
+                    .await
+            }
+            OnDelete::Hard => {
+                advance(&mut resource, now);
+                resources::purge(tx, self.kind, &resource.id).await?;
+                history::change_access(tx, &caller.tenant_id).await?;
+                self.gone(tx, &resource, (method, ChangeKind::Purged), None)
+                    .await
+            }
+        }
+    }
+
+    async fn gone(
+        &self,
+        tx: &Tx,
+        resource: &Resource,
+        (method, kind): (&'static str, ChangeKind),
+        deleted_at: Option<i64>,
+    ) -> Result<Deleted> {
+        let changes = [Change::of(kind, resource)];
+        let position = record(tx, &self.caller, method, resource, &changes).await?;
+        Ok(Deleted {
+            position: Some(position),
+            deleted_at,
+            report: Report::of(Outcome::Deleted),
+        })
+    }
+
+    /// Makes a user inactive who is not to be deleted, or not yet.
+    async fn deactivate(
+        &self,
+        tx: &Tx,
+        before: &Resource,
+        mut after: Resource,
+        method: &'static str,
+        now: i64,
+    ) -> Result<Deleted> {
+        after.attributes.insert("active".to_owned(), false.into());
+        let report = Report {
+            held: after.access.held_at.is_some(),
+            ..Report::between(before, &after)
+        };
+        if after.attributes == before.attributes {
+            return Ok(Deleted {
+                position: None,
+                deleted_at: None,
+                report,
+            });
+        }
+        let caller = &self.caller;
+        advance(&mut after, now);
+        regard_access(tx, caller, before, &mut after, now).await?;
+        resources::update(tx, caller.scope(), before, &after).await?;
+        let changes = [Change::between(before, &after)];
+        let position = record(tx, caller, method, &after, &changes).await?;
+        Ok(Deleted {
+            position: Some(position),
+            deleted_at: None,
+            report,
+        })
+    }
+
     async fn undelete(&self, tx: &Tx, method: &'static str, now: i64) -> Result<Written> {
         check_profile(tx, &self.caller)?;
         let (mut resource, relations) = self.load(tx, Reach::Deleted, Wants::ALL).await?;
@@ -464,6 +616,19 @@ impl Target {
             position: Some(position),
             report: Report::of(Outcome::Created),
         })
+    }
+}
+
+/// Checks that no connection's new users join this group.
+///
+/// # Errors
+/// [`Error::GroupInUse`].
+pub(super) async fn check_unused(tx: &Tx, caller: &Caller, group_id: &str) -> Result<()> {
+    let connections = tenants::list_connections(tx, &caller.tenant_id).await?;
+    let joins = |policy: &Policy| policy.default_groups.iter().any(|id| id == group_id);
+    match connections.into_iter().find(|one| joins(&one.policy)) {
+        Some(connection) => Err(Error::GroupInUse(connection.name)),
+        None => Ok(()),
     }
 }
 

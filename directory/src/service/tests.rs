@@ -140,8 +140,9 @@ fn exposed(issued: &IssuedCredential) -> &str {
 
 async fn caller(directory: &Directory, tenant: &str) -> Caller {
     let tenant = directory.create_tenant(tenant).await.unwrap();
+    let operator = Caller::inside(&tenant.id, Principal::Operator);
     let connection = directory
-        .create_connection(&tenant.id, "entra", ConnectionEdit::default())
+        .create_connection(&operator, "entra", ConnectionEdit::default())
         .await
         .unwrap();
     Caller {

@@ -1,9 +1,12 @@
 //! Stored tokens: credentials of connections, and tokens of users. Secrets are
 //! never here, only their hashes.
 
+use std::sync::Arc;
+
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, ExprTrait as _,
-    FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::Expr,
+    FromQueryResult, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::Expr,
 };
 
 use super::{
@@ -18,6 +21,7 @@ use crate::{
         credential::{Federation, KeptSecret, Proof, Purpose},
         flavor::Flavor,
         history::Actor,
+        policy::Policy,
     },
     error::{Error, Result},
 };
@@ -76,6 +80,8 @@ pub struct Standing {
     pub secret: Option<CredentialSecret>,
     /// Its connection's.
     pub flavor: Flavor,
+    /// Its connection's.
+    pub policy: Arc<Policy>,
     /// When its connection last changed, in milliseconds since the Unix epoch.
     pub connection_changed: i64,
     /// Its tenant's.
@@ -92,6 +98,7 @@ struct StandingRow {
     secret_hash: Option<String>,
     valid_until: Option<i64>,
     flavor: Option<String>,
+    policy: Option<String>,
     connection_changed: Option<i64>,
     schema_version: i64,
     access_version: i64,
@@ -102,10 +109,13 @@ impl StandingRow {
         let id = self.credential.connection_id.as_deref().unwrap_or_default();
         let flavor = self.flavor.as_deref();
         let flavor = flavor.map(|flavor| tenants::flavor(id, flavor));
+        let policy = self.policy.as_deref();
+        let policy = policy.map(|policy| tenants::policy(id, policy));
         let valid_until = self.valid_until;
         let secret = self.key_id.zip(self.secret_hash);
         Ok(Standing {
             flavor: flavor.transpose()?.unwrap_or_default(),
+            policy: Arc::new(policy.transpose()?.unwrap_or_default()),
             secret: secret.map(|(key_id, hash)| CredentialSecret {
                 kept: KeptSecret { key_id, hash },
                 valid_until,
@@ -302,6 +312,22 @@ pub async fn forget_secrets(tx: &Tx, before_ms: i64) -> Result<()> {
     Ok(())
 }
 
+/// How many credentials of a connection are good at this time.
+///
+/// # Errors
+/// The database's.
+pub async fn count_live(tx: &Tx, connection_id: &str, now_ms: i64) -> Result<u64> {
+    use credentials::Column;
+    let is_live = Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now_ms));
+    let count = credentials::Entity::find()
+        .filter(Column::ConnectionId.eq(connection_id))
+        .filter(Column::RevokedAt.is_null())
+        .filter(is_live)
+        .count(&tx.connection())
+        .await?;
+    Ok(count)
+}
+
 /// When the last of the former secrets of each of these credentials ends.
 ///
 /// # Errors
@@ -339,15 +365,15 @@ pub async fn key_ids(tx: &Tx, ids: &[String]) -> Result<Vec<(String, String)>> {
     Ok(rows)
 }
 
-const STANDING: &str = "n.flavor, n.updated_at AS connection_changed, \
+const STANDING: &str = "n.flavor, n.policy, n.updated_at AS connection_changed, \
      h.schema_version, h.access_version \
      FROM credentials c JOIN directory_heads h ON h.tenant_id = c.tenant_id \
      LEFT JOIN connections n ON n.id = c.connection_id \
      LEFT JOIN users u ON u.id = c.user_id ";
 
 /// A user who may not act has no credential.
-const MAY_ACT: &str =
-    "(c.user_id IS NULL OR (u.deleted_at IS NULL AND u.active AND u.locked_at IS NULL)) AND ";
+const MAY_ACT: &str = "(c.user_id IS NULL OR (u.deleted_at IS NULL \
+     AND (u.active OR u.held_at IS NOT NULL) AND u.locked_at IS NULL)) AND ";
 
 const NO_SECRET: &str = "NULL AS key_id, NULL AS secret_hash, CAST(NULL AS BIGINT) AS valid_until";
 

@@ -30,6 +30,7 @@ mod entity;
 mod error;
 pub mod feed;
 mod filter;
+pub mod held;
 pub mod history;
 pub mod identity;
 pub mod keys;

@@ -100,6 +100,7 @@ impl Row {
             may_act: self.may_act,
             access: Access {
                 lock: None,
+                held_at: None,
                 tokens_valid_after: self.tokens_valid_after,
             },
             is_spent: self.is_spent,
@@ -119,7 +120,8 @@ pub async fn find(tx: &Tx, tenant_id: &str, key: &UserKey, jti: &str) -> Result<
     }
     let sql = Sql::new(
         "SELECT u.id, u.document, \
-         (u.deleted_at IS NULL AND u.active AND u.locked_at IS NULL) AS may_act, \
+         (u.deleted_at IS NULL AND (u.active OR u.held_at IS NOT NULL) AND u.locked_at IS NULL) \
+         AS may_act, \
          u.tokens_valid_after, h.access_version, EXISTS (SELECT 1 FROM spent_tokens t \
          WHERE t.tenant_id = u.tenant_id AND t.jti = ?) AS is_spent \
          FROM users u JOIN directory_heads h ON h.tenant_id = u.tenant_id \

@@ -11,7 +11,11 @@ use super::{
     sql::can_be,
 };
 use crate::{
-    domain::{flavor::Flavor, fold::fold},
+    domain::{
+        flavor::Flavor,
+        fold::fold,
+        policy::{Lifetime, Policy},
+    },
     error::{Error, Result},
 };
 
@@ -37,8 +41,8 @@ pub struct Connection {
     pub name: String,
     /// How far its client deviates from the standard.
     pub flavor: Flavor,
-    /// How long new credentials live, in milliseconds; `None` for good.
-    pub credential_lifetime: Option<i64>,
+    /// What it does with what its client sends.
+    pub policy: Policy,
     /// Grows by one per change, from 1.
     pub version: i64,
     /// Milliseconds since the Unix epoch.
@@ -63,10 +67,13 @@ impl TryFrom<connections::Model> for Connection {
     fn try_from(row: connections::Model) -> Result<Self> {
         Ok(Self {
             flavor: flavor(&row.id, &row.flavor)?,
+            policy: Policy {
+                credential_lifetime: lifetime(&row)?,
+                ..policy(&row.id, &row.policy)?
+            },
             id: row.id,
             tenant_id: row.tenant_id,
             name: row.name,
-            credential_lifetime: row.credential_lifetime,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -79,6 +86,40 @@ impl TryFrom<connections::Model> for Connection {
 pub(super) fn flavor(connection_id: &str, name: &str) -> Result<Flavor> {
     let unknown = || Error::internal(format!("connections.flavor of {connection_id}: {name:?}"));
     Flavor::of(name).ok_or_else(unknown)
+}
+
+/// The policy that a connection's row holds.
+pub(super) fn policy(connection_id: &str, json: &str) -> Result<Policy> {
+    let broken = |e| Error::internal(format!("connections.policy of {connection_id}: {e}"));
+    serde_json::from_str(json).map_err(broken)
+}
+
+/// How long new credentials live has a column of its own.
+fn lifetime(row: &connections::Model) -> Result<Option<Lifetime>> {
+    let broken = |e| {
+        Error::internal(format!(
+            "connections.credential_lifetime of {}: {e}",
+            row.id
+        ))
+    };
+    let lifetime = row.credential_lifetime.map(Lifetime::of_ms);
+    lifetime.transpose().map_err(broken)
+}
+
+/// Both columns of a policy.
+fn policy_columns(policy: &Policy) -> Result<(String, Option<i64>)> {
+    let lifetime = policy.credential_lifetime.map(Lifetime::ms);
+    let rest = Policy {
+        credential_lifetime: None,
+        ..policy.clone()
+    };
+    let json = serde_json::to_string(&rest).map_err(|e| Error::Internal(e.into()))?;
+    Ok((json, lifetime))
+}
+
+/// The policy of a connection of which nothing is said.
+pub(super) fn no_policy() -> String {
+    "{}".to_owned()
 }
 
 /// Puts a new tenant in.
@@ -132,6 +173,7 @@ pub async fn list_tenants(tx: &Tx) -> Result<Vec<Tenant>> {
 /// # Errors
 /// [`Error::Taken`].
 pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
+    let (policy, lifetime) = policy_columns(&connection.policy)?;
     let row = connections::ActiveModel {
         id: Set(connection.id.clone()),
         tenant_id: Set(connection.tenant_id.clone()),
@@ -141,7 +183,8 @@ pub async fn insert_connection(tx: &Tx, connection: &Connection) -> Result<()> {
         created_at: Set(connection.created_at),
         updated_at: Set(connection.updated_at),
         flavor: Set(connection.flavor.name().to_owned()),
-        credential_lifetime: Set(connection.credential_lifetime),
+        credential_lifetime: Set(lifetime),
+        policy: Set(policy),
     };
     connections::Entity::insert(row)
         .exec_without_returning(&tx.connection())
@@ -159,10 +202,12 @@ pub(super) fn default_flavor() -> String {
 /// # Errors
 /// The database's.
 pub async fn update_connection(tx: &Tx, connection: &Connection) -> Result<()> {
+    let (policy, lifetime) = policy_columns(&connection.policy)?;
     let row = connections::ActiveModel {
         id: Set(connection.id.clone()),
         flavor: Set(connection.flavor.name().to_owned()),
-        credential_lifetime: Set(connection.credential_lifetime),
+        credential_lifetime: Set(lifetime),
+        policy: Set(policy),
         version: Set(connection.version),
         updated_at: Set(connection.updated_at),
         ..Default::default()

@@ -203,6 +203,8 @@ impl ResourceRow {
                     reason: self.lock_reason.unwrap_or_default(),
                 }),
                 tokens_valid_after: self.tokens_valid_after,
+                // What waits for an operator is done where it is taken to.
+                held_at: None,
             },
         };
         resource.conformed(kind.within(registry))

@@ -51,7 +51,11 @@ use self::{
     routes::{ROUTES, Route},
     wellknown::{JWKS_PATH, METADATA_PATH},
 };
-use crate::{client::DirectoryClient, config::Config, scim::error::ScimError};
+use crate::{
+    client::DirectoryClient,
+    config::Config,
+    scim::{error::ScimError, meta::CONNECTION},
+};
 
 /// Renders metrics in the text format of Prometheus.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -104,13 +108,14 @@ pub(crate) fn router(facade: Facade) -> Router {
 }
 
 /// SCIM below one base path: as the token's own connection, and with the
-/// connection named in the path.
+/// connection named in the path, unless the base path has it already.
 fn scim_routes(base: &str) -> Router<App> {
     let mut router = Router::new();
-    for prefix in [
-        base.to_owned(),
-        format!("{base}/connections/{{connection}}"),
-    ] {
+    let mut prefixes = vec![base.to_owned()];
+    if !base.contains(CONNECTION) {
+        prefixes.push(format!("{base}/connections/{CONNECTION}"));
+    }
+    for prefix in prefixes {
         let config = read_only(get(discovery::service_provider_config));
         router = router.route(&format!("{prefix}/ServiceProviderConfig"), config);
         let description = read_only(get(openapi::describe));

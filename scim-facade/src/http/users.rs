@@ -35,8 +35,16 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;
+    // Who was there already was not created.
+    let is_found = created
+        .report
+        .is_some_and(|report| !report.matched_by.is_empty());
+    let status = match is_found {
+        true => StatusCode::OK,
+        false => StatusCode::CREATED,
+    };
     let shown = shown(exchange, created.user, &projection);
-    Ok(Outcome::Shown(StatusCode::CREATED, shown))
+    Ok(Outcome::Shown(status, shown))
 }
 
 pub(super) async fn replace(exchange: &Exchange) -> Answer {

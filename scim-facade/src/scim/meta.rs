@@ -22,6 +22,9 @@ pub struct Links {
     base: String,
 }
 
+/// Where a base path has the id of a connection.
+pub const CONNECTION: &str = "{connection}";
+
 impl Links {
     /// `origin` is scheme and authority, `path` the base path as requested.
     pub fn new(origin: &str, path: &str) -> Self {
@@ -29,9 +32,16 @@ impl Links {
         Self { base }
     }
 
-    /// The same below the path of a connection.
+    /// The same for a connection that the path names: in its place in the base path,
+    /// else below it.
     pub fn of_connection(self, id: &str) -> Self {
-        let base = self.resource("/connections", id);
+        let base = match self.base.contains(CONNECTION) {
+            true => {
+                let id = percent_encoding::utf8_percent_encode(id, SEGMENT);
+                self.base.replace(CONNECTION, &id.to_string())
+            }
+            false => self.resource("/connections", id),
+        };
         Self { base }
     }
 

@@ -37,7 +37,10 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         CredentialMissing | CredentialInvalid | ProofOfPossessionFailed => {
             ScimError::unauthorized()
         }
-        ScopeMissing => ScimError::new(403, status.message()),
+        ScopeMissing | ProtectedAccount => ScimError::new(403, status.message()),
+        // What another provider does not have either (RFC 7644 section 3.12).
+        GroupsDisabled => ScimError::new(501, status.message()),
+        GroupInUse => ScimError::new(409, status.message()),
         FieldInvalid | RequiredAttributeMissing | GroupCycle => typed(ScimType::InvalidValue),
         PageTokenInvalid => typed(ScimType::InvalidCursor),
         PageTokenExpired => typed(ScimType::ExpiredCursor),

@@ -52,6 +52,18 @@ pub struct Operation {
     pub require_target: bool,
 }
 
+impl Operation {
+    /// Whether it is about this attribute of the core schema.
+    pub fn is_about(&self, name: &str) -> bool {
+        match &self.path {
+            Path::Attribute {
+                schema, attribute, ..
+            } => schema.is_none() && attribute.name == name,
+            Path::Extension(_) | Path::Unregistered { .. } => false,
+        }
+    }
+}
+
 /// What an operation is applied to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Path {

@@ -62,6 +62,9 @@ entity!(connections, "connections", {
     #[serde(default = "crate::storage::tenants::default_flavor")]
     flavor: String,
     credential_lifetime: Option<i64>,
+    // Exports from before connections had one.
+    #[serde(default = "crate::storage::tenants::no_policy")]
+    policy: String,
 });
 
 entity!(extension_schemas, "extension_schemas", {
@@ -160,6 +163,7 @@ entity!(users, "users", {
     tokens_valid_after: Option<i64>,
     locked_at: Option<i64>,
     lock_reason: Option<String>,
+    held_at: Option<i64>,
 });
 
 entity!(groups, "groups", {

@@ -73,6 +73,7 @@ struct Row {
     tokens_valid_after: Option<i64>,
     locked_at: Option<i64>,
     lock_reason: Option<String>,
+    held_at: Option<i64>,
     groups: Option<String>,
     manager_name: Option<String>,
     revision: i64,
@@ -131,6 +132,7 @@ impl Row {
                     reason: self.lock_reason.unwrap_or_default(),
                 }),
                 tokens_valid_after: self.tokens_valid_after,
+                held_at: self.held_at,
             },
         })
     }
@@ -260,10 +262,11 @@ fn columns(dialect: Dialect, kind: ResourceKind, wants: Wants, connection: Sql) 
          (SELECT s.value FROM settings s WHERE s.name = 'epoch') AS epoch, ",
     )
     .text(match kind {
-        ResourceKind::User => "r.tokens_valid_after, r.locked_at, r.lock_reason, ",
+        ResourceKind::User => "r.tokens_valid_after, r.locked_at, r.lock_reason, r.held_at, ",
         ResourceKind::Group => {
             "CAST(NULL AS BIGINT) AS tokens_valid_after, \
-             CAST(NULL AS BIGINT) AS locked_at, CAST(NULL AS TEXT) AS lock_reason, "
+             CAST(NULL AS BIGINT) AS locked_at, CAST(NULL AS TEXT) AS lock_reason, \
+             CAST(NULL AS BIGINT) AS held_at, "
         }
     })
     .then(relations::columns(dialect, kind, wants))

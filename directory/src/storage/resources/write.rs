@@ -51,6 +51,7 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     let by = |statement: &str| Sql::new(statement).bind(id);
     let named = [
         by("DELETE FROM memberships WHERE member_id = ?"),
+        by("DELETE FROM held_operations WHERE user_id = ?"),
         by("DELETE FROM external_ids WHERE resource_id = ?"),
     ];
     execute(tx, named).await?;
@@ -205,11 +206,13 @@ pub async fn update(tx: &Tx, scope: Scope<'_>, before: &Resource, after: &Resour
 async fn set_access(tx: &Tx, user: &Resource) -> Result<()> {
     let lock = user.access.lock.as_ref();
     let set = Sql::new(
-        "UPDATE users SET tokens_valid_after = ?, locked_at = ?, lock_reason = ? WHERE id = ?",
+        "UPDATE users SET tokens_valid_after = ?, locked_at = ?, lock_reason = ?, held_at = ? \
+         WHERE id = ?",
     )
     .bind(user.access.tokens_valid_after)
     .bind(lock.map(|lock| lock.at))
     .bind(lock.map(|lock| lock.reason.clone()))
+    .bind(user.access.held_at)
     .bind(user.id.as_str());
     execute(tx, [set]).await
 }
@@ -304,6 +307,7 @@ impl Columns {
             tokens_valid_after: Set(user.access.tokens_valid_after),
             locked_at: Set(user.access.lock.as_ref().map(|lock| lock.at)),
             lock_reason: Set(user.access.lock.as_ref().map(|lock| lock.reason.clone())),
+            held_at: Set(user.access.held_at),
         }
     }
 

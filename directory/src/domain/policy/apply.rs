@@ -1,0 +1,316 @@
+//! What a policy does to a user who is about to be written: it looks at what differs
+//! from before, however the request said it.
+
+use muster_proto::{
+    schema::is_urn,
+    value::{Object, Value},
+};
+
+use super::{Kept, OnOther, Path, Policy, path::is_of_type};
+use crate::{
+    domain::{Resource, conform::is_primary, fold::fold, report::Ignored},
+    error::{Error, Result, Violation},
+};
+
+const NOT_ALLOWED: &str = "is not provisioned by this connection";
+const NOT_KEPT: &str = "is not the value that this connection keeps";
+const NOT_KNOWN: &str = "is none of the values that this connection knows";
+const NOT_RENAMED: &str = "is not changed once a user is there";
+
+impl Policy {
+    /// Leaves in `after` what this policy lets through, and tells what it does not.
+    /// `speaks_of_active`: whether the request says if the user is active.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::ReadOnly`], [`Error::Immutable`].
+    pub fn admit(
+        &self,
+        before: Option<&Resource>,
+        after: &mut Resource,
+        speaks_of_active: bool,
+    ) -> Result<Vec<Ignored>> {
+        let none = Object::new();
+        let was = before.map_or(&none, |before| &before.attributes);
+        let now = &mut after.attributes;
+        let mut ignored = Vec::new();
+        self.reject(was, now)?;
+        self.allow(was, now, &mut ignored)?;
+        if before.is_some() {
+            self.keep_name(was, now, speaks_of_active, &mut ignored)?;
+        }
+        keep("emails", self.emails, was, now, &mut ignored);
+        keep("phoneNumbers", self.phone_numbers, was, now, &mut ignored);
+        self.fill_mirrors(was, now);
+        self.look_up(was, now, &mut ignored);
+        self.require(before.is_none(), was, now)?;
+        Ok(ignored)
+    }
+
+    fn reject(&self, was: &Object, now: &Object) -> Result<()> {
+        let mut rejected = self.rejected_attributes.iter();
+        match rejected.find(|path| path.get(was) != path.get(now)) {
+            None => Ok(()),
+            Some(path) => Err(Error::ReadOnly(path.to_string())),
+        }
+    }
+
+    fn allow(&self, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) -> Result<()> {
+        if self.allowed_attributes.is_empty() {
+            return Ok(());
+        }
+        let mut others = Vec::new();
+        for path in differing(was, now) {
+            if is_identity(&path) || self.allows(&path) {
+                continue;
+            }
+            let parts = self.allowed_attributes.iter();
+            let parts: Vec<_> = parts.filter(|allowed| is_part(allowed, &path)).collect();
+            match parts.is_empty() {
+                true => {
+                    path.set(now, path.get(was).cloned());
+                    others.push(path);
+                }
+                false => others.extend(keep_parts(&path, &parts, was, now)),
+            }
+        }
+        match (self.on_other_attributes, others.first()) {
+            (OnOther::Reject, Some(path)) => Err(Error::invalid(path.to_string(), NOT_ALLOWED)),
+            _ => {
+                ignored.extend(others.iter().map(|path| because(path, NOT_ALLOWED)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether this attribute is allowed as a whole.
+    fn allows(&self, path: &Path) -> bool {
+        self.allowed_attributes.iter().any(|allowed| {
+            let is_same = allowed.attribute.is_empty() || allowed.attribute == path.attribute;
+            let is_all = allowed.of_type.is_none() && allowed.sub.is_none();
+            allowed.extension == path.extension && is_same && is_all
+        })
+    }
+
+    fn keep_name(
+        &self,
+        was: &Object,
+        now: &mut Object,
+        speaks_of_active: bool,
+        ignored: &mut Vec<Ignored>,
+    ) -> Result<()> {
+        let path = Path::of(None, "userName");
+        if !self.user_name_immutable || path.get(was) == path.get(now) {
+            return Ok(());
+        }
+        if !speaks_of_active {
+            return Err(Error::Immutable(path.to_string()));
+        }
+        path.set(now, path.get(was).cloned());
+        ignored.push(because(&path, NOT_RENAMED));
+        Ok(())
+    }
+
+    fn fill_mirrors(&self, was: &Object, now: &mut Object) {
+        for (from, to) in &self.mirror {
+            let value = from.get(now).cloned();
+            if from.get(was) != value.as_ref() {
+                to.set(now, value);
+            }
+        }
+    }
+
+    fn look_up(&self, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) {
+        for (path, known) in &self.lookups {
+            let value = path.get(now);
+            let Some(text) = value.and_then(Value::as_str) else {
+                continue;
+            };
+            let wanted = fold(text);
+            if path.get(was) == value || known.iter().any(|known| fold(known) == wanted) {
+                continue;
+            }
+            path.set(now, path.get(was).cloned());
+            ignored.push(because(path, NOT_KNOWN));
+        }
+    }
+
+    /// Checks that nothing is missing from what is sent to create a user.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn complete(&self, sent: &Object) -> Result<()> {
+        self.require(true, &Object::new(), sent)
+    }
+
+    fn require(&self, is_new: bool, was: &Object, now: &Object) -> Result<()> {
+        let required = self.required_attributes.iter();
+        let missing =
+            required.filter(|path| path.get(now).is_none() && (is_new || path.get(was).is_some()));
+        let violation = |path: &Path| {
+            let rule = format!("is required: the {} is missing", path.label());
+            Violation::new(path.to_string(), rule)
+        };
+        let violations: Vec<_> = missing.map(violation).collect();
+        match violations.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Invalid(violations)),
+        }
+    }
+}
+
+fn because(path: &Path, reason: &'static str) -> Ignored {
+    Ignored {
+        path: path.to_string(),
+        reason,
+    }
+}
+
+/// What tells a connection's users apart is nobody's hobby.
+fn is_identity(path: &Path) -> bool {
+    path.extension.is_none() && path.attribute == "externalId"
+}
+
+/// Whether the path chooses a part of the attribute.
+fn is_part(path: &Path, attribute: &Path) -> bool {
+    path.extension == attribute.extension && path.attribute == attribute.attribute
+}
+
+/// The attributes whose values differ, those of extensions one by one.
+fn differing(was: &Object, now: &Object) -> Vec<Path> {
+    let mut found = Vec::new();
+    let none = Object::new();
+    for name in names(was, now) {
+        let (old, new) = (was.get(name), now.get(name));
+        if old == new {
+            continue;
+        }
+        if !is_urn(name) {
+            found.push(Path::of(None, name));
+            continue;
+        }
+        let parts = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+        let (old, new) = (parts(old), parts(new));
+        let (old, new) = (old.as_ref().unwrap_or(&none), new.as_ref().unwrap_or(&none));
+        let differ = names(old, new).filter(|part| old.get(*part) != new.get(*part));
+        found.extend(differ.map(|part| Path::of(Some(name), part)));
+    }
+    found
+}
+
+/// The names in either, each once.
+fn names<'a>(was: &'a Object, now: &'a Object) -> impl Iterator<Item = &'a str> {
+    let new = now.keys().filter(|name| !was.contains_key(*name));
+    was.keys().chain(new).map(String::as_str)
+}
+
+/// Leaves of an attribute what these paths choose, the rest as it was; tells what
+/// was sent in vain.
+fn keep_parts(path: &Path, parts: &[&Path], was: &Object, now: &mut Object) -> Vec<Path> {
+    let old = path.get(was).cloned();
+    let (value, others) = match path.get(now).cloned() {
+        Some(Value::List(elements)) => keep_elements(path, parts, old, elements),
+        Some(Value::Complex(object)) => keep_subs(path, parts, old, object),
+        // What was taken away goes as far as it may.
+        None => match old {
+            Some(Value::List(_)) => keep_elements(path, parts, old, Vec::new()),
+            Some(Value::Complex(_)) => keep_subs(path, parts, old, Object::new()),
+            simple => (simple, vec![path.clone()]),
+        },
+        Some(_) => (old, vec![path.clone()]),
+    };
+    path.set(now, value);
+    others
+}
+
+fn keep_subs(
+    path: &Path,
+    parts: &[&Path],
+    old: Option<Value>,
+    mut new: Object,
+) -> (Option<Value>, Vec<Path>) {
+    let old = match old {
+        Some(Value::Complex(object)) => object,
+        _ => Object::new(),
+    };
+    let mut others = Vec::new();
+    let differ: Vec<_> = names(&old, &new)
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(ToOwned::to_owned)
+        .collect();
+    for name in differ {
+        if parts.iter().any(|part| part.sub.as_ref() == Some(&name)) {
+            continue;
+        }
+        match old.get(&name) {
+            Some(value) => new.insert(name.clone(), value.clone()),
+            None => new.remove(&name),
+        };
+        others.push(Path {
+            sub: Some(name),
+            ..path.clone()
+        });
+    }
+    ((!new.is_empty()).then_some(Value::Complex(new)), others)
+}
+
+fn keep_elements(
+    path: &Path,
+    parts: &[&Path],
+    old: Option<Value>,
+    new: Vec<Value>,
+) -> (Option<Value>, Vec<Path>) {
+    let old = match old {
+        Some(Value::List(elements)) => elements,
+        _ => Vec::new(),
+    };
+    let is_chosen = |element: &Value| {
+        let mut kinds = parts.iter().filter_map(|part| part.of_type.as_deref());
+        kinds.any(|kind| is_of_type(element, kind))
+    };
+    let in_vain = new
+        .iter()
+        .filter(|element| !is_chosen(element) && !old.contains(element));
+    let others = in_vain.map(|element| element_path(path, element)).collect();
+    let kept = old.iter().filter(|element| !is_chosen(element)).cloned();
+    let mut kept: Vec<_> = kept.collect();
+    kept.extend(new.into_iter().filter(is_chosen));
+    ((!kept.is_empty()).then_some(Value::List(kept)), others)
+}
+
+fn element_path(path: &Path, element: &Value) -> Path {
+    let kind = element.as_object().and_then(|object| object.get("type"));
+    let kind = kind.and_then(Value::as_str);
+    Path {
+        of_type: kind.map(ToOwned::to_owned),
+        ..path.clone()
+    }
+}
+
+/// Leaves of a multi-valued attribute the values that are to be kept.
+fn keep(name: &str, kept: Kept, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) {
+    let path = Path::of(None, name);
+    if kept == Kept::All || path.get(was) == path.get(now) {
+        return;
+    }
+    let Some(Value::List(elements)) = now.remove(name) else {
+        return;
+    };
+    let old = was.get(name).and_then(Value::as_list).unwrap_or_default();
+    let winner = elements.iter().position(is_primary);
+    let winner = winner.or_else(|| match kept {
+        Kept::PrimaryOrSingle => {
+            // Of several the one that was there before.
+            let stays = elements.iter().position(|element| old.contains(element));
+            stays.or((!elements.is_empty()).then_some(0))
+        }
+        Kept::All | Kept::PrimaryOnly => None,
+    });
+    for (index, element) in elements.into_iter().enumerate() {
+        match Some(index) == winner {
+            true => {
+                now.insert(name.to_owned(), Value::List(vec![element]));
+            }
+            false => ignored.push(because(&element_path(&path, &element), NOT_KEPT)),
+        }
+    }
+}

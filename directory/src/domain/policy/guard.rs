@@ -1,0 +1,105 @@
+//! When deactivations wait for an operator.
+
+use serde::{Deserialize, Serialize};
+
+use super::Lifetime;
+
+/// The longest that a deactivation waits: a guard delays, and never keeps anybody's
+/// access for good.
+const LONGEST: Lifetime = Lifetime::THREE_DAYS;
+
+/// How many users a connection may deactivate or delete within a while; the rest
+/// wait for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// So many; unset: any number.
+    #[serde(default)]
+    pub max_users: Option<u32>,
+    /// So many of a hundred users of the tenant; unset: all.
+    #[serde(default)]
+    pub max_percent: Option<u32>,
+    /// Below so many `max_percent` does not count: of three users one is a third.
+    #[serde(default = "ten")]
+    pub min_users: u32,
+    /// Within this time.
+    pub window: Lifetime,
+    /// After this time they are done all the same; at most 72 hours.
+    #[serde(default = "longest")]
+    pub max_hold: Lifetime,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn longest() -> Lifetime {
+    LONGEST
+}
+
+impl Guard {
+    /// Whether one more deactivation is to wait, after so many within the window, in
+    /// a tenant of so many users.
+    pub fn holds(&self, done: u64, users: u64) -> bool {
+        let next = done.saturating_add(1);
+        let over_count = self.max_users.is_some_and(|most| next > u64::from(most));
+        let over_share = self.max_percent.is_some_and(|percent| {
+            next > u64::from(self.min_users)
+                && next.saturating_mul(100) > users.saturating_mul(u64::from(percent))
+        });
+        over_count || over_share
+    }
+
+    /// What is wrong with it.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        if self.max_users.is_none() && self.max_percent.is_none() {
+            return Some("needs max_users or max_percent");
+        }
+        if self.max_percent.is_some_and(|percent| percent > 100) {
+            return Some("max_percent must be at most 100");
+        }
+        if self.max_hold > LONGEST {
+            return Some("max_hold must be at most 72h");
+        }
+        (self.window.ms() > 31 * 86_400_000).then_some("window must be at most 31d")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(max_users: Option<u32>, max_percent: Option<u32>) -> Guard {
+        Guard {
+            max_users,
+            max_percent,
+            min_users: 10,
+            window: longest(),
+            max_hold: longest(),
+        }
+    }
+
+    #[test]
+    fn more_than_so_many_wait() {
+        let three = guard(Some(3), None);
+        assert!(!three.holds(2, 1_000) && three.holds(3, 1_000));
+        let none = guard(Some(0), None);
+        assert!(none.holds(0, 1_000));
+    }
+
+    #[test]
+    fn more_than_such_a_share_waits() {
+        let share = guard(None, Some(5));
+        // Of 400 users 20 are five percent.
+        assert!(!share.holds(19, 400) && share.holds(20, 400));
+        // Of three users each is more, but ten are too few to be a share.
+        assert!(!share.holds(2, 3) && share.holds(10, 30));
+    }
+
+    #[test]
+    fn a_guard_that_guards_nothing_is_refused() {
+        assert!(guard(None, None).contradiction().is_some());
+        assert!(guard(None, Some(101)).contradiction().is_some());
+        assert!(guard(Some(1), None).contradiction().is_none());
+    }
+}

@@ -1,0 +1,277 @@
+//! Users who are created through a connection: who is there already, and what a new
+//! one joins.
+
+use muster_proto::value::{Object, Value};
+
+use super::{
+    leaving,
+    resources::{Written, advance, record},
+    revocation::regard_access,
+    view::View,
+};
+use crate::{
+    auth::Caller,
+    domain::{
+        Resource,
+        access::Lock,
+        filter::{Field, Filter, Operator},
+        history::{Change, ChangeKind},
+        page::PageRequest,
+        policy::{MatchKey, OnMatch, Path},
+        report::{Ignored, Outcome, Report},
+        resource::ResourceKind,
+    },
+    error::{Error, Result, Taken},
+    storage::{
+        Tx,
+        members::{self, NewMember},
+        relations::{Relations, Wants},
+        resources::{self, Reach, Selection},
+    },
+};
+
+const METHOD: &str = "CreateUser";
+
+/// Why a new user may not act yet.
+const AWAITS: &str = "awaits activation";
+
+const NO_GROUP: &str = "is the default group of this connection, and is not there any more";
+
+/// Creates a user, or takes over the one who is there.
+pub(super) async fn create(tx: &Tx, caller: &Caller, user: Resource, now: i64) -> Result<Written> {
+    match find(tx, caller, &user.attributes).await? {
+        Some((found, key)) => take_over(tx, caller, found, user, key, now).await,
+        None => insert(tx, caller, user, now).await,
+    }
+}
+
+async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Result<Written> {
+    let (scope, policy) = (caller.scope(), &caller.profile.policy);
+    let mut ignored = policy.admit(None, &mut user, true)?;
+    user.check(scope.registry.user)?;
+    if policy.require_activation {
+        user.access.lock = Some(Lock {
+            at: now,
+            reason: AWAITS.to_owned(),
+        });
+    }
+    resources::insert(tx, scope, &user).await?;
+    let mut changes = vec![Change::of(ChangeKind::Created, &user)];
+    for group_id in &policy.default_groups {
+        match join(tx, caller, group_id, &user.id, now).await? {
+            Some(change) => changes.push(change),
+            None => ignored.push(Ignored {
+                path: "groups".to_owned(),
+                reason: NO_GROUP,
+            }),
+        }
+    }
+    let position = record(tx, caller, METHOD, &user, &changes).await?;
+    let relations = match changes.len() > 1 && policy.groups_enabled {
+        true => relations(tx, caller, &user.id).await?,
+        // A new user is in no group.
+        false => Relations::default(),
+    };
+    Ok(Written {
+        view: View::after(tx, scope, None, user, relations).await?,
+        position: Some(position),
+        report: Report {
+            ignored,
+            ..Report::of(Outcome::Created)
+        },
+    })
+}
+
+async fn relations(tx: &Tx, caller: &Caller, id: &str) -> Result<Relations> {
+    let (scope, kind) = (caller.scope(), ResourceKind::User);
+    let found = resources::load(tx, scope, kind, id, Reach::Live, Wants::ALL).await?;
+    Ok(found
+        .map(|((_, relations), _)| relations)
+        .unwrap_or_default())
+}
+
+/// Makes a user a member of a group; `None` when there is no such group.
+async fn join(
+    tx: &Tx,
+    caller: &Caller,
+    group_id: &str,
+    user_id: &str,
+    now: i64,
+) -> Result<Option<Change>> {
+    let (scope, kind) = (caller.scope(), ResourceKind::Group);
+    let found = resources::load(tx, scope, kind, group_id, Reach::Live, Wants::NONE).await?;
+    let Some(((before, _), _)) = found else {
+        return Ok(None);
+    };
+    let mut after = before.clone();
+    advance(&mut after, now);
+    let member = NewMember {
+        id: user_id.to_owned(),
+        is_group: false,
+    };
+    members::add(tx, group_id, &[member]).await?;
+    resources::update(tx, scope, &before, &after).await?;
+    let kind = ChangeKind::MemberAdded;
+    Ok(Some(Change::member(kind, &after, user_id, false)))
+}
+
+/// The user who is meant by what is sent, and by which value he was found.
+async fn find(tx: &Tx, caller: &Caller, sent: &Object) -> Result<Option<(Resource, MatchKey)>> {
+    let policy = &caller.profile.policy;
+    if caller.connection().is_none() {
+        return Ok(None);
+    }
+    for key in &policy.match_order {
+        let found = candidates(tx, caller, *key, sent).await?;
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
+            (Some(user), None) => {
+                claim(caller, &user, *key, sent)?;
+                return Ok(Some((user, *key)));
+            }
+            // Nobody can tell which of them is meant.
+            (Some(_), Some(_)) => return Err(conflict(*key)),
+            (None, _) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Users with the value that is sent: one who is not deleted before any who is.
+async fn candidates(
+    tx: &Tx,
+    caller: &Caller,
+    key: MatchKey,
+    sent: &Object,
+) -> Result<Vec<Resource>> {
+    let path = key.path();
+    let Some(value) = path.get(sent).filter(|value| value.as_str().is_some()) else {
+        return Ok(Vec::new());
+    };
+    let filter = equal(caller, &path, value)?;
+    let reach = match caller.profile.policy.match_deleted {
+        true => Reach::Deleted,
+        false => Reach::Live,
+    };
+    let selection = Selection {
+        filter: Some(&filter),
+        sort: None,
+        reach,
+        wants: Wants::NONE,
+    };
+    let (kind, page) = (ResourceKind::User, PageRequest::new(20, 0, None)?);
+    let (page, _) = resources::list(tx, caller.scope(), kind, &selection, &page).await?;
+    let mut found: Vec<_> = page.items.into_iter().map(|(user, _)| user).collect();
+    if found.iter().any(|user| user.deleted_at.is_none()) {
+        found.retain(|user| user.deleted_at.is_none());
+    }
+    // Of those who are gone the last one is meant.
+    if found.iter().all(|user| user.deleted_at.is_some()) {
+        let last = found.into_iter().max_by_key(|user| user.deleted_at);
+        return Ok(last.into_iter().collect());
+    }
+    Ok(found)
+}
+
+fn equal(caller: &Caller, path: &Path, value: &Value) -> Result<Filter> {
+    let schema = caller.scope().registry.user;
+    let urn = path.extension.as_deref().unwrap_or_default();
+    let Some(kind) = &path.of_type else {
+        let field = Field::find(schema, urn, &path.attribute, "")?;
+        return Filter::compare(field, Operator::Equal, value.clone());
+    };
+    let field = Field::find(schema, urn, &path.attribute, "")?;
+    let attribute = schema.core_attribute(&path.attribute);
+    let attribute = attribute.ok_or_else(|| Error::internal(format!("{path} is not there")))?;
+    let part = |name: &str, value: Value| {
+        let field = Field::element(attribute, name)?;
+        Filter::compare(field, Operator::Equal, value)
+    };
+    let of_type = part("type", Value::String(kind.clone()))?;
+    let sub = path.sub.as_deref().unwrap_or("value");
+    let with_value = part(sub, value.clone())?;
+    let both = Filter::And(vec![of_type, with_value]);
+    Ok(Filter::Element(field, Box::new(both)))
+}
+
+/// Checks that the connection may take this user over.
+fn claim(caller: &Caller, user: &Resource, key: MatchKey, sent: &Object) -> Result<()> {
+    let policy = &caller.profile.policy;
+    if policy.on_match == OnMatch::Conflict {
+        return Err(conflict(key));
+    }
+    // Whom the connection calls by another name is somebody else.
+    let known = user.text("externalId");
+    let said = sent.get("externalId").and_then(Value::as_str);
+    if known.is_some() && said.is_some() && known != said {
+        return Err(conflict(key));
+    }
+    let owner = user.owner.as_deref();
+    let is_foreign = known.is_none() && owner.is_some() && owner != caller.connection();
+    match is_foreign && !policy.match_foreign {
+        true => Err(conflict(key)),
+        false => Ok(()),
+    }
+}
+
+fn conflict(key: MatchKey) -> Error {
+    match key {
+        MatchKey::ExternalId => Error::Taken(Taken::ExternalId),
+        MatchKey::UserName => Error::Taken(Taken::UserName),
+        MatchKey::WorkEmail | MatchKey::EmployeeNumber => Error::ValueTaken(key.path().to_string()),
+    }
+}
+
+async fn take_over(
+    tx: &Tx,
+    caller: &Caller,
+    found: Resource,
+    sent: Resource,
+    key: MatchKey,
+    now: i64,
+) -> Result<Written> {
+    let (scope, policy) = (caller.scope(), &caller.profile.policy);
+    policy.complete(&sent.attributes)?;
+    let mut changes = Vec::new();
+    let mut before = found;
+    let was_gone = before.deleted_at.is_some();
+    if was_gone {
+        before.deleted_at = None;
+        advance(&mut before, now);
+        resources::restore(tx, scope, &before).await?;
+        changes.push(Change::of(ChangeKind::Undeleted, &before));
+        let edges = members::edges_of(tx, &before.id).await?;
+        changes.extend(edges.into_iter().map(Change::restored));
+    }
+    let mut after = before.clone();
+    after.attributes = policy.united(&before.attributes, sent.attributes);
+    after.owner = before.owner.clone().or(sent.owner);
+    let ignored = policy.admit(Some(&before), &mut after, true)?;
+    after.check(scope.registry.user)?;
+    let held = leaving::regard(tx, caller, &before, &mut after, now).await?;
+    let mut report = Report::between(&before, &after);
+    if after.attributes != before.attributes || after.access != before.access {
+        advance(&mut after, now);
+        regard_access(tx, caller, &before, &mut after, now).await?;
+        changes.push(Change::between(&before, &after));
+    }
+    resources::update(tx, scope, &before, &after).await?;
+    if was_gone {
+        report.outcome = Outcome::Enabled;
+    }
+    let position = match changes.is_empty() {
+        true => None,
+        false => Some(record(tx, caller, METHOD, &after, &changes).await?),
+    };
+    let relations = relations(tx, caller, &after.id).await?;
+    Ok(Written {
+        view: View::after(tx, scope, Some(&before), after, relations).await?,
+        position,
+        report: Report {
+            ignored,
+            held,
+            matched_by: Some(key.path().to_string()),
+            ..report
+        },
+    })
+}
