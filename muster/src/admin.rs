@@ -6,7 +6,7 @@ use muster_directory::{service::Directory, storage::Store};
 use crate::{
     arguments::{Admin, Audit, Client, Epoch, Migrate, Tenant},
     clients::{self, TokenCommand},
-    connections, credentials, keys, output, presets, schema,
+    connections, credentials, held, keys, output, presets, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -54,6 +54,7 @@ async fn on_directory(
         Admin::Client(command) => clients::run(command, directory).await,
         Admin::Key(command) => keys::run(command, directory).await,
         Admin::User(command) => credentials::lock(command, directory).await,
+        Admin::Held(command) => held::run(command, directory).await,
         Admin::Schema(command) => schema::run(command, directory).await,
         Admin::Epoch(command) => epoch(command, directory).await,
         Admin::Audit(command) => audit(command, directory).await,

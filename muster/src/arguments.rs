@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::Erro
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::tokens::{
-    Client, Credential, CredentialKind, FederationArguments, Key, Lifetime, User,
+    Client, Credential, CredentialKind, FederationArguments, Held, Key, Lifetime, User, WhichHeld,
 };
 
 /// Identity directory: users, groups and credentials of many tenants over
@@ -163,6 +163,10 @@ pub(crate) enum Admin {
     /// Users, as far as they are an operator's
     #[command(subcommand)]
     User(User),
+    /// Deactivations that wait for an operator: more than a connection's guard lets
+    /// through
+    #[command(subcommand)]
+    Held(Held),
     /// Extension schemas: attributes that a tenant's users or groups have
     /// beyond the standard's
     #[command(subcommand)]

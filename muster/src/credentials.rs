@@ -111,6 +111,26 @@ pub(crate) async fn run(
 /// Runs one command on users.
 pub(crate) async fn lock(command: User, directory: &Directory) -> anyhow::Result<()> {
     let (id, lock, tenant, json) = match command {
+        User::Roles {
+            id,
+            connection,
+            tenant,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let connection = directory.find_connection(&tenant.id, &connection).await?;
+            let caller = operator(&tenant.id);
+            let roles = directory.roles_of(&caller, &connection.id, &id).await?;
+            let roles = roles.into_iter().map(|role| {
+                json!({
+                    "role": role.role,
+                    "group_id": role.group_id,
+                    "group": role.group_name,
+                })
+            });
+            output::many(&roles.collect::<Vec<_>>(), json)?;
+            return Ok(());
+        }
         User::Lock {
             id,
             reason,

@@ -14,6 +14,7 @@ mod channel;
 mod clients;
 mod connections;
 mod credentials;
+mod held;
 mod keys;
 mod output;
 mod pem;

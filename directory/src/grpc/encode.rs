@@ -22,7 +22,13 @@ use crate::{
     },
     error::{Error, Result},
     service::{AccessToken, Audited, Counts, Directory, SnapshotPage, Transaction, View},
-    storage::{members::Member, relations::Relations, schemas::TenantSchema, tenants::Connection},
+    storage::{
+        held::{Held, HeldOperation},
+        members::Member,
+        relations::Relations,
+        schemas::TenantSchema,
+        tenants::Connection,
+    },
 };
 
 /// A user as this caller sees it. Of locks, which are the operator's, provisioning
@@ -44,6 +50,7 @@ pub(super) fn user(
     user.id = resource.id;
     user.meta = Some(meta);
     user.effective_active = effective_active && mask.has("effective_active");
+    user.deactivation_held = resource.access.held_at.is_some() && mask.has("deactivation_held");
     let lock = resource.access.lock.filter(|_| mask.has("admin_lock"));
     let lock = lock.filter(|_| caller.connection().is_none());
     user.admin_lock = lock.map(|lock| v1::AdminLock {
@@ -168,6 +175,22 @@ pub(super) fn page<T>(directory: &Directory, list: &[u8], page: &Page<T>) -> v1:
 pub(super) fn revision(directory: &Directory, caller: &Caller, at: &Position) -> v1::Revision {
     v1::Revision {
         token: directory.cursors().revision(&caller.tenant_id, at),
+    }
+}
+
+/// A deactivation that waits.
+pub(super) fn held(held: Held) -> v1::HeldOperation {
+    use v1::held_operation::Kind;
+    let kind = match held.operation {
+        HeldOperation::Deactivate => Kind::Deactivate,
+        HeldOperation::Delete => Kind::Delete,
+    };
+    v1::HeldOperation {
+        user_id: held.user_id,
+        connection_id: held.connection_id,
+        kind: kind.into(),
+        hold_time: Some(timestamp(held.held_at)),
+        due_time: Some(timestamp(held.due_at)),
     }
 }
 

@@ -78,7 +78,12 @@ impl Mask {
 fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
     let attributes = resource.core.attributes.iter().map(|a| snake_case(a.name));
     let others = ["id", "meta", "enterprise", "extensions"];
-    let of_users = ["admin_lock", "effective_active", "tokens_valid_after"];
+    let of_users = [
+        "admin_lock",
+        "deactivation_held",
+        "effective_active",
+        "tokens_valid_after",
+    ];
     let of_users = of_users.into_iter().filter(|_| resource.name == USER.name);
     let others = others.into_iter().chain(of_users);
     attributes.chain(others.map(ToOwned::to_owned))

@@ -62,6 +62,51 @@ impl ProvisioningService for Provisioning {
         audited(&self.0, &caller, call, self.create(&caller, request)).await
     }
 
+    async fn list_held_operations(
+        &self,
+        request: Request<v1::ListHeldOperationsRequest>,
+    ) -> Result<Response<v1::ListHeldOperationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let listed = self.held(&caller, request.into_inner()).await;
+        listed.map(Response::new).map_err(status)
+    }
+
+    async fn resolve_held_operations(
+        &self,
+        request: Request<v1::ResolveHeldOperationsRequest>,
+    ) -> Result<Response<v1::ResolveHeldOperationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ResolveHeldOperationsRequest { user_ids, apply } = request.into_inner();
+        let call = Call::new("ResolveHeldOperations", ResourceType::User, "");
+        let work = async {
+            let resolved = self.0.resolve_held(&caller, user_ids, apply).await?;
+            let at = resolved.position.as_ref();
+            Ok(v1::ResolveHeldOperationsResponse {
+                resolved: i32::try_from(resolved.count).unwrap_or(i32::MAX),
+                written_at: at.map(|at| encode::revision(&self.0, &caller, at)),
+            })
+        };
+        audited(&self.0, &caller, call, work).await
+    }
+
+    async fn get_user_roles(
+        &self,
+        request: Request<v1::GetUserRolesRequest>,
+    ) -> Result<Response<v1::GetUserRolesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let (connection_id, user_id) = (&request.connection_id, &request.user_id);
+        let roles = self.0.roles_of(&caller, connection_id, user_id).await;
+        let roles = roles.map_err(status)?.into_iter();
+        let roles = roles.map(|role| v1::GroupRoleOfUser {
+            role: role.role,
+            group_id: role.group_id,
+            group_display_name: role.group_name,
+        });
+        let roles = roles.collect();
+        Ok(Response::new(v1::GetUserRolesResponse { roles }))
+    }
+
     async fn issue_connection_token(
         &self,
         request: Request<v1::IssueConnectionTokenRequest>,
@@ -75,6 +120,24 @@ impl ProvisioningService for Provisioning {
 }
 
 impl Provisioning {
+    async fn held(
+        &self,
+        caller: &Caller,
+        request: v1::ListHeldOperationsRequest,
+    ) -> Result<v1::ListHeldOperationsResponse> {
+        let of = format!("held/{}", request.connection_id);
+        let list = decode::list_identity(caller, &of, None, None);
+        let page = decode::page(&self.0, &list, request.page)?;
+        let connection = Some(request.connection_id.as_str()).filter(|id| !id.is_empty());
+        let found = self.0.list_held(caller, connection, &page).await?;
+        let page = encode::page(&self.0, &list, &found);
+        let operations = found.items.into_iter().map(encode::held).collect();
+        Ok(v1::ListHeldOperationsResponse {
+            operations,
+            page: Some(page),
+        })
+    }
+
     async fn create(
         &self,
         caller: &Caller,

@@ -288,9 +288,7 @@ pub(super) fn checked_name(name: &str) -> Result<String> {
 
 /// Scopes of the contract for which no RPC asks yet: who has one need not be
 /// registered again when one does.
-const AHEAD: [&str; 8] = [
-    "groups.check",
-    "provisioning.approve",
+const AHEAD: [&str; 6] = [
     "provisioning.facade",
     "server.admin",
     "server.read",

@@ -55,8 +55,8 @@ impl Directory {
         deleted_at.saturating_add(millis(self.retention.deleted))
     }
 
-    /// Purges what was deleted long ago and forgets changes that are older than
-    /// they are kept. Several processes may do it at once.
+    /// Does what waited for an operator for as long as it may, purges what was deleted
+    /// long ago and forgets changes that are older than they are kept. Several processes may do it at once.
     ///
     /// # Errors
     /// The database's.
@@ -84,6 +84,7 @@ impl Directory {
     }
 
     async fn keep_tenant(&self, tenant_id: &str) -> Result<()> {
+        self.apply_due(tenant_id).await?;
         while self
             .purge_some(tenant_id, ResourceKind::User, USERS_AT_ONCE)
             .await?

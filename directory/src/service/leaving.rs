@@ -1,6 +1,7 @@
 //! Users who are about to lose their access through a connection: who is protected,
 //! and whose deactivation waits for an operator.
 
+use super::held::HELD_INTERVAL_MS;
 use crate::{
     auth::Caller,
     domain::{Resource, policy::Guard},
@@ -49,6 +50,8 @@ pub(super) async fn regard_deletion(
     now: i64,
 ) -> Result<bool> {
     if caller.connection().is_none() {
+        user.access.held_at = None;
+        held::remove(tx, &user.id).await?;
         return Ok(false);
     }
     if is_protected(caller, user) {
@@ -105,7 +108,8 @@ async fn hold(
         connection_id: connection_id.to_owned(),
         operation,
         held_at: now,
-        due_at: now.saturating_add(guard.max_hold.ms()),
+        // Done with the last look before it has waited for too long.
+        due_at: now.saturating_add((guard.max_hold.ms() - HELD_INTERVAL_MS).max(0)),
     };
     held::put(tx, &held).await?;
     Ok(true)

@@ -280,7 +280,24 @@ pub(crate) enum User {
         #[command(flatten)]
         json: Json,
     },
-    /// Lift the lock of a user; his old tokens stay dead
+    /// Show the roles of a user by the policy of a connection; the first counts where
+    /// they conflict
+    Roles {
+        /// His id
+        #[arg(long)]
+        id: String,
+        /// Id or name of the connection
+        #[arg(long)]
+        connection: String,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Lift the lock of a user, or let a new one act who awaits it; his old tokens
+    /// stay dead
     Unlock {
         /// His id
         #[arg(long)]
@@ -292,4 +309,57 @@ pub(crate) enum User {
         #[command(flatten)]
         json: Json,
     },
+}
+
+/// Commands on deactivations that wait.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Held {
+    /// List what waits
+    List {
+        /// Id or name of the connection [default: all]
+        #[arg(long)]
+        connection: Option<String>,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Do what waits: the users lose their access now
+    Release {
+        /// Which.
+        #[command(flatten)]
+        which: WhichHeld,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Drop what waits: the users are active again
+    Drop {
+        /// Which.
+        #[command(flatten)]
+        which: WhichHeld,
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// Which of those that wait are meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WhichHeld {
+    /// Ids of the users, separated by commas
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    pub(crate) ids: Vec<String>,
+    /// All of a connection, by its id or name
+    #[arg(long = "all-of", value_name = "CONNECTION")]
+    pub(crate) all_of: Option<String>,
 }

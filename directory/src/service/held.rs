@@ -1,0 +1,202 @@
+//! Deactivations that wait for an operator: see them, do them, drop them.
+
+use std::sync::Arc;
+
+use super::{
+    Directory,
+    resources::{Target, record},
+    revocation::regard_access,
+};
+use crate::{
+    auth::{Caller, Principal},
+    domain::{
+        history::{Change, ChangeKind, Position},
+        page::{MAX_SIZE, Page, PageRequest, Place},
+        policy::OnDelete,
+        resource::ResourceKind,
+        version::Precondition,
+    },
+    error::{Error, Result},
+    storage::{
+        Tx,
+        held::{self, Held, HeldOf, HeldOperation},
+        history,
+        relations::Wants,
+        resources::{self, Reach},
+        tenants,
+    },
+};
+
+const METHOD: &str = "ResolveHeldOperations";
+
+/// How often it is looked at the least whether something has waited long enough, in
+/// milliseconds.
+pub(super) const HELD_INTERVAL_MS: i64 = 60_000;
+
+/// Most that are resolved in one request.
+pub const HELD_LIMIT: usize = 1_000;
+
+/// What came of held deactivations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// How many there were.
+    pub count: usize,
+    /// The tenant's position; `None` when there was none.
+    pub position: Option<Position>,
+}
+
+impl Directory {
+    /// What waits in the caller's tenant, in the order of users' ids: of a connection,
+    /// or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_held(
+        &self,
+        caller: &Caller,
+        connection_id: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Held>> {
+        let of = HeldOf {
+            connection_id,
+            after: page.after.as_ref().map(|place| place.id.as_str()),
+            due_until: None,
+        };
+        let (tx, tenant_id) = (self.store.single(), &caller.tenant_id);
+        // One more than is shown tells that there are more.
+        let mut items = held::list(&tx, tenant_id, of, page.size.saturating_add(1)).await?;
+        let has_more = items.len() > page.size;
+        items.truncate(page.size);
+        let last = items.last().filter(|_| has_more);
+        Ok(Page {
+            next: last.map(|last| Place::of(last.user_id.as_str())),
+            items,
+            total: 0,
+        })
+    }
+
+    /// Does what waits for these users, or drops it: then they are active again. All or
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a user for whom nothing waits; [`Error::TooMany`].
+    pub async fn resolve_held(
+        &self,
+        caller: &Caller,
+        user_ids: Vec<String>,
+        apply: bool,
+    ) -> Result<Resolved> {
+        if user_ids.len() > HELD_LIMIT {
+            return Err(Error::TooMany {
+                what: "held operations",
+                limit: HELD_LIMIT,
+            });
+        }
+        let now = self.source.now_ms();
+        let work = Arc::new((caller.clone(), user_ids));
+        self.store
+            .write(&caller.tenant_id, METHOD, move |tx| {
+                let work = Arc::clone(&work);
+                async move {
+                    let (caller, user_ids) = &*work;
+                    let mut position = None;
+                    for id in user_ids {
+                        let held = held::find(&tx, &caller.tenant_id, id).await?;
+                        let held = held.ok_or_else(|| ResourceKind::User.not_found(id))?;
+                        let resolving = Resolving {
+                            tx: &tx,
+                            target: Target::new(
+                                caller,
+                                ResourceKind::User,
+                                id,
+                                &Precondition::default(),
+                            ),
+                            now,
+                        };
+                        position = Some(resolving.resolve(&held, apply).await?);
+                    }
+                    Ok(Resolved {
+                        count: user_ids.len(),
+                        position,
+                    })
+                }
+            })
+            .await
+    }
+
+    /// Does what has waited for as long as it may.
+    pub(super) async fn apply_due(&self, tenant_id: &str) -> Result<()> {
+        let caller = Caller::inside(tenant_id, Principal::Server);
+        loop {
+            let of = HeldOf {
+                due_until: Some(self.source.now_ms()),
+                ..HeldOf::default()
+            };
+            let due = held::list(&self.store.single(), tenant_id, of, MAX_SIZE).await?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            for held in due {
+                match self
+                    .resolve_held(&caller, vec![held.user_id.clone()], true)
+                    .await
+                {
+                    // Another process, or an operator, was there first.
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+struct Resolving<'a> {
+    tx: &'a Tx,
+    target: Target,
+    now: i64,
+}
+
+impl Resolving<'_> {
+    async fn resolve(&self, held: &Held, apply: bool) -> Result<Position> {
+        let (tx, caller) = (self.tx, &self.target.caller);
+        held::remove(tx, &held.user_id).await?;
+        let (before, _) = self.target.load(tx, Reach::Live, Wants::NONE).await?;
+        let mut after = before.clone();
+        after.access.held_at = None;
+        super::resources::advance(&mut after, self.now);
+        if !apply {
+            after.attributes.insert("active".to_owned(), true.into());
+        }
+        regard_access(tx, caller, &before, &mut after, self.now).await?;
+        resources::update(tx, caller.scope(), &before, &after).await?;
+        let mut changes = vec![Change::between(&before, &after)];
+        if apply && held.operation == HeldOperation::Delete {
+            changes.extend(self.delete(held, &mut after).await?);
+        }
+        record(tx, caller, METHOD, &after, &changes).await
+    }
+
+    /// Deletes a user as the policy of his connection has it.
+    async fn delete(
+        &self,
+        held: &Held,
+        user: &mut crate::domain::Resource,
+    ) -> Result<Option<Change>> {
+        let (tx, tenant_id) = (self.tx, &held.tenant_id);
+        let connection = tenants::find_connection(tx, tenant_id, &held.connection_id).await?;
+        let on_delete = connection.map(|one| one.policy.on_delete);
+        match on_delete.unwrap_or_default() {
+            OnDelete::Deactivate => Ok(None),
+            OnDelete::Soft => {
+                user.deleted_at = Some(user.updated_at);
+                resources::delete(tx, user).await?;
+                Ok(Some(Change::of(ChangeKind::Deleted, user)))
+            }
+            OnDelete::Hard => {
+                resources::purge(tx, ResourceKind::User, &user.id).await?;
+                history::change_access(tx, tenant_id).await?;
+                Ok(Some(Change::of(ChangeKind::Purged, user)))
+            }
+        }
+    }
+}
