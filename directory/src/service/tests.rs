@@ -27,8 +27,10 @@ use crate::{
     storage::history::tests_support::{History, history},
 };
 
+mod guard;
 mod lists;
 mod oauth;
+mod policies;
 mod schemas;
 mod tokens;
 
@@ -59,6 +61,7 @@ struct World {
     directory: Directory,
     caller: Caller,
     folder: PathBuf,
+    source: Arc<Counting>,
 }
 
 impl World {
@@ -70,9 +73,9 @@ impl World {
         let url = format!("sqlite://{}/test.db", folder.display());
         let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
-        let directory = Directory::open(store, Arc::new(Counting::default()))
-            .await
-            .unwrap();
+        let source = Arc::new(Counting::default());
+        let directory = Directory::open(store, Arc::clone(&source) as _).await;
+        let directory = directory.unwrap();
         directory
             .take_issuer("https://id.example.test")
             .await
@@ -82,6 +85,7 @@ impl World {
             directory,
             caller,
             folder,
+            source,
         }
     }
 
@@ -194,8 +198,11 @@ fn set(name: &str, value: impl Into<muster_proto::value::Value>) -> Vec<Operatio
     }]
 }
 
-fn free() -> Precondition {
-    Precondition::default()
+/// Any version.
+fn free() -> &'static Precondition {
+    static FREE: std::sync::LazyLock<Precondition> =
+        std::sync::LazyLock::new(Precondition::default);
+    &FREE
 }
 
 #[tokio::test]
@@ -206,15 +213,15 @@ async fn every_write_leaves_one_audit_entry_one_revision_and_its_changes() {
     let group = world.group("engineers").await.view.resource.id;
     let member = vec![Modification::Add(vec![Reference::User(user.clone())])];
     directory
-        .modify_group(caller, &group, member, &free(), 0)
+        .modify_group(caller, &group, member, free(), 0)
         .await
         .unwrap();
     directory
-        .patch_user(caller, &user, set("active", false), &free(), Wants::ALL)
+        .patch_user(caller, &user, set("active", false), free(), Wants::ALL)
         .await
         .unwrap();
     directory
-        .delete(caller, ResourceKind::User, &user, &free(), false)
+        .delete(caller, ResourceKind::User, &user, free(), false)
         .await
         .unwrap();
 
@@ -285,7 +292,7 @@ async fn what_changes_nothing_leaves_nothing() {
 
     let same = set("title", "Engineer");
     let written = directory
-        .patch_user(caller, &user.id, same, &free(), Wants::ALL)
+        .patch_user(caller, &user.id, same, free(), Wants::ALL)
         .await
         .unwrap();
     assert_eq!((written.position, written.view.resource.version), (None, 1));
@@ -296,13 +303,13 @@ async fn what_changes_nothing_leaves_nothing() {
         Modification::Remove(members.clone()),
     ];
     let modified = directory
-        .modify_group(caller, &group, there_and_back, &free(), 0)
+        .modify_group(caller, &group, there_and_back, free(), 0)
         .await
         .unwrap();
     assert_eq!(modified.written.position, None);
     let absent = vec![Modification::Remove(members)];
     let modified = directory
-        .modify_group(caller, &group, absent, &free(), 0)
+        .modify_group(caller, &group, absent, free(), 0)
         .await
         .unwrap();
     assert_eq!(modified.counts.not_present, 1);
@@ -331,7 +338,7 @@ async fn members_are_counted_step_by_step() {
         add(&[0]),
     ];
     let modified = directory
-        .modify_group(caller, &group, steps, &free(), 0)
+        .modify_group(caller, &group, steps, free(), 0)
         .await;
     let counts = Counts {
         added: 4,
@@ -459,7 +466,7 @@ async fn another_tenant_sees_nothing_and_reaches_nobody() {
     ] {
         let add = vec![Modification::Add(vec![reference])];
         let added = directory
-            .modify_group(&stranger, &own, add, &free(), 0)
+            .modify_group(&stranger, &own, add, free(), 0)
             .await;
         assert!(matches!(added, Err(Error::Invalid(_))));
     }
@@ -478,11 +485,7 @@ async fn a_group_is_never_within_itself() {
             groups[member].clone(),
         )])];
         let into = groups[into].clone();
-        async move {
-            directory
-                .modify_group(caller, &into, step, &free(), 0)
-                .await
-        }
+        async move { directory.modify_group(caller, &into, step, free(), 0).await }
     };
     add(0, 1).await.unwrap();
     add(1, 2).await.unwrap();
@@ -517,7 +520,7 @@ async fn a_deleted_user_frees_his_names_and_leaves_his_groups() {
         .resource
         .id;
     directory
-        .delete(caller, ResourceKind::User, &user, &free(), false)
+        .delete(caller, ResourceKind::User, &user, free(), false)
         .await
         .unwrap();
 

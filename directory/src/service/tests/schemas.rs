@@ -309,9 +309,7 @@ async fn what_a_group_must_have_goes_with_its_extension_alone() {
             .await
             .unwrap();
         let id = group.view.resource.id;
-        let modified = directory
-            .modify_group(&caller, &id, steps, &free(), 0)
-            .await;
+        let modified = directory.modify_group(&caller, &id, steps, free(), 0).await;
         match modified {
             Ok(modified) => {
                 let group = modified.written.view.resource;

@@ -186,11 +186,11 @@ async fn tokens_die_with_the_access_of_their_user() {
     };
     let (operator, free) = (operator(caller), free());
     let lock = async |lock| {
-        let set = directory.set_locked(&operator, &user, lock, &free);
+        let set = directory.set_locked(&operator, &user, lock, free);
         set.await.unwrap().position.is_some()
     };
     let active = async |active: bool| {
-        let patch = directory.patch_user(caller, &user, set("active", active), &free, Wants::ALL);
+        let patch = directory.patch_user(caller, &user, set("active", active), free, Wants::ALL);
         patch.await.unwrap();
     };
     for round in 0..3 {
@@ -205,7 +205,7 @@ async fn tokens_die_with_the_access_of_their_user() {
             0 => active(false).await,
             1 => assert!(lock(Some("left")).await && !lock(Some("again")).await),
             _ => {
-                let deleted = directory.delete(caller, ResourceKind::User, &user, &free, false);
+                let deleted = directory.delete(caller, ResourceKind::User, &user, free, false);
                 deleted.await.unwrap();
             }
         }
@@ -220,7 +220,7 @@ async fn tokens_die_with_the_access_of_their_user() {
         } else if round == 0 {
             active(true).await;
         } else {
-            let undeleted = directory.undelete(caller, ResourceKind::User, &user, &free);
+            let undeleted = directory.undelete(caller, ResourceKind::User, &user, free);
             undeleted.await.unwrap();
         }
         // He is back; his tokens are not.

@@ -1,0 +1,191 @@
+//! Deactivations that wait for an operator.
+
+use super::{policies::policy, *};
+
+const HOUR: i64 = 3_600_000;
+
+const THREE: &str = r#"{"deprovision_guard": {"max_users": 3, "window": "1h", "max_hold": "24h"}}"#;
+
+impl World {
+    async fn guarded(json: &str, users: usize) -> (Self, Vec<String>) {
+        let mut world = Self::new().await;
+        let mut ids = Vec::new();
+        for n in 0..users {
+            ids.push(world.user(&format!("u{n}")).await.view.resource.id);
+        }
+        world.obey(policy(json)).await;
+        (world, ids)
+    }
+
+    async fn disable(&self, id: &str) -> Written {
+        self.patch(id, set("active", false)).await.unwrap()
+    }
+
+    /// Whether the user is active for his client, and whether he may act.
+    async fn standing(&self, id: &str) -> (bool, bool) {
+        let found = self
+            .directory
+            .get(&self.caller, get(id), &Consistency::Strong);
+        let user = found.await.unwrap().value.resource;
+        (user.active(), user.may_act())
+    }
+
+    async fn held(&self) -> Vec<String> {
+        let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
+        let held = self
+            .directory
+            .list_held(&operator(&self.caller), None, &page)
+            .await;
+        let held = held.unwrap().items.into_iter();
+        held.map(|held| held.user_id).collect()
+    }
+
+    fn pass(&self, ms: i64) {
+        self.source.ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_much_waits_and_looks_done_to_the_client() {
+    let (world, ids) = World::guarded(THREE, 6).await;
+    for id in &ids[..3] {
+        assert!(!world.disable(id).await.report.held);
+        assert_eq!(world.standing(id).await, (false, false));
+    }
+    let fourth = &ids[3];
+    let written = world.disable(fourth).await;
+    assert!(written.report.held);
+    assert_eq!(world.standing(fourth).await, (false, true));
+    // The same request again changes nothing, and still waits.
+    let again = world.disable(fourth).await;
+    assert!(again.report.held && again.position.is_none());
+    assert_eq!(world.held().await, std::slice::from_ref(fourth));
+    // A client that takes it back has taken it back.
+    world.patch(fourth, set("active", true)).await.unwrap();
+    assert_eq!(world.standing(fourth).await, (true, true));
+    assert!(world.held().await.is_empty());
+    // An hour later there is room again.
+    world.pass(HOUR + 1_000);
+    assert!(!world.disable(fourth).await.report.held);
+}
+
+#[tokio::test]
+async fn an_operator_releases_or_drops_it() {
+    let (world, ids) = World::guarded(THREE, 6).await;
+    for id in &ids {
+        world.disable(id).await;
+    }
+    let operator = operator(&world.caller);
+    let resolve =
+        |ids: &[String], apply| world.directory.resolve_held(&operator, ids.to_vec(), apply);
+    assert_eq!(resolve(&ids[3..4], true).await.unwrap().count, 1);
+    assert_eq!(world.standing(&ids[3]).await, (false, false));
+    assert_eq!(resolve(&ids[4..5], false).await.unwrap().count, 1);
+    assert_eq!(world.standing(&ids[4]).await, (true, true));
+    // Of several all or none.
+    let some = resolve(&ids[4..6], true).await;
+    assert!(matches!(some, Err(Error::NotFound { .. })), "{some:?}");
+    assert_eq!(world.held().await, ids[5..]);
+}
+
+#[tokio::test]
+async fn nobody_keeps_his_access_for_longer_than_the_hold() {
+    let (world, ids) = World::guarded(THREE, 5).await;
+    for id in &ids {
+        world.disable(id).await;
+    }
+    world.pass(23 * HOUR);
+    world.directory.keep_house().await.unwrap();
+    assert_eq!(world.standing(&ids[4]).await, (false, true));
+    // The last look before 24 hours are over does it.
+    world.pass(HOUR - 30_000);
+    world.directory.keep_house().await.unwrap();
+    for id in &ids {
+        assert_eq!(world.standing(id).await, (false, false));
+    }
+    assert!(world.held().await.is_empty());
+}
+
+#[tokio::test]
+async fn deletions_count_and_wait_too() {
+    let (world, ids) = World::guarded(THREE, 5).await;
+    let delete = async |id: &str| {
+        let deleting = world
+            .directory
+            .delete(&world.caller, ResourceKind::User, id, free(), false);
+        deleting.await.unwrap().unwrap()
+    };
+    for id in &ids[..3] {
+        assert!(!delete(id).await.report.held);
+    }
+    assert!(delete(&ids[3]).await.report.held);
+    assert_eq!(world.standing(&ids[3]).await, (false, true));
+    let operator = operator(&world.caller);
+    let released = world
+        .directory
+        .resolve_held(&operator, vec![ids[3].clone()], true);
+    released.await.unwrap();
+    let found = world
+        .directory
+        .get(&world.caller, get(&ids[3]), &Consistency::Strong);
+    assert!(found.await.is_err());
+    // A deactivation that waits becomes a deletion that waits.
+    world.disable(&ids[4]).await;
+    assert!(delete(&ids[4]).await.report.held);
+    let released = world
+        .directory
+        .resolve_held(&operator, vec![ids[4].clone()], true);
+    released.await.unwrap();
+    let found = world
+        .directory
+        .get(&world.caller, get(&ids[4]), &Consistency::Strong);
+    assert!(found.await.is_err());
+}
+
+#[tokio::test]
+async fn a_share_counts_once_there_are_enough() {
+    let share = r#"{"deprovision_guard": {"max_percent": 50, "min_users": 2, "window": "1h"}}"#;
+    let (world, ids) = World::guarded(share, 6).await;
+    let mut held = Vec::new();
+    for id in &ids {
+        held.push(world.disable(id).await.report.held);
+    }
+    assert_eq!(held, [false, false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn an_operator_is_not_held_and_ends_what_waits() {
+    let (world, ids) = World::guarded(THREE, 5).await;
+    for id in &ids[..4] {
+        world.disable(id).await;
+    }
+    let operator = operator(&world.caller);
+    for id in &ids[3..] {
+        let kind = ResourceKind::User;
+        let deleting = world.directory.delete(&operator, kind, id, free(), false);
+        deleting.await.unwrap();
+    }
+    assert!(world.held().await.is_empty());
+    let back = world
+        .directory
+        .undelete(&operator, ResourceKind::User, &ids[3], free());
+    assert!(!back.await.unwrap().view.resource.may_act());
+}
+
+#[tokio::test]
+async fn protected_accounts_stay() {
+    let (mut world, ids) = World::guarded("{}", 2).await;
+    world.obey(policy(r#"{"protected_users": ["U0"]}"#)).await;
+    let admin = &ids[0];
+    for operations in [set("active", false), set("userName", "x")] {
+        let refused = world.patch(admin, operations).await;
+        assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+    }
+    let kind = ResourceKind::User;
+    let deleting = world
+        .directory
+        .delete(&world.caller, kind, admin, free(), false);
+    assert!(matches!(deleting.await, Err(Error::Protected)));
+    world.patch(admin, set("title", "Boss")).await.unwrap();
+    world.disable(&ids[1]).await;
+}
