@@ -3,6 +3,7 @@
 
 mod clients;
 mod groups;
+mod held;
 mod introspection;
 mod issue;
 mod keys;

@@ -83,8 +83,8 @@ async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Resul
 }
 
 async fn relations(tx: &Tx, caller: &Caller, id: &str) -> Result<Relations> {
-    let (scope, kind) = (caller.scope(), ResourceKind::User);
-    let found = resources::load(tx, scope, kind, id, Reach::Live, Wants::ALL).await?;
+    let (scope, kind, wants) = (caller.scope(), ResourceKind::User, caller.seen(Wants::ALL));
+    let found = resources::load(tx, scope, kind, id, Reach::Live, wants).await?;
     Ok(found
         .map(|((_, relations), _)| relations)
         .unwrap_or_default())
