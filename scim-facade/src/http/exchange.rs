@@ -120,7 +120,7 @@ impl Exchange {
     }
 
     /// How the connection's client deviates from the RFCs.
-    pub(super) fn accents(&self) -> Accents {
+    pub(super) fn accents(&self) -> Accents<'_> {
         self.profile.flavor.accents()
     }
 
