@@ -5,7 +5,9 @@
 //! that are paths, are understood from clients with those accents.
 
 use muster_proto::{
+    reason,
     schema::{Attribute, ResourceType, Schema, is_urn},
+    v1::ErrorReason,
     value::{Object, Value, prune},
 };
 
@@ -303,7 +305,9 @@ impl Document {
             let value = self.attributes.get(attribute.name);
             if attribute.required && value.is_none() {
                 let detail = format!("{} is required.", attribute.name);
-                return Err(ScimError::invalid_value(detail));
+                let error = ScimError::invalid_value(detail);
+                let reason = reason::name(ErrorReason::RequiredAttributeMissing);
+                return Err(error.because(reason, attribute.name));
             }
             if let Some(Value::List(elements)) = value {
                 coerce::one_primary(elements, attribute.name)?;
