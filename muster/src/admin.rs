@@ -11,7 +11,7 @@ use crate::{
     arguments::{Admin, Audit, Client, Connection, Epoch, FlavorName, Lifetime, Migrate, Tenant},
     clients::{self, TokenCommand},
     credentials::{self, operator},
-    keys, output, schema,
+    keys, log, output, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -60,6 +60,7 @@ async fn on_directory(
         Admin::Schema(command) => schema::run(command, directory).await,
         Admin::Epoch(command) => epoch(command, directory).await,
         Admin::Audit(command) => audit(command, directory).await,
+        Admin::Log(command) => log::run(command, directory).await,
         Admin::Export { output, json } => transfer::export(directory, &output, json).await,
         Admin::Import { input, json } => transfer::import(directory, &input, json).await,
     }
@@ -155,6 +156,11 @@ async fn connection(
                 .collect();
             output::many(&connections, json)?;
         }
+        Connection::Health {
+            connection,
+            tenant,
+            json,
+        } => log::health(directory, &connection, &tenant, json).await?,
         Connection::Show {
             connection,
             named,

@@ -14,6 +14,7 @@ mod channel;
 mod clients;
 mod credentials;
 mod keys;
+mod log;
 mod output;
 mod pem;
 mod rates;
