@@ -67,25 +67,32 @@ impl Journal {
                 false => dropped += 1,
             }
         }
-        self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        self.lose(dropped);
         dropped
     }
 
-    fn take(&self) -> Vec<Event> {
+    pub(super) fn take(&self) -> Taken<'_> {
         let mut waiting = self.waiting();
         let count = waiting.len().min(AT_ONCE);
-        waiting.drain(..count).collect()
+        Taken {
+            journal: self,
+            events: Arc::new(waiting.drain(..count).collect()),
+            is_settled: false,
+        }
     }
 
-    /// Lets events that could not be written wait again, before the others.
+    /// Lets events that may not have been written wait again, before the others.
     fn give_back(&self, events: &[Event]) {
         let mut waiting = self.waiting();
         let room = WAITING.saturating_sub(waiting.len());
-        let lost = events.len().saturating_sub(room);
         for event in events.iter().take(room).rev() {
             waiting.push_front(event.clone());
         }
-        self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        self.lose(events.len().saturating_sub(room));
+    }
+
+    fn lose(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// Whether the use of this dead credential is to be told now.
@@ -97,6 +104,22 @@ impl Journal {
             dead.insert(credential_id.to_owned(), now_ms);
         }
         is_news
+    }
+}
+
+/// Events that are being written. Whoever stops waiting for that does not lose
+/// them: an event that is written twice is there once.
+pub(super) struct Taken<'a> {
+    journal: &'a Journal,
+    pub(super) events: Arc<Vec<Event>>,
+    is_settled: bool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.journal.give_back(&self.events);
+        }
     }
 }
 
@@ -167,22 +190,29 @@ impl Directory {
     }
 
     /// Writes the events that wait. Those that cannot be written now go on
-    /// waiting.
+    /// waiting; those that this database never takes are dropped.
     pub async fn write_events(&self) {
         loop {
-            let events = Arc::new(self.journal.take());
-            if events.is_empty() {
+            let mut taken = self.journal.take();
+            if taken.events.is_empty() {
                 return;
             }
-            let all = Arc::clone(&events);
+            let all = Arc::clone(&taken.events);
             let written = self.store.administer("RecordProvisioning", move |tx| {
                 let events = Arc::clone(&all);
                 async move { provisioning::insert(&tx, &events).await }
             });
-            if let Err(error) = written.await {
-                tracing::debug!(%error, "the provisioning log is written later");
-                self.journal.give_back(&events);
-                return;
+            match written.await {
+                Ok(()) => taken.is_settled = true,
+                Err(error @ (Error::Contention | Error::Unavailable(_))) => {
+                    tracing::debug!(%error, "the provisioning log is written later");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the provisioning log cannot be written");
+                    self.journal.lose(taken.events.len());
+                    taken.is_settled = true;
+                }
             }
         }
     }
@@ -294,9 +324,11 @@ impl Directory {
     }
 }
 
-/// The credentials that are warned of now, the next to end first.
+/// The credentials of a connection itself that are warned of now, the next to end first.
 fn expiring(credentials: Vec<Credential>, now_ms: i64) -> Vec<Expiry> {
-    let warned = credentials.into_iter().filter_map(|credential| {
+    let own = credentials.into_iter();
+    let own = own.filter(|credential| credential.user_id.is_none());
+    let warned = own.filter_map(|credential| {
         let expires_at = credential.expires_at?;
         Some(Expiry {
             threshold_days: health::threshold(expires_at, now_ms)?,
@@ -327,7 +359,10 @@ mod tests {
         assert_eq!(journal.add(events(WAITING)), 0);
         assert_eq!(journal.add(events(3)), 3);
         assert_eq!(journal.dropped.load(Ordering::Relaxed), 3);
-        assert_eq!(journal.take().len(), AT_ONCE);
+        let mut taken = journal.take();
+        assert_eq!(taken.events.len(), AT_ONCE);
+        taken.is_settled = true;
+        drop(taken);
         assert_eq!(journal.add(events(3)), 0);
     }
 
@@ -337,8 +372,9 @@ mod tests {
         journal.add(events(2));
         let taken = journal.take();
         journal.add([Event::default()]);
-        journal.give_back(&taken);
-        let ids: Vec<_> = journal.take().into_iter().map(|event| event.id).collect();
+        drop(taken);
+        let taken = journal.take();
+        let ids: Vec<_> = taken.events.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids, ["0", "1", ""]);
         assert_eq!(journal.dropped.load(Ordering::Relaxed), 0);
     }

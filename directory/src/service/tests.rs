@@ -27,6 +27,7 @@ use crate::{
     storage::history::tests_support::{History, history},
 };
 
+mod journal;
 mod lists;
 mod oauth;
 mod schemas;

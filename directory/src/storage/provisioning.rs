@@ -3,7 +3,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
 };
 
 use super::{
@@ -41,14 +41,19 @@ pub struct EventQuery {
     pub above: Option<String>,
 }
 
-/// Puts events in.
+/// Puts events in, but for those that are there: a commit may have gone
+/// unanswered.
 ///
 /// # Errors
 /// The database's.
 pub async fn insert(tx: &Tx, events: &[Event]) -> Result<()> {
     let mut rows: Vec<_> = events.iter().map(row).collect::<Result<_>>()?;
+    let once = OnConflict::column(provisioning_events::Column::Id)
+        .do_nothing()
+        .to_owned();
     while !rows.is_empty() {
         provisioning_events::Entity::insert_many(rows.drain(..at_once(rows.len())))
+            .on_conflict(once.clone())
             .exec_without_returning(&tx.connection())
             .await?;
     }
