@@ -96,6 +96,7 @@ impl Services {
             self.directory.note_history(),
             self.directory.watch_access(),
             self.directory.note_usage(),
+            self.directory.keep_journal(),
             self.directory.watch_replicas()
         );
     }

@@ -16,6 +16,7 @@ mod m20261123_000003_profiles;
 mod m20261123_000004_group_values;
 mod m20261123_000005_groups_of_members;
 mod m20261123_000006_tokens;
+mod m20261123_000007_provisioning_log;
 mod m20261123_000008_policies;
 pub mod names;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_group_values::Migration),
             Box::new(m20261123_000005_groups_of_members::Migration),
             Box::new(m20261123_000006_tokens::Migration),
+            Box::new(m20261123_000007_provisioning_log::Migration),
             Box::new(m20261123_000008_policies::Migration),
         ]
     }

@@ -6,7 +6,7 @@ use muster_directory::{service::Directory, storage::Store};
 use crate::{
     arguments::{Admin, Audit, Client, Epoch, Migrate, Tenant},
     clients::{self, TokenCommand},
-    connections, credentials, held, keys, output, presets, schema,
+    connections, credentials, held, keys, log, output, presets, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -58,6 +58,7 @@ async fn on_directory(
         Admin::Schema(command) => schema::run(command, directory).await,
         Admin::Epoch(command) => epoch(command, directory).await,
         Admin::Audit(command) => audit(command, directory).await,
+        Admin::Log(command) => log::run(command, directory).await,
         Admin::Export { output, json } => transfer::export(directory, &output, json).await,
         Admin::Import { input, json } => transfer::import(directory, &input, json).await,
     }

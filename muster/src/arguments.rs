@@ -2,11 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+mod log;
 mod tokens;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::log::{Log, Tail};
 pub(crate) use self::tokens::{
     Client, Credential, CredentialKind, FederationArguments, Held, Key, Lifetime, User, WhichHeld,
 };
@@ -180,6 +182,9 @@ pub(crate) enum Admin {
     /// The audit
     #[command(subcommand)]
     Audit(Audit),
+    /// The provisioning log: what requests of provisioning clients came to
+    #[command(subcommand)]
+    Log(Log),
     /// Write everything to a file that `import` reads, whatever the database.
     /// Keep it like the database itself
     Export {
@@ -358,6 +363,18 @@ pub(crate) enum Connection {
     },
     /// List the tenant's connections
     List {
+        /// Whose.
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Form of the result.
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Tell how a connection has fared in the last 24 hours, and what to do
+    Health {
+        /// Its id or name
+        #[arg(long)]
+        connection: String,
         /// Whose.
         #[command(flatten)]
         tenant: InTenant,

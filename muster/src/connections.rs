@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     arguments::{Connection, FlavorName, Lifetime, PolicySource},
     credentials::operator,
-    output,
+    log, output,
     presets::{self, Preset},
     settings::Settings,
     urls::Urls,
@@ -67,6 +67,11 @@ pub(crate) async fn run(
             let connections: Vec<_> = connections.iter().map(|c| shower.summary(c)).collect();
             output::many(&connections, json)?;
         }
+        Connection::Health {
+            connection,
+            tenant,
+            json,
+        } => log::health(directory, &connection, &tenant, json).await?,
         Connection::Show {
             connection,
             named,

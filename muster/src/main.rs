@@ -16,6 +16,7 @@ mod connections;
 mod credentials;
 mod held;
 mod keys;
+mod log;
 mod output;
 mod pem;
 mod presets;

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) deleted_retention_days: u32,
     /// How long changes are kept for consumers of the feed, in days.
     pub(crate) change_retention_days: u32,
+    /// How long events of the provisioning log are kept, in days.
+    pub(crate) provisioning_log_retention_days: u32,
     /// Which parts run in this process.
     pub(crate) role: Role,
     /// Where gRPC listens.
@@ -112,6 +114,7 @@ impl Default for Settings {
             replica_urls: Vec::new(),
             deleted_retention_days: 30,
             change_retention_days: 7,
+            provisioning_log_retention_days: 30,
             directory_url: "http://127.0.0.1:50051".to_owned(),
             directory_ca: None,
             public_url: None,
@@ -143,11 +146,12 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 24] = [
+const IN_ENVIRONMENT: [&str; 25] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
     "change_retention_days",
+    "provisioning_log_retention_days",
     "role",
     "grpc_listen",
     "grpc_tls_certificate",
@@ -188,6 +192,10 @@ impl fmt::Debug for Settings {
             .field("base_paths", &self.base_paths)
             .field("deleted_retention_days", &self.deleted_retention_days)
             .field("change_retention_days", &self.change_retention_days)
+            .field(
+                "provisioning_log_retention_days",
+                &self.provisioning_log_retention_days,
+            )
             .finish_non_exhaustive()
     }
 }
@@ -379,6 +387,7 @@ impl Settings {
         Retention {
             deleted: DAY * self.deleted_retention_days,
             changes: DAY * self.change_retention_days,
+            provisioning_log: DAY * self.provisioning_log_retention_days,
         }
     }
 

@@ -214,6 +214,8 @@ calls! {
     groups.delete_group(DeleteGroupRequest) -> DeleteGroupResponse;
     search.search_resources(SearchResourcesRequest) -> SearchResourcesResponse;
     provisioning.get_profile(GetProfileRequest) -> GetProfileResponse;
+    provisioning.record_provisioning_events(RecordProvisioningEventsRequest)
+        -> RecordProvisioningEventsResponse;
 }
 
 impl Caller {

@@ -4,7 +4,8 @@
 //! in the same words: by capability in `users`, `groups`, `membership`, `nested`,
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
 //! `content`, `discovery`, `grpc`, `oauth`, `tokens`, `admin`, `feed`, `watch`,
-//! `large`, `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`;
+//! `large`, `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`,
+//! `provisioning_log`;
 //! by property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
 //! `consistency`, `durability`, `feed_property`, `query_property`, `secrets`,
 //! `lifecycle`, `limits`, `settings`; by the standard's sections in `conformance`;

@@ -31,8 +31,11 @@ use self::forgeries::{Case, Told};
 /// How many calls are under way at once.
 const AT_ONCE: usize = 16;
 
-/// An RPC that is for provisioning clients alone: any service client is none.
-const OF_CONNECTIONS: &str = "/identity.directory.v1.ProvisioningService/GetProfile";
+/// RPCs that are for provisioning clients alone: any service client is none.
+const OF_CONNECTIONS: [&str; 2] = [
+    "/identity.directory.v1.ProvisioningService/GetProfile",
+    "/identity.directory.v1.ProvisioningService/RecordProvisioningEvents",
+];
 
 /// A server that knows no end of failures, and whose keys the test can read.
 fn server() -> Server {
@@ -193,7 +196,7 @@ fn every_rpc_asks_for_its_scope() {
     for (method, answer) in all(&channel, with) {
         let Err(status) = answer else { continue };
         // For what else it asks, the RPC's own tests tell.
-        let is_for_others = method.path == OF_CONNECTIONS;
+        let is_for_others = OF_CONNECTIONS.contains(&method.path.as_str());
         let refused = [Code::Unauthenticated, Code::PermissionDenied];
         let is_refused = refused.contains(&status.code());
         assert_eq!(is_refused, is_for_others, "{}: {status:?}", method.path);
@@ -219,9 +222,9 @@ fn with_another_tenants_token_every_rpc_knows_nothing() {
     let service = bearer(&Service::full(&server, &ours).token());
     let channel = Grpc::new(server.grpc(), None).channel();
     let calls = guarded().into_iter().map(|method| {
-        let token = match method.path.as_str() {
-            OF_CONNECTIONS => bearer(&connection),
-            _ => service.clone(),
+        let token = match OF_CONNECTIONS.contains(&method.path.as_str()) {
+            true => bearer(&connection),
+            false => service.clone(),
         };
         (method, vec![token])
     });

@@ -12,6 +12,7 @@ mod groups;
 mod mask;
 pub(crate) mod peer;
 mod provisioning;
+mod provisioning_log;
 mod schemas;
 mod search;
 mod signing_keys;

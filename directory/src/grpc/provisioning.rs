@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode, encode,
+    caller, decode, encode, provisioning_log,
     status::status,
     token_words::{checked_moment, credential_wanted},
     tokens::shown,
@@ -116,6 +116,34 @@ impl ProvisioningService for Provisioning {
         let issued = self.0.issue_token(&request.client_id, proof).await;
         let token = encode::access_token(issued.map_err(status)?);
         Ok(Response::new(token))
+    }
+
+    async fn record_provisioning_events(
+        &self,
+        request: Request<v1::RecordProvisioningEventsRequest>,
+    ) -> Result<Response<v1::RecordProvisioningEventsResponse>, Status> {
+        let caller = caller(&request)?;
+        let recorded = provisioning_log::record(&self.0, &caller, request.into_inner());
+        Ok(Response::new(recorded.map_err(status)?))
+    }
+
+    async fn list_provisioning_events(
+        &self,
+        request: Request<v1::ListProvisioningEventsRequest>,
+    ) -> Result<Response<v1::ListProvisioningEventsResponse>, Status> {
+        let caller = caller(&request)?;
+        let page = provisioning_log::list(&self.0, &caller, request.into_inner()).await;
+        Ok(Response::new(page.map_err(status)?))
+    }
+
+    async fn get_connection_health(
+        &self,
+        request: Request<v1::GetConnectionHealthRequest>,
+    ) -> Result<Response<v1::GetConnectionHealthResponse>, Status> {
+        let caller = caller(&request)?;
+        let id = request.into_inner().connection_id;
+        let health = provisioning_log::health(&self.0, &caller, &id).await;
+        Ok(Response::new(health.map_err(status)?))
     }
 }
 

@@ -96,8 +96,7 @@ impl Directory {
         };
         let found = credentials::standing_by_key(&self.store.single(), secret.key_id()).await?;
         let proven = proves(&secret, found.as_ref(), Purpose::Client);
-        let now = self.source.now_ms();
-        let found = found.filter(|found| proven && found.ends_at() > now);
+        let found = self.alive(found.filter(|_| proven));
         Ok(found.map(|found| found.credential))
     }
 

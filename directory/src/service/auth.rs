@@ -96,10 +96,22 @@ impl Directory {
         let secret = Secret::parse(Purpose::Bearer, bearer).ok_or(Error::CredentialInvalid)?;
         let found = credentials::standing_by_key(&self.store.express(), secret.key_id()).await?;
         let proven = proves(&secret, found.as_ref(), Purpose::Bearer);
-        let found = found.filter(|found| proven && found.credential.revoked_at.is_none());
-        let standing = found.ok_or(Error::CredentialInvalid)?;
+        let found = found.filter(|_| proven);
+        let standing = self.alive(found).ok_or(Error::CredentialInvalid)?;
         let term = self.term(&standing);
         Ok((standing, term))
+    }
+
+    /// A credential whose holder proved himself, if it has not ended; of one that
+    /// has, the log of its connection tells.
+    pub(super) fn alive(&self, found: Option<Standing>) -> Option<Standing> {
+        let now = self.source.now_ms();
+        let standing = found?;
+        let is_alive = standing.credential.revoked_at.is_none() && standing.ends_at() > now;
+        if !is_alive {
+            self.note_dead(&standing.credential);
+        }
+        is_alive.then_some(standing)
     }
 
     /// Ours are told from those of other issuers by the key that signed them.
@@ -165,10 +177,9 @@ impl Directory {
         let found = credentials::standing(&tx, &claims.sub, &claims.jti).await?;
         let found = found.filter(|found| {
             let credential = &found.credential;
-            let is_live = credential.revoked_at.is_none() && credential.proof.is_oauth();
-            is_live && credential.tenant_id == claims.tid
+            credential.proof.is_oauth() && credential.tenant_id == claims.tid
         });
-        let standing = found.ok_or(Error::CredentialInvalid)?;
+        let standing = self.alive(found).ok_or(Error::CredentialInvalid)?;
         let term = self.term(&standing);
         Ok((self.connection_caller(standing).await?, term))
     }

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     storage::{
-        Tx, credentials, feed, history,
+        Tx, credentials, feed, history, provisioning,
         relations::Wants,
         resources::{self, Reach},
         spent, tenants,
@@ -25,6 +25,8 @@ pub struct Retention {
     pub deleted: Duration,
     /// Changes, until consumers that far behind must start anew.
     pub changes: Duration,
+    /// What requests of provisioning clients came to.
+    pub provisioning_log: Duration,
 }
 
 impl Default for Retention {
@@ -33,6 +35,7 @@ impl Default for Retention {
         Self {
             deleted: 30 * DAY,
             changes: 7 * DAY,
+            provisioning_log: 30 * DAY,
         }
     }
 }
@@ -46,6 +49,9 @@ const GROUPS_AT_ONCE: i64 = 1;
 /// Changes deleted in one write.
 const PRUNED_AT_ONCE: u64 = 2_000;
 
+/// Events of the provisioning log deleted in one write.
+const EVENTS_AT_ONCE: i64 = 2_000;
+
 /// How the audit names the job.
 const JOB: &str = "purge";
 
@@ -56,7 +62,8 @@ impl Directory {
     }
 
     /// Does what waited for an operator for as long as it may, purges what was deleted
-    /// long ago and forgets changes that are older than they are kept. Several processes may do it at once.
+    /// long ago and forgets changes that are older than they are kept, and events of the
+    /// provisioning log. Several processes may do it at once.
     ///
     /// # Errors
     /// The database's.
@@ -69,7 +76,20 @@ impl Directory {
         }
         self.limits.tidy();
         self.forget_spent().await?;
+        while self.prune_events().await? {}
         self.keep_keys().await
+    }
+
+    /// Forgets a few events of the provisioning log; whether there may be more.
+    async fn prune_events(&self) -> Result<bool> {
+        let kept = millis(self.retention.provisioning_log);
+        let before = self.source.now_ms().saturating_sub(kept);
+        let pruned = self
+            .store
+            .administer("PruneProvisioningLog", move |tx| async move {
+                provisioning::prune(&tx, before, EVENTS_AT_ONCE).await
+            });
+        Ok(pruned.await? > 0)
     }
 
     /// Forgets secrets and tokens that have ended, and would be refused anyway.

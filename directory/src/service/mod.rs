@@ -16,6 +16,7 @@ mod held;
 mod introspection;
 mod jobs;
 mod joining;
+mod journal;
 mod key_changes;
 mod keyring;
 mod keys;
@@ -48,6 +49,7 @@ use tokio::sync::watch;
 pub use crate::storage::relations::Wants;
 pub use crate::storage::{
     feed::{AuditQuery, Audited, Transaction},
+    provisioning::EventQuery,
     resources::{Reach, Selection},
 };
 pub use access_tokens::{AccessToken, ClientProof};
@@ -60,6 +62,7 @@ pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
 pub use held::{HELD_LIMIT, Resolved};
 pub use introspection::{ActiveToken, Introspection, Question, TokenKind};
 pub use jobs::Retention;
+pub use journal::{EventPage, RECORD_LIMIT};
 pub use keys::{KeyState, PublicKeys};
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
@@ -91,6 +94,9 @@ const RECOGNIZE_INTERVAL: Duration = Duration::from_secs(3);
 /// How often it is noted how far the database has come.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the provisioning log is written.
+const JOURNAL_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The directory: users, groups and credentials of all tenants.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -106,6 +112,7 @@ pub struct Directory {
     introspected: Arc<introspection::Introspected>,
     keyring: Arc<keyring::Keyring>,
     notes: Arc<usage::Notes>,
+    journal: Arc<journal::Journal>,
     limits: Arc<Limits>,
     trust_addresses: bool,
     /// Whose turn it is among the replicas.
@@ -166,6 +173,7 @@ impl Directory {
             introspected: Arc::default(),
             keyring: Arc::new(keyring::Keyring::new(sealing)),
             notes: Arc::default(),
+            journal: Arc::default(),
             limits: Arc::new(Limits::new(&limits)),
             trust_addresses,
             turn: Arc::default(),
@@ -300,6 +308,7 @@ impl Directory {
             tracing::debug!(%error, "the signing key of this process is given up later");
         }
         self.write_usage().await;
+        self.write_events().await;
         if let Err(error) = self.store.note_history().await {
             tracing::debug!(%error, "how far the database has come is not noted");
         }

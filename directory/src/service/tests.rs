@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod guard;
+mod journal;
 mod lists;
 mod oauth;
 mod policies;

@@ -37,6 +37,7 @@ pub mod keys;
 mod lanes;
 pub mod members;
 mod order;
+pub mod provisioning;
 pub mod relations;
 pub mod replicas;
 pub mod resources;

@@ -1,5 +1,7 @@
 //! `/Bulk`: each operation is what a request of its own would be.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use futures_util::{StreamExt as _, stream};
 use muster_proto::schema::{Kind, Uniqueness};
@@ -7,6 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     exchange::{Answer, Exchange, Fault},
+    journal::Note,
     precondition::Conditions,
     reply::Outcome,
     routes::{self, Verb},
@@ -40,7 +43,9 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
         match step {
             Step::Refuse(index, error) => {
                 plan.failed(index);
-                let location = named_location(exchange, &request.operations[index]);
+                let operation = &request.operations[index];
+                let location = named_location(exchange, operation);
+                record(exchange, &note(operation), error.status(), Some(&error));
                 refuse(&mut results[index], error, location);
             }
             Step::Do(operations) => {
@@ -108,6 +113,15 @@ fn refuse(result: &mut Option<Done>, error: ScimError, named: Option<String>) {
     *result = Some(Done::failed(error, made.or(named)));
 }
 
+/// What is noted of an operation that is not done.
+fn note(operation: &Operation) -> Note {
+    let method = verb(&operation.method);
+    match find(&operation.method, &operation.path) {
+        Ok((target, id)) => Note::new(target.operation(), &method, &id),
+        Err(_) => Note::stray(&method),
+    }
+}
+
 /// Where the resource is that an operation names: RFC 7644 section 3.7 wants it
 /// told of whatever fails but a POST.
 fn named_location(exchange: &Exchange, operation: &Operation) -> Option<String> {
@@ -135,6 +149,14 @@ enum Target {
 }
 
 impl Target {
+    /// What a request of its own would ask for.
+    fn operation(self) -> routes::Operation {
+        match self {
+            Self::User(verb) => routes::Operation::Users(verb),
+            Self::Group(verb) => routes::Operation::Groups(verb),
+        }
+    }
+
     /// Where the resource with this id is; `None` for one that has none yet, or
     /// whose id another operation will make.
     fn location(self, exchange: &Exchange, id: &str) -> Option<String> {
@@ -184,6 +206,12 @@ async fn perform(
     let (target, id) = match find(method, path) {
         Ok(found) => found,
         Err(error) => {
+            record(
+                exchange,
+                &Note::stray(&verb(method)),
+                error.status(),
+                Some(&error),
+            );
             return Made {
                 id: None,
                 done: Done::failed(error, None),
@@ -191,14 +219,29 @@ async fn perform(
         }
     };
     let location = target.location(exchange, &id);
-    let part = exchange.part(id.clone(), conditions, data);
-    match once_or_twice(target, part).await {
+    let note = Note::new(target.operation(), &verb(method), &id);
+    let part = exchange.part(id.clone(), conditions, data, note);
+    let note = Arc::clone(&part.note);
+    let made = match once_or_twice(target, part).await {
         Ok(outcome) => made(outcome, id, location),
         Err(error) => Made {
             id: None,
             done: Done::failed(error, location),
         },
-    }
+    };
+    record(exchange, &note, made.done.status, made.done.error.as_ref());
+    made
+}
+
+/// Adds what an operation came to to what the request came to.
+fn record(exchange: &Exchange, note: &Note, status: u16, error: Option<&ScimError>) {
+    let event = note.event(status, error, exchange.caller.request_id());
+    exchange.note.part(event);
+}
+
+/// The method of an operation; of one that HTTP does not have, any.
+fn verb(method: &str) -> Method {
+    Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST)
 }
 
 /// Does it, once more when the connection's profile changed meanwhile.

@@ -25,6 +25,7 @@ use muster_proto::schema::{Registry, ResourceType};
 use super::{
     App, auth, body,
     content::Media,
+    journal::{self, Note},
     observe::occasion,
     origin::origin,
     precondition::{Conditions, Verdict},
@@ -39,7 +40,7 @@ use crate::{
         document::{self, Document},
         error::{ScimError, ScimType},
         flavor::Accents,
-        json::{self, Members},
+        json::{self, Json, Members},
         meta::Links,
         projection::Projection,
         resource::Shown,
@@ -65,6 +66,8 @@ pub(super) struct Exchange {
     body: Content,
     /// Part of a bulk: nobody sees the resource, so nothing is read for it.
     pub(super) is_part: bool,
+    /// What it comes to, for the log.
+    pub(super) note: Arc<Note>,
 }
 
 /// A body.
@@ -104,6 +107,7 @@ impl From<Refusal> for Fault {
 impl Exchange {
     /// The same request about another resource.
     pub(super) fn about(&self, id: &str) -> Self {
+        self.note.on(id);
         Self {
             id: id.to_owned(),
             ..self.clone()
@@ -120,8 +124,8 @@ impl Exchange {
     }
 
     /// How the connection's client deviates from the RFCs.
-    pub(super) fn accents(&self) -> Accents {
-        self.profile.flavor.accents()
+    pub(super) fn accents(&self) -> Accents<'_> {
+        self.profile.flavor.accents().noted_in(&self.note.met)
     }
 
     /// What a filter on these resources is read by.
@@ -167,13 +171,23 @@ impl Exchange {
         kind: &'static ResourceType,
     ) -> Result<(Document, Projection), ScimError> {
         let projection = self.projection(kind)?;
-        let document = document::read(self.object()?, kind, self.accents())?;
+        let body = self.object()?;
+        if let Some(name) = body.get("externalId").and_then(Json::as_str) {
+            self.note.named(name);
+        }
+        let document = document::read(body, kind, self.accents())?;
         let projection = projection.written(&document.attributes);
         Ok((document, projection))
     }
 
     /// One operation of this request, on the resource with this id.
-    pub(super) fn part(&self, id: String, conditions: Conditions, body: Members) -> Self {
+    pub(super) fn part(
+        &self,
+        id: String,
+        conditions: Conditions,
+        body: Members,
+        note: Note,
+    ) -> Self {
         let known = self.app.profiles.known(&self.caller);
         let profile = known.unwrap_or_else(|| Arc::clone(&self.profile));
         Self {
@@ -186,6 +200,7 @@ impl Exchange {
             query: None,
             body: Content::Read(body),
             is_part: true,
+            note: Arc::new(note),
         }
     }
 
@@ -200,6 +215,7 @@ impl Exchange {
 
     /// The same request, read by this profile.
     fn under(self, profile: Arc<Profile>) -> Self {
+        self.note.restart();
         Self {
             caller: self.caller.under(&profile),
             profile,
@@ -258,6 +274,8 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
     };
     let media = Media::accepted(&parts.headers);
     let label = media.as_ref().copied().unwrap_or(Media::Scim);
+    let id = place.as_ref().map_or("", |place| place.id.as_str());
+    let note = Arc::new(Note::new(operation, &parts.method, id));
     let answer = match place {
         Ok(place) => {
             let request = Arrived {
@@ -265,13 +283,14 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
                 body,
                 media,
                 place,
+                note: Arc::clone(&note),
             };
             answer(operation, &app, &caller, request).await
         }
         Err(error) => Err(admitted(&app, &caller, error).await),
     };
-    let response = match answer {
-        Ok(outcome) => outcome.respond(),
+    let (response, error) = match answer {
+        Ok(outcome) => (outcome.respond(), None),
         Err(error) => {
             tracing::debug!(
                 http.status = error.status(),
@@ -279,9 +298,11 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
                 request.id = caller.request_id(),
                 "refused a request"
             );
-            reply::error(&error)
+            (reply::error(&error), Some(error))
         }
     };
+    let status = response.status().as_u16();
+    journal::tell(&app, &caller, &note, status, error.as_ref()).await;
     label.label(response)
 }
 
@@ -291,6 +312,7 @@ struct Arrived {
     body: Body,
     media: Result<Media, ScimError>,
     place: Place,
+    note: Arc<Note>,
 }
 
 /// What the path names.
@@ -359,6 +381,7 @@ async fn answer(
         conditions: Conditions::of(&parts.headers),
         body: Content::Text(body),
         is_part: false,
+        note: request.note,
         app: app.clone(),
         caller: caller.under(&profile),
         profile,

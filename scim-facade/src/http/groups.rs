@@ -29,6 +29,7 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let found = directory.get_group(&exchange.caller, request).await?;
+    exchange.note.group(found.group.as_ref());
     let group = told(found.group.unwrap_or_default(), exchange.registry().group);
     let group = members::all(exchange, group, &projection).await?;
     exchange.read(group.render(&exchange.links, &projection))
@@ -43,6 +44,8 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let created = directory.create_group(&exchange.caller, request).await?;
+    exchange.note.group(created.group.as_ref());
+    exchange.note.came_to(created.report);
     let group = told(created.group.unwrap_or_default(), exchange.registry().group);
     written(exchange, StatusCode::CREATED, group, &projection).await
 }
@@ -91,7 +94,8 @@ pub(super) async fn delete(exchange: &Exchange) -> Answer {
         options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
-    directory.delete_group(&exchange.caller, request).await?;
+    let deleted = directory.delete_group(&exchange.caller, request).await?;
+    exchange.note.came_to(deleted.report);
     Ok(Outcome::Done)
 }
 
@@ -108,6 +112,9 @@ async fn modify(
     };
     let directory = exchange.directory();
     let modified = directory.modify_group(&exchange.caller, request).await?;
+    exchange.note.group(modified.group.as_ref());
+    exchange.note.came_to(modified.report);
+    exchange.note.members(modified.counts);
     Ok(told(
         modified.group.unwrap_or_default(),
         exchange.registry().group,

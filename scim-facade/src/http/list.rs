@@ -81,6 +81,9 @@ impl<'a> List<'a> {
             Of::Both => vec![registry.user, registry.group],
         };
         let filter = query.filter(exchange.accents())?;
+        if let Some(filter) = &filter {
+            exchange.note.filtered(filter, &types, exchange.accents());
+        }
         let mut targets = Vec::with_capacity(types.len());
         for (&kind, sort) in types.iter().zip(query.sort(&types, exchange.accents())?) {
             let context = exchange.context_among(kind, &types);

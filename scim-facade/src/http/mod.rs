@@ -10,6 +10,7 @@ mod content;
 mod discovery;
 mod exchange;
 mod groups;
+mod journal;
 mod list;
 mod members;
 mod observe;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderValue, Method, StatusCode, Uri,
         header::{ACCEPT_ENCODING, ALLOW},
@@ -174,8 +175,11 @@ pub(crate) fn normalize(mut request: Request) -> Request {
     request
 }
 
-async fn no_route() -> Response {
-    reply::error(&ScimError::new(404, "There is no such endpoint."))
+async fn no_route(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let error = ScimError::new(404, "There is no such endpoint.");
+    journal::tell_stray(&app, &parts, &error).await;
+    reply::error(&error)
 }
 
 /// The methods of an endpoint, and an answer to all others that names them.
@@ -189,22 +193,24 @@ fn only(methods: MethodRouter<App>, allowed: &[Method]) -> MethodRouter<App> {
     }
     names.push(Method::OPTIONS.as_str());
     let names = HeaderValue::from_str(&names.join(",")).ok();
-    methods.fallback(move |method: Method| {
-        let mut response = wrong_method(&method);
+    methods.fallback(async move |State(app): State<App>, request: Request| {
+        let mut response = wrong_method(&app, request).await;
         if let Some(names) = &names {
             response.headers_mut().insert(ALLOW, names.clone());
         }
-        std::future::ready(response)
+        response
     })
 }
 
-fn wrong_method(method: &Method) -> Response {
-    if method == Method::OPTIONS {
+async fn wrong_method(app: &App, request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
         return reply::Outcome::Done.respond();
     }
     let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
-    let detail = "The endpoint does not have this method.";
-    reply::error(&ScimError::new(status, detail))
+    let error = ScimError::new(status, "The endpoint does not have this method.");
+    let (parts, _) = request.into_parts();
+    journal::tell_stray(app, &parts, &error).await;
+    reply::error(&error)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

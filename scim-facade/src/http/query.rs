@@ -63,7 +63,7 @@ impl Query {
     /// # Errors
     /// Those of [`document::check_schemas`], and `invalidValue` for members of
     /// the wrong type.
-    pub(super) fn read(mut body: Members, accents: Accents) -> Result<Self, ScimError> {
+    pub(super) fn read(mut body: Members, accents: Accents<'_>) -> Result<Self, ScimError> {
         let mut query = Self::default();
         let schemas = body.take("schemas");
         document::check_schemas(schemas.as_ref(), urn::SEARCH_REQUEST, accents)?;
@@ -109,7 +109,7 @@ impl Query {
     pub(super) fn projection(
         &self,
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
     ) -> Result<Projection, ScimError> {
         Projection::parse(
             self.attributes.as_deref(),
@@ -130,7 +130,7 @@ impl Query {
 
     /// # Errors
     /// `invalidFilter`
-    pub(super) fn filter(&self, accents: Accents) -> Result<Option<Filter>, ScimError> {
+    pub(super) fn filter(&self, accents: Accents<'_>) -> Result<Option<Filter>, ScimError> {
         let parse = |text: &String| {
             let tree = filter::parse(text, accents);
             tree.map_err(|error| ScimError::invalid_filter(format!("The filter has {error}.")))
@@ -147,7 +147,7 @@ impl Query {
     pub(super) fn sort(
         &self,
         types: &[&'static ResourceType],
-        accents: Accents,
+        accents: Accents<'_>,
     ) -> Result<Vec<Option<v1::SortOrder>>, ScimError> {
         let order = self.sort_order.as_deref().unwrap_or_default();
         let descending = match order.to_ascii_lowercase().as_str() {

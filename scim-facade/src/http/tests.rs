@@ -24,8 +24,8 @@ use muster_proto::{
 };
 use tower::{ServiceExt as _, util::MapRequest};
 
-use self::doorkeeper::{Doorkeeper, HERE, too_often};
 use super::*;
+use doorkeeper::{Doorkeeper, HERE, refusal, too_often, who};
 
 mod description;
 mod doorkeeper;
@@ -33,18 +33,6 @@ mod groups;
 mod limits;
 mod token;
 mod wellknown;
-
-fn who() -> tonic::Status {
-    let code = tonic::Code::Unauthenticated;
-    refusal(code, ErrorReason::CredentialInvalid)
-}
-
-fn refusal(code: tonic::Code, reason: ErrorReason) -> tonic::Status {
-    let reason = reason::name(reason);
-    let details =
-        tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
-    <tonic::Status as tonic_types::StatusExt>::with_error_details(code, "no", details)
-}
 
 /// Groups whose ids say what happens when their members are read.
 struct Groups(&'static [&'static str]);

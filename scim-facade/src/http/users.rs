@@ -25,6 +25,7 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let found = directory.get_user(&exchange.caller, request).await?;
+    exchange.note.user(found.user.as_ref());
     exchange.read(shown(exchange, found.user, &projection))
 }
 
@@ -36,13 +37,13 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;
     // Who was there already was not created.
-    let is_found = created
-        .report
-        .is_some_and(|report| !report.matched_by.is_empty());
-    let status = match is_found {
+    let report = created.report.as_ref();
+    let status = match report.is_some_and(|report| !report.matched_by.is_empty()) {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
     };
+    exchange.note.user(created.user.as_ref());
+    exchange.note.came_to(created.report);
     let shown = shown(exchange, created.user, &projection);
     Ok(Outcome::Shown(status, shown))
 }
@@ -59,6 +60,8 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let replaced = directory.replace_user(&exchange.caller, request).await?;
+    exchange.note.user(replaced.user.as_ref());
+    exchange.note.came_to(replaced.report);
     let shown = shown(exchange, replaced.user, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
@@ -79,6 +82,8 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
     };
     let directory = exchange.directory();
     let patched = directory.patch_user(&exchange.caller, request).await?;
+    exchange.note.user(patched.user.as_ref());
+    exchange.note.came_to(patched.report);
     let shown = shown(exchange, patched.user, &projection);
     Ok(Outcome::Shown(StatusCode::OK, shown))
 }
@@ -90,7 +95,8 @@ pub(super) async fn delete(exchange: &Exchange) -> Answer {
         options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();
-    directory.delete_user(&exchange.caller, request).await?;
+    let deleted = directory.delete_user(&exchange.caller, request).await?;
+    exchange.note.came_to(deleted.report);
     Ok(Outcome::Done)
 }
 

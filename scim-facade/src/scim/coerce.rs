@@ -43,7 +43,7 @@ pub fn attribute(
     json: Json,
     attribute: &'static Attribute,
     path: &str,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Value, ScimError> {
     let reader = Reader { accents };
     reader.attribute(json, attribute, path)
@@ -57,7 +57,7 @@ pub fn element(
     json: Json,
     attribute: &'static Attribute,
     path: &str,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Value, ScimError> {
     let reader = Reader { accents };
     reader.element(json, attribute, path)
@@ -172,11 +172,11 @@ pub fn time(text: &str) -> Option<String> {
 }
 
 /// Reads values of clients that have these accents.
-struct Reader {
-    accents: Accents,
+struct Reader<'a> {
+    accents: Accents<'a>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn attribute(
         &self,
         json: Json,
@@ -317,9 +317,9 @@ impl Reader {
     /// Entra's AppRoleAssignmentsComplex spells the label of a role
     /// "displayName", where RFC 7643 has "display".
     fn as_display(&self, name: &str, attribute: &Attribute) -> Option<&'static Attribute> {
-        let meant =
-            name.eq_ignore_ascii_case("displayName") && self.accents.has(Accent::RoleDisplayName);
-        attribute.sub_attribute("display").filter(|_| meant)
+        let meant = name.eq_ignore_ascii_case("displayName");
+        let display = attribute.sub_attribute("display").filter(|_| meant)?;
+        self.accents.has(Accent::RoleDisplayName).then_some(display)
     }
 
     fn simple(&self, json: Json, kind: Kind, path: &str) -> Result<Value, ScimError> {
@@ -359,16 +359,21 @@ impl Reader {
     }
 
     fn spelled(&self, text: &str, kind: Kind) -> Option<Value> {
-        let booleans = self.accents.has(Accent::BooleansAsText);
-        let numbers = self.accents.has(Accent::NumbersAsText);
+        let understood = |value: &Value| match value {
+            Value::Boolean(_) => self.accents.has(Accent::BooleansAsText),
+            _ => self.accents.has(Accent::NumbersAsText),
+        };
         match kind {
             Kind::String | Kind::Reference => Some(text.into()),
-            Kind::Boolean if booleans => boolean(text).map(Value::Boolean),
-            Kind::Integer if numbers => text.parse().ok().map(Value::Integer),
-            Kind::Decimal if numbers => finite(text).map(Value::Decimal),
+            Kind::Boolean => boolean(text).map(Value::Boolean).filter(understood),
+            Kind::Integer => {
+                let integer = text.parse().ok().map(Value::Integer);
+                integer.filter(understood)
+            }
+            Kind::Decimal => finite(text).map(Value::Decimal).filter(understood),
             Kind::DateTime => time(text).map(Value::String),
             Kind::Binary => binary(text).map(Value::String),
-            Kind::Boolean | Kind::Integer | Kind::Decimal | Kind::Complex => None,
+            Kind::Complex => None,
         }
     }
 }

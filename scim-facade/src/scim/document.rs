@@ -5,7 +5,9 @@
 //! that are paths, are understood from clients with those accents.
 
 use muster_proto::{
+    reason,
     schema::{Attribute, ResourceType, Schema, is_urn},
+    v1::ErrorReason,
     value::{Object, Value, prune},
 };
 
@@ -30,9 +32,9 @@ pub struct Document {
 }
 
 /// A document that is being read.
-struct Reader {
+struct Reader<'a> {
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'a>,
     attributes: Object,
     members: Vec<MemberName>,
     /// How many keys had a filter: each is held against the elements so far.
@@ -49,7 +51,7 @@ struct Reader {
 pub fn read(
     mut body: Members,
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Document, ScimError> {
     let schemas = body.take("schemas");
     let urns = schema_urns(schemas.as_ref())?;
@@ -67,9 +69,8 @@ pub fn read(
         attributes: prune(reader.attributes),
         members: reader.members,
     };
-    if !accents.has(Accent::SchemasUnchecked) {
-        document.check_schemas(&urns, resource, accents)?;
-    }
+    let checked = document.check_schemas(&urns, resource, accents);
+    tolerated(checked, accents)?;
     document.check(resource)?;
     Ok(document)
 }
@@ -94,12 +95,20 @@ fn schema_urns(json: Option<&Json>) -> Result<Vec<&str>, ScimError> {
 /// # Errors
 /// `invalidSyntax` when it is no list of strings, `invalidValue` when the list
 /// is another.
-pub fn check_schemas(json: Option<&Json>, urn: &str, accents: Accents) -> Result<(), ScimError> {
-    let urns = schema_urns(json)?;
-    if accents.has(Accent::SchemasUnchecked) {
-        return Ok(());
+pub fn check_schemas(
+    json: Option<&Json>,
+    urn: &str,
+    accents: Accents<'_>,
+) -> Result<(), ScimError> {
+    tolerated(demand(&schema_urns(json)?, urn), accents)
+}
+
+/// What `schemas` says may be wrong for some.
+fn tolerated(checked: Result<(), ScimError>, accents: Accents<'_>) -> Result<(), ScimError> {
+    match checked {
+        Err(_) if accents.has(Accent::SchemasUnchecked) => Ok(()),
+        checked => checked,
     }
-    demand(&urns, urn)
 }
 
 fn demand(urns: &[&str], urn: &str) -> Result<(), ScimError> {
@@ -114,7 +123,7 @@ fn demand(urns: &[&str], urn: &str) -> Result<(), ScimError> {
     }
 }
 
-impl Reader {
+impl Reader<'_> {
     fn named(&self, Members(members): Members) -> Result<Vec<Named>, ScimError> {
         let mut named = Vec::with_capacity(members.len());
         for (key, json) in members {
@@ -129,7 +138,7 @@ impl Reader {
 
     /// Passwords are not kept, but RFC 7643 section 8.2 shows a user with one.
     fn may_be_passed_over(&self, key: &str) -> bool {
-        self.accents.has(Accent::UnknownAttributes) || key.eq_ignore_ascii_case("password")
+        key.eq_ignore_ascii_case("password") || self.accents.has(Accent::UnknownAttributes)
     }
 
     fn put(&mut self, named: Named) -> Result<(), ScimError> {
@@ -296,7 +305,9 @@ impl Document {
             let value = self.attributes.get(attribute.name);
             if attribute.required && value.is_none() {
                 let detail = format!("{} is required.", attribute.name);
-                return Err(ScimError::invalid_value(detail));
+                let error = ScimError::invalid_value(detail);
+                let reason = reason::name(ErrorReason::RequiredAttributeMissing);
+                return Err(error.because(reason, attribute.name));
             }
             if let Some(Value::List(elements)) = value {
                 coerce::one_primary(elements, attribute.name)?;
@@ -311,7 +322,7 @@ impl Document {
         &self,
         urns: &[&str],
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
     ) -> Result<(), ScimError> {
         demand(urns, resource.core.urn)?;
         let used = self.attributes.keys().filter(|name| is_urn(name));
@@ -332,7 +343,11 @@ impl Document {
 
 /// What an element must have to satisfy the filter; `None` when the filter
 /// is not made of equalities.
-fn demanded(filter: &Filter, attribute: &'static Attribute, accents: Accents) -> Option<Object> {
+fn demanded(
+    filter: &Filter,
+    attribute: &'static Attribute,
+    accents: Accents<'_>,
+) -> Option<Object> {
     let equality = |(path, literal): (&Path, &Literal)| {
         let sub = attribute.sub_attribute(path.name()?)?;
         let json = match literal {

@@ -75,6 +75,8 @@ pub struct ScimError {
     scim_type: Option<ScimType>,
     detail: String,
     retry_after_s: Option<u32>,
+    reason: Option<&'static str>,
+    attribute: String,
 }
 
 impl ScimError {
@@ -85,6 +87,8 @@ impl ScimError {
             scim_type: None,
             detail: detail.into(),
             retry_after_s: None,
+            reason: None,
+            attribute: String::new(),
         }
     }
 
@@ -95,6 +99,8 @@ impl ScimError {
             scim_type: Some(scim_type),
             detail: detail.into(),
             retry_after_s: None,
+            reason: None,
+            attribute: String::new(),
         }
     }
 
@@ -159,6 +165,17 @@ impl ScimError {
         }
     }
 
+    /// The same with what its keyword does not tell, for the log: the directory's
+    /// name of the reason, and the attribute that it is about; empty for none.
+    #[must_use]
+    pub fn because(self, reason: &'static str, attribute: impl Into<String>) -> Self {
+        Self {
+            reason: Some(reason),
+            attribute: attribute.into(),
+            ..self
+        }
+    }
+
     /// 500, with the one sentence that says nothing.
     pub fn internal() -> Self {
         Self::new(500, INTERNAL)
@@ -182,6 +199,16 @@ impl ScimError {
     /// The sentence for the client.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The directory's name of the reason.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// The attribute that it is about; empty where none is known.
+    pub fn attribute(&self) -> &str {
+        &self.attribute
     }
 
     /// After how many seconds a retry makes sense; `None` when it does not.

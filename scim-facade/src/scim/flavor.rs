@@ -5,6 +5,12 @@
 //! what each flavor answers differently. Two habits that look like accents are
 //! none, because RFC 7643 allows them: base64 without padding (section 2.3.6),
 //! and times without an offset (section 2.3.5 takes `xsd:dateTime`).
+//!
+//! Whoever asks for an accent has met the deviation that it is about, so asking
+//! is noted in [`Met`]: code looks first whether a rule of the RFCs is kept, and
+//! asks only when it is not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What kind of client a connection serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +39,7 @@ impl Flavor {
     }
 
     /// The accents that it understands.
-    pub fn accents(self) -> Accents {
+    pub fn accents(self) -> Accents<'static> {
         match self {
             Self::Entra => Accents::of(&Accent::ALL),
             Self::Okta => Accents::of(OKTA),
@@ -182,19 +188,62 @@ accents! {
     BracketsInProjection = "brackets-in-projection",
 }
 
-/// A set of accents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Accents(u64);
+/// A set of accents, and where it is noted which of them were met.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accents<'a> {
+    set: u64,
+    met: Option<&'a Met>,
+}
 
-impl Accents {
+impl<'a> Accents<'a> {
     /// These and no others.
     pub fn of(accents: &[Accent]) -> Self {
-        Self(accents.iter().fold(0, |set, accent| set | accent.bit()))
+        Self {
+            set: accents.iter().fold(0, |set, accent| set | accent.bit()),
+            met: None,
+        }
     }
 
-    /// Whether the set has this one.
+    /// The same, noted here when they are met.
+    #[must_use]
+    pub fn noted_in(self, met: &'a Met) -> Self {
+        Self {
+            met: Some(met),
+            ..self
+        }
+    }
+
+    /// Whether the set has this one, for what deviates so: it is met.
     pub fn has(self, accent: Accent) -> bool {
-        self.0 & accent.bit() != 0
+        let has = self.includes(accent);
+        if let Some(met) = self.met.filter(|_| has) {
+            met.0.fetch_or(accent.bit(), Ordering::Relaxed);
+        }
+        has
+    }
+
+    /// Whether the set has this one, where it cannot be told from here whether
+    /// anything deviates.
+    pub fn includes(self, accent: Accent) -> bool {
+        self.set & accent.bit() != 0
+    }
+}
+
+/// Which accents were met in a request.
+#[derive(Debug, Default)]
+pub struct Met(AtomicU64);
+
+impl Met {
+    /// They, in the order of [`Accent::ALL`].
+    pub fn accents(&self) -> impl Iterator<Item = Accent> {
+        let met = self.0.load(Ordering::Relaxed);
+        let all = Accent::ALL.into_iter();
+        all.filter(move |accent| met & accent.bit() != 0)
+    }
+
+    /// Forgets them: the request is read anew.
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }
 
@@ -202,6 +251,26 @@ impl Accent {
     fn bit(self) -> u64 {
         1 << (self as u32)
     }
+}
+
+/// What is made with one accent, which must be the one that is met.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn meeting<T>(accent: Accent, make: impl FnOnce(Accents<'_>) -> T) -> T {
+    let met = Met::default();
+    let made = make(Accents::of(&[accent]).noted_in(&met));
+    assert_eq!(met.accents().collect::<Vec<_>>(), [accent]);
+    made
+}
+
+/// What is made with every accent, none of which must be met.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn meeting_none<T>(make: impl FnOnce(Accents<'_>) -> T) -> T {
+    let met = Met::default();
+    let made = make(Flavor::Entra.accents().noted_in(&met));
+    assert_eq!(met.accents().next(), None);
+    made
 }
 
 #[cfg(test)]
@@ -217,6 +286,19 @@ mod tests {
             assert!(Flavor::Entra.accents().has(accent), "{accent:?}");
             assert!(!Flavor::Strict.accents().has(accent), "{accent:?}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_met() {
+        let met = Met::default();
+        let accents = Accents::of(&[Accent::EmptyPath, Accent::BareValue]).noted_in(&met);
+        assert!(accents.includes(Accent::EmptyPath));
+        assert!(!accents.has(Accent::CapitalOps));
+        assert_eq!(met.accents().next(), None);
+        assert!(accents.has(Accent::EmptyPath));
+        assert_eq!(met.accents().collect::<Vec<_>>(), [Accent::EmptyPath]);
+        met.clear();
+        assert_eq!(met.accents().next(), None);
     }
 
     /// Every accent has a row in the document, with the flavors that have it.

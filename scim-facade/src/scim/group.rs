@@ -72,11 +72,15 @@ pub enum MemberName {
 
 impl MemberName {
     /// A member whose kind was not said.
-    pub fn new(id: String, accents: Accents) -> Self {
-        if accents.has(Accent::MembersByExternalId) {
-            Self::Any(id)
-        } else {
-            Self::Id(id)
+    pub fn new(id: String, accents: Accents<'_>) -> Self {
+        let understood = match is_id(&id) {
+            // Whose it is, the directory tells.
+            true => accents.includes(Accent::MembersByExternalId),
+            false => accents.has(Accent::MembersByExternalId),
+        };
+        match understood {
+            true => Self::Any(id),
+            false => Self::Id(id),
         }
     }
 
@@ -86,6 +90,12 @@ impl MemberName {
             Self::User(id) | Self::Group(id) | Self::Id(id) | Self::Any(id) => id,
         }
     }
+}
+
+/// Whether a text looks like the directory's ids: UUIDs of version 7.
+fn is_id(text: &str) -> bool {
+    let at = |place: usize, wanted: u8| text.as_bytes().get(place) == Some(&wanted);
+    text.len() == 36 && at(8, b'-') && at(13, b'-') && at(14, b'7') && at(18, b'-') && at(23, b'-')
 }
 
 /// The definition of `members`, of groups.
@@ -111,7 +121,7 @@ pub fn is_members(path: &AttrPath, resource: &'static ResourceType) -> bool {
 /// # Errors
 /// `invalidValue` for any other form. It must never pass for "all members".
 /// 413 for more than [`MAX_MEMBERS`].
-pub fn member_names(json: Json, accents: Accents) -> Result<Vec<MemberName>, ScimError> {
+pub fn member_names(json: Json, accents: Accents<'_>) -> Result<Vec<MemberName>, ScimError> {
     match json {
         Json::Null => Ok(Vec::new()),
         Json::Array(elements) if elements.len() > MAX_MEMBERS => {
@@ -131,7 +141,7 @@ pub fn member_names(json: Json, accents: Accents) -> Result<Vec<MemberName>, Sci
     }
 }
 
-fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
+fn member_name(json: Json, accents: Accents<'_>) -> Result<MemberName, ScimError> {
     let (value, kind) = match json {
         Json::Object(mut members) => {
             let reference = members.take("$ref");
@@ -140,7 +150,7 @@ fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
             no_others(&members, accents)?;
             (
                 value.or_else(|| reference.and_then(id_in)),
-                kind.filter(|_| !accents.has(Accent::MemberTypeIgnored)),
+                kind.filter(|kind| !is_ignored(kind, accents)),
             )
         }
         bare if accents.has(Accent::BareMembers) => (Some(bare), None),
@@ -162,6 +172,21 @@ fn member_name(json: Json, accents: Accents) -> Result<MemberName, ScimError> {
     }
 }
 
+/// Whether the type of a member is not looked at. Of one that there is, only the
+/// directory knows whether it fits.
+fn is_ignored(kind: &Json, accents: Accents<'_>) -> bool {
+    let known = |kind: &str| {
+        ["User", "Group"]
+            .iter()
+            .any(|k| k.eq_ignore_ascii_case(kind))
+    };
+    match kind {
+        Json::Null => true,
+        Json::String(kind) if known(kind) => accents.includes(Accent::MemberTypeIgnored),
+        _ => accents.has(Accent::MemberTypeIgnored),
+    }
+}
+
 /// The id in the URI of a member (RFC 7643 section 4.2).
 fn id_in(reference: Json) -> Option<Json> {
     let uri = reference.as_str()?.to_owned();
@@ -170,7 +195,7 @@ fn id_in(reference: Json) -> Option<Json> {
 }
 
 /// What only the server says of a member may be repeated to it.
-fn no_others(members: &Members, accents: Accents) -> Result<(), ScimError> {
+fn no_others(members: &Members, accents: Accents<'_>) -> Result<(), ScimError> {
     let known = |name: &str| name.eq_ignore_ascii_case("display");
     let unknown = members.0.iter().find(|(name, _)| !known(name));
     match unknown {
@@ -230,12 +255,15 @@ impl MemberView {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{flavor::Flavor, json},
+        super::{
+            flavor::{Flavor, meeting},
+            json,
+        },
         *,
     };
 
     #[track_caller]
-    fn read(body: &str, accents: Accents) -> Option<Vec<MemberName>> {
+    fn read(body: &str, accents: Accents<'_>) -> Option<Vec<MemberName>> {
         member_names(json::parse(body.as_bytes()).expect(body), accents).ok()
     }
 
@@ -286,12 +314,12 @@ mod tests {
             (Accent::UnknownAttributes, r#"[{"value":"a","x":1}]"#),
             (Accent::MemberTypeIgnored, r#"[{"value":"a","type":"x"}]"#),
         ] {
-            assert_eq!(read(body, Accents::of(&[accent])), id(), "{accent:?}");
+            assert_eq!(meeting(accent, |with| read(body, with)), id(), "{accent:?}");
             assert_eq!(read(body, Accents::default()), None, "{accent:?}");
         }
         let body = r#"[{"value":"a","$ref":"http://h/Users/a","display":"A"}]"#;
         assert_eq!(read(body, Accents::default()), id());
-        let any = read(body, Accents::of(&[Accent::MembersByExternalId]));
+        let any = meeting(Accent::MembersByExternalId, |with| read(body, with));
         assert_eq!(any, Some(vec![MemberName::Any("a".to_owned())]));
         for (kind, expected) in [
             ("user", MemberName::User("a".to_owned())),

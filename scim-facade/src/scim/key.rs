@@ -29,7 +29,7 @@ pub(super) fn read(
     key: &str,
     json: Json,
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Named, Json> {
     let shape = Shape::of(Some(&json));
     let found = filter::parse_path(key, accents).ok().and_then(|parsed| {

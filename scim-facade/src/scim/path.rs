@@ -121,7 +121,11 @@ impl Path {
     }
 
     /// Looks the path up. `None` when the resource has no such attribute.
-    pub fn resolve(&self, resource: &'static ResourceType, accents: Accents) -> Option<AttrPath> {
+    pub fn resolve(
+        &self,
+        resource: &'static ResourceType,
+        accents: Accents<'_>,
+    ) -> Option<AttrPath> {
         self.resolve_for(resource, accents, Shape::Unknown)
     }
 
@@ -129,7 +133,7 @@ impl Path {
     pub fn resolve_for(
         &self,
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
         shape: Shape,
     ) -> Option<AttrPath> {
         let parts = match self {
@@ -170,7 +174,7 @@ impl PatchPath {
     pub fn resolve_for(
         &self,
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
         shape: Shape,
     ) -> Option<AttrPath> {
         let found = self.path.resolve_for(resource, accents, shape)?;
@@ -188,7 +192,7 @@ impl PatchPath {
 fn alias<'a>(
     parts: &Parts<'a>,
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Option<Target<'a>> {
     let known = ALIASES
         .iter()

@@ -78,7 +78,7 @@ impl Projection {
         attributes: Option<&str>,
         excluded: Option<&str>,
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
     ) -> Result<Self, ScimError> {
         let given = |text: &&str| !text.trim().is_empty();
         let choice = match (attributes.filter(given), excluded.filter(given)) {
@@ -281,7 +281,7 @@ impl Names {
     fn parse(
         text: &str,
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
     ) -> Result<Self, ScimError> {
         if text.contains('[') && !accents.has(Accent::BracketsInProjection) {
             let detail = "Attributes are named without brackets.";

@@ -26,7 +26,7 @@ pub struct Context<'a> {
     /// What the filter is on.
     pub resource: &'static ResourceType,
     /// How its client deviates.
-    pub accents: Accents,
+    pub accents: Accents<'a>,
     /// Where resources are found.
     pub links: &'a Links,
     /// The types that are listed together, when there are several. An attribute
@@ -426,7 +426,7 @@ fn comparison(
     found: &AttrPath,
     operator: Operator,
     literal: &Literal,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<v1::Filter, ScimError> {
     let kind = kind(found);
     let fits = match (literal, kind) {
@@ -438,8 +438,8 @@ fn comparison(
         let what = format!("cannot be compared by {}", operator.as_str());
         return Err(invalid(path, &what));
     }
-    let understood = accents.has(Accent::LiteralTypes) || is_of_type(literal, kind);
-    let value = value(literal, kind).filter(|_| understood);
+    let understood = || is_of_type(literal, kind) || accents.has(Accent::LiteralTypes);
+    let value = value(literal, kind).filter(|_| understood());
     let value =
         value.ok_or_else(|| invalid(path, "cannot be compared with a value of this type"))?;
     Ok(compared(wire_path(found), operator, value))

@@ -112,7 +112,7 @@ mod tests {
 
     fn with<T>(
         resource: &'static ResourceType,
-        accents: Accents,
+        accents: Accents<'_>,
         lower: impl FnOnce(Context<'_>) -> T,
     ) -> T {
         lower(Context {
@@ -133,7 +133,10 @@ mod tests {
         user_of(operation, Flavor::Entra.accents())
     }
 
-    fn user_of(operation: &str, accents: Accents) -> Result<Vec<v1::PatchOperation>, ScimError> {
+    fn user_of(
+        operation: &str,
+        accents: Accents<'_>,
+    ) -> Result<Vec<v1::PatchOperation>, ScimError> {
         let edits = patch::user_edits(body(operation), &USER, accents)?;
         with(&USER, accents, |context| operations(edits, context))
     }

@@ -13,7 +13,7 @@ use crate::scim::error::{ScimError, ScimType};
 /// reason that says they were written for clients, and never in a 5xx.
 pub fn scim_error(status: &Status) -> ScimError {
     match reason(status).and_then(|name| reason::parse(&name)) {
-        Some(reason) => by_reason(reason, status),
+        Some(reason) => by_reason(reason, status).because(reason::name(reason), attribute(status)),
         None => by_code(status.code()),
     }
 }
@@ -24,6 +24,22 @@ pub fn reason(status: &Status) -> Option<String> {
     let info = status.get_details_error_info();
     let info = info.filter(|info| info.domain == reason::DOMAIN);
     info.map(|info| info.reason)
+}
+
+/// The attribute that the directory refused; empty where it names none.
+fn attribute(status: &Status) -> String {
+    let Some(info) = status.get_details_error_info() else {
+        return String::new();
+    };
+    let named = ["attribute", "path"].iter();
+    let mut named = named.filter_map(|name| info.metadata.get(*name).cloned());
+    let field = || {
+        let invalid = info.reason == reason::name(FieldInvalid);
+        let request = status.get_details_bad_request().filter(|_| invalid)?;
+        let violations = request.field_violations.into_iter();
+        violations.map(|violation| violation.field).next()
+    };
+    named.next().or_else(field).unwrap_or_default()
 }
 
 /// Whether the call went by a profile that is no longer the connection's.

@@ -229,3 +229,24 @@ entity!(audit_entries, "audit_entries", {
     request_id: String,
     reason: String,
 });
+
+entity!(provisioning_events, "provisioning_events", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    tenant_id: String,
+    connection_id: String,
+    credential_id: String,
+    recorded_at: i64,
+    name: String,
+    operation: i64,
+    resource_type: i64,
+    resource_id: String,
+    external_id: String,
+    http_status: i64,
+    failed: bool,
+    scim_type: String,
+    reason: String,
+    attribute: String,
+    request_id: String,
+    payload: String,
+});

@@ -1,16 +1,12 @@
-//! A directory that only knows who may come in.
+//! A directory that does little more than let callers in.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use muster_proto::{
-    reason,
-    v1::{
-        self, ErrorReason, issue_connection_token_request::Proof,
-        provisioning_service_server::ProvisioningService,
-    },
+use muster_proto::v1::{
+    issue_connection_token_request::Proof, provisioning_service_server::ProvisioningService,
 };
 
-use super::who;
+use super::*;
 
 /// Knows one credential, one of a user and one client, and nothing else. Of
 /// each there is one that comes too often, and one that comes from `HERE`.
@@ -18,7 +14,7 @@ pub(super) struct Doorkeeper;
 
 pub(super) const HERE: &str = "127.0.0.1";
 
-fn is_here(metadata: &tonic::metadata::MetadataMap) -> bool {
+pub(super) fn is_here(metadata: &tonic::metadata::MetadataMap) -> bool {
     let address = metadata.get(muster_proto::CLIENT_ADDRESS_METADATA);
     address.is_some_and(|address| address == HERE)
 }
@@ -77,6 +73,27 @@ impl ProvisioningService for Doorkeeper {
         Err(who())
     }
 
+    async fn record_provisioning_events(
+        &self,
+        _: tonic::Request<v1::RecordProvisioningEventsRequest>,
+    ) -> Result<tonic::Response<v1::RecordProvisioningEventsResponse>, tonic::Status> {
+        Err(who())
+    }
+
+    async fn list_provisioning_events(
+        &self,
+        _: tonic::Request<v1::ListProvisioningEventsRequest>,
+    ) -> Result<tonic::Response<v1::ListProvisioningEventsResponse>, tonic::Status> {
+        Err(who())
+    }
+
+    async fn get_connection_health(
+        &self,
+        _: tonic::Request<v1::GetConnectionHealthRequest>,
+    ) -> Result<tonic::Response<v1::GetConnectionHealthResponse>, tonic::Status> {
+        Err(who())
+    }
+
     async fn list_held_operations(
         &self,
         _: tonic::Request<v1::ListHeldOperationsRequest>,
@@ -123,4 +140,16 @@ impl ProvisioningService for Doorkeeper {
             _ => Err(who()),
         }
     }
+}
+
+pub(super) fn who() -> tonic::Status {
+    let code = tonic::Code::Unauthenticated;
+    refusal(code, ErrorReason::CredentialInvalid)
+}
+
+pub(super) fn refusal(code: tonic::Code, reason: ErrorReason) -> tonic::Status {
+    let reason = reason::name(reason);
+    let details =
+        tonic_types::ErrorDetails::with_error_info(reason, reason::DOMAIN, HashMap::new());
+    <tonic::Status as tonic_types::StatusExt>::with_error_details(code, "no", details)
 }

@@ -60,7 +60,7 @@ pub fn is_reference(id: &str) -> bool {
 /// # Errors
 /// `invalidSyntax` and `invalidValue` for what concerns the whole, 413 for more
 /// than [`MAX_OPERATIONS`] or [`MAX_REFERENCES`].
-pub fn read(mut body: Members, accents: Accents) -> Result<Request, ScimError> {
+pub fn read(mut body: Members, accents: Accents<'_>) -> Result<Request, ScimError> {
     let schemas = body.take("schemas");
     document::check_schemas(schemas.as_ref(), urn::BULK_REQUEST, accents)?;
     let fail_on_errors = match body.take("failOnErrors") {

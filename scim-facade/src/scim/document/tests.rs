@@ -1,7 +1,10 @@
 use muster_proto::schema::{GROUP, USER};
 
 use super::{
-    super::{flavor::Flavor, json},
+    super::{
+        flavor::{Flavor, meeting, meeting_none},
+        json,
+    },
     *,
 };
 
@@ -161,7 +164,7 @@ fn members_of_a_group() {
 /// With the accent the body gives this, without it this error.
 #[track_caller]
 fn accent(accent: Accent, members: &str, with: &str, without: &str) {
-    let read = |accents| {
+    let read = |accents: Accents<'_>| {
         let schema = USER.core.urn;
         let body = format!(r#"{{"schemas":["{schema}"],"userName":"u",{members}}}"#);
         let found = read(json::parse_object(body.as_bytes())?, &USER, accents)?;
@@ -171,7 +174,7 @@ fn accent(accent: Accent, members: &str, with: &str, without: &str) {
     };
     let shown =
         |result: Result<String, ScimError>| result.unwrap_or_else(|e| e.detail().to_owned());
-    assert_eq!(shown(read(Accents::of(&[accent]))), with, "{accent:?}");
+    assert_eq!(shown(meeting(accent, read)), with, "{accent:?}");
     assert_eq!(shown(read(Accents::default())), without, "{accent:?}");
 }
 
@@ -208,7 +211,7 @@ fn accents_of_bodies() {
 fn schemas_to_the_letter() {
     let core = USER.core.urn;
     let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-    let detail = |schemas: &str, accents| {
+    let detail = |schemas: &str, accents: Accents<'_>| {
         let body = format!(r#"{{"schemas":{schemas},"userName":"u"}}"#);
         let body = json::parse_object(body.as_bytes()).expect("JSON");
         let found = read(body, &USER, accents);
@@ -220,16 +223,38 @@ fn schemas_to_the_letter() {
     let needed = Some(format!("schemas must name {core}."));
     for missing in ["null", "[]", &format!(r#"["{enterprise}"]"#)] {
         assert_eq!(strict(missing), needed, "{missing}");
-        let unchecked = Accents::of(&[Accent::SchemasUnchecked]);
-        assert_eq!(detail(missing, unchecked), None, "{missing}");
+        let found = meeting(Accent::SchemasUnchecked, |accents| detail(missing, accents));
+        assert_eq!(found, None, "{missing}");
     }
     let twice = Some(format!("schemas names {core} twice."));
     assert_eq!(strict(&format!(r#"["{core}","{core}"]"#)), twice);
     let odd = format!(r#"["{core}","urn:x:odd"]"#);
     let unknown = Some("urn:x:odd is no schema of User.".to_owned());
     assert_eq!(strict(&odd), unknown);
-    let kept = Accents::of(&[Accent::UnregisteredExtensions]);
-    assert_eq!(detail(&odd, kept), None);
+    let kept = meeting(Accent::UnregisteredExtensions, |accents| {
+        detail(&odd, accents)
+    });
+    assert_eq!(kept, None);
+}
+
+#[test]
+fn plain_bodies_meet_no_accent() {
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let core = USER.core.urn;
+    let user = format!(
+        r#"{{"schemas":["{core}","{enterprise}"],"externalId":"x","userName":"u","active":true,
+            "name":{{"givenName":"G"}},"emails":[{{"value":"a@x.test","primary":true}}],
+            "{enterprise}":{{"department":"d","manager":{{"value":"m"}}}}}}"#
+    );
+    let group = format!(
+        r#"{{"schemas":["{}"],"displayName":"g","members":[
+            {{"value":"01890a5d-ac96-774b-bcce-b302099a8057","type":"User"}}]}}"#,
+        GROUP.core.urn
+    );
+    for (body, kind) in [(user, &USER), (group, &GROUP)] {
+        let body = json::parse_object(body.as_bytes()).expect("JSON");
+        assert!(meeting_none(|accents| read(body, kind, accents)).is_ok());
+    }
 }
 
 /// RFC 7643 section 8.2 shows such a user to servers of any kind.

@@ -23,7 +23,7 @@ use super::{
 ///
 /// # Errors
 /// What was expected and where, or which limit was met.
-pub fn parse(text: &str, accents: Accents) -> Result<Filter, Error> {
+pub fn parse(text: &str, accents: Accents<'_>) -> Result<Filter, Error> {
     let mut parser = Parser::new(text, accents)?;
     let filter = parser.or_expr()?;
     parser.end()?;
@@ -37,7 +37,7 @@ pub fn parse(text: &str, accents: Accents) -> Result<Filter, Error> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_path(text: &str, accents: Accents) -> Result<PatchPath, Error> {
+pub fn parse_path(text: &str, accents: Accents<'_>) -> Result<PatchPath, Error> {
     let mut parser = Parser::new(text, accents)?;
     let offset = parser.offset();
     let path = parser.path()?;
@@ -56,7 +56,7 @@ pub fn parse_path(text: &str, accents: Accents) -> Result<PatchPath, Error> {
 
 struct Parser<'a> {
     tokens: Vec<Token<'a>>,
-    accents: Accents,
+    accents: Accents<'a>,
     next: usize,
     length: usize,
     nestings: usize,
@@ -64,7 +64,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, accents: Accents) -> Result<Self, Error> {
+    fn new(text: &'a str, accents: Accents<'a>) -> Result<Self, Error> {
         Ok(Self {
             tokens: tokens(text)?,
             accents,
@@ -127,12 +127,9 @@ impl<'a> Parser<'a> {
     /// element must satisfy. `emails[type eq "work"] eq "x"`, without a
     /// sub-attribute, stood in Microsoft's documentation for years.
     fn element(&mut self, path: Path, filter: Filter) -> Result<Filter, Error> {
-        let sub = if self.accents.has(Accent::ComparisonBehindBrackets) {
-            match self.suffix()? {
-                Some(sub) => Some(sub),
-                None if self.is_operator() => Some("value".to_owned()),
-                None => None,
-            }
+        let goes_on = self.is_operator() || self.word().is_some_and(|word| word.starts_with('.'));
+        let sub = if goes_on && self.accents.has(Accent::ComparisonBehindBrackets) {
+            Some(self.suffix()?.unwrap_or_else(|| "value".to_owned()))
         } else {
             None
         };
@@ -169,7 +166,7 @@ impl<'a> Parser<'a> {
                 "false" => Literal::Boolean(false),
                 number if is_number(number) => Literal::Number(number.to_owned()),
                 // Microsoft Entra's documented lookups leave the quotes out.
-                bare if self.accents.has(Accent::BareLiterals) && !bare.contains('\0') => {
+                bare if !bare.contains('\0') && self.accents.has(Accent::BareLiterals) => {
                     Literal::String(bare.to_owned())
                 }
                 _ => return Err(self.expected("a value")),

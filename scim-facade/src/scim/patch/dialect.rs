@@ -26,25 +26,25 @@ pub const PASSWORD: &str = "password";
 
 /// `"Replace"` is `"replace"`. Microsoft Entra without the flag
 /// `aadOptscim062020` capitalises; its validator does not.
-pub fn op(name: &str, accents: Accents) -> Option<Op> {
-    let any_case = accents.has(Accent::CapitalOps);
-    [
+pub fn op(name: &str, accents: Accents<'_>) -> Option<Op> {
+    let ops = [
         ("add", Op::Add),
         ("replace", Op::Replace),
         ("remove", Op::Remove),
-    ]
-    .into_iter()
-    .find(|(op, _)| *op == name || (any_case && op.eq_ignore_ascii_case(name)))
-    .map(|(_, op)| op)
+    ];
+    let (spelled, op) = ops
+        .into_iter()
+        .find(|(op, _)| op.eq_ignore_ascii_case(name))?;
+    (spelled == name || accents.has(Accent::CapitalOps)).then_some(op)
 }
 
 /// Known attributes that are not kept; an operation on one is passed over, so
 /// that it does not take the rest of the request down with it. A deactivation
 /// was seen to fail because of an unsupported attribute in the same PATCH.
-pub fn is_passed_over(path: &PatchPath, accents: Accents) -> bool {
+pub fn is_passed_over(path: &PatchPath, accents: Accents<'_>) -> bool {
     let name = path.path.name();
-    accents.has(Accent::PasswordIgnored)
-        && name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
+    name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
+        && accents.has(Accent::PasswordIgnored)
 }
 
 /// `null`, `""` and `{"value":""}` clear an attribute. Microsoft's validation
@@ -89,7 +89,7 @@ pub fn list_of_one_of(json: Json, attribute: &Attribute) -> Json {
 
 /// One element written as a list of one, where a path with a filter means one
 /// element. Other lists stay, and fail as what they are.
-pub fn single(json: Json, accents: Accents) -> Json {
+pub fn single(json: Json, accents: Accents<'_>) -> Json {
     match json {
         Json::Array(mut elements) if elements.len() == 1 && accents.has(Accent::ListForSingle) => {
             elements.remove(0)
@@ -103,7 +103,7 @@ pub fn single(json: Json, accents: Accents) -> Json {
 pub fn filter_as_value(
     filter: &Filter,
     attribute: &'static Attribute,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Option<Value> {
     if !accents.has(Accent::FilterOnSingle) {
         return None;

@@ -12,7 +12,7 @@ use crate::scim::{
     path::Definition,
 };
 
-pub(super) fn edit(target: Target) -> Result<Option<GroupEdit>, ScimError> {
+pub(super) fn edit(target: Target<'_>) -> Result<Option<GroupEdit>, ScimError> {
     let may_change = match target.path.definition {
         // Nothing of a member can be changed, but some mean the member by it.
         Definition::SubAttribute(_, sub) => {
@@ -53,7 +53,7 @@ pub(super) fn edit(target: Target) -> Result<Option<GroupEdit>, ScimError> {
 }
 
 /// `members[...]`
-fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
+fn chosen(mut target: Target<'_>) -> Result<GroupEdit, ScimError> {
     let require_target = target.requires_target();
     let Some(filter) = target.filter.take() else {
         return Err(immutable(&target));
@@ -80,7 +80,7 @@ fn chosen(mut target: Target) -> Result<GroupEdit, ScimError> {
 
 /// A value beside the filter may repeat who is meant. Somebody else's id would
 /// change a member's `value`, which is immutable.
-fn same_members(mut target: Target, members: Vec<MemberName>) -> Result<GroupEdit, ScimError> {
+fn same_members(mut target: Target<'_>, members: Vec<MemberName>) -> Result<GroupEdit, ScimError> {
     let given = match target.value.take() {
         None | Some(Json::Null) => Vec::new(),
         Some(json) => member_names(dialect::list_of_one(json), target.accents)?,
@@ -93,6 +93,6 @@ fn same_members(mut target: Target, members: Vec<MemberName>) -> Result<GroupEdi
     }
 }
 
-fn immutable(target: &Target) -> ScimError {
+fn immutable(target: &Target<'_>) -> ScimError {
     ScimError::mutability(format!("{} cannot be changed.", target.path))
 }

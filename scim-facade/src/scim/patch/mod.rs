@@ -96,7 +96,7 @@ pub enum GroupEdit {
 pub fn user_edits(
     body: Members,
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Vec<Edit>, ScimError> {
     let mut edits = AtMost::default();
     for target in targets(body, resource, accents)? {
@@ -112,7 +112,7 @@ pub fn user_edits(
 pub fn group_edits(
     body: Members,
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'_>,
 ) -> Result<Vec<GroupEdit>, ScimError> {
     let mut edits = AtMost::default();
     for target in targets(body, resource, accents)? {
@@ -156,7 +156,7 @@ fn too_many() -> ScimError {
     ScimError::too_large(detail)
 }
 
-impl Target {
+impl Target<'_> {
     fn edits(self, edits: &mut AtMost<Edit>) -> Result<(), ScimError> {
         match self.path.definition {
             Definition::Extension(_) => self.extension(edits),
@@ -386,14 +386,15 @@ impl Target {
         }
     }
 
-    /// RFC 7644 section 3.12: "noTarget" where a filter yields no match.
+    /// RFC 7644 section 3.12: "noTarget" where a filter yields no match, which the
+    /// directory sees.
     fn requires_target(&self) -> bool {
         let goes_on = match self.op {
             Op::Add => Accent::AddMakesElement,
             Op::Replace => Accent::ReplaceMakesElement,
             Op::Remove => Accent::RemoveOfNothing,
         };
-        self.filter.is_some() && !self.accents.has(goes_on)
+        self.filter.is_some() && !self.accents.includes(goes_on)
     }
 
     fn take_value(&mut self) -> Result<Json, ScimError> {

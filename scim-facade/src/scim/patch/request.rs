@@ -15,20 +15,20 @@ use crate::scim::{
 };
 
 /// An operation whose path was found.
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     pub(super) op: Op,
     pub(super) path: AttrPath,
     pub(super) filter: Option<Filter>,
     pub(super) value: Option<Json>,
-    pub(super) accents: Accents,
+    pub(super) accents: Accents<'a>,
 }
 
 /// The operations of a body, one for each attribute.
-pub(super) fn targets(
+pub(super) fn targets<'a>(
     mut body: Members,
     resource: &'static ResourceType,
-    accents: Accents,
-) -> Result<Vec<Target>, ScimError> {
+    accents: Accents<'a>,
+) -> Result<Vec<Target<'a>>, ScimError> {
     document::check_schemas(body.take("schemas").as_ref(), urn::PATCH_OP, accents)?;
     let Some(Json::Array(operations)) = body.take("Operations") else {
         return Err(ScimError::invalid_syntax("Operations must be a list."));
@@ -47,13 +47,17 @@ pub(super) fn targets(
     Ok(targets.0)
 }
 
-struct Reader {
+struct Reader<'a> {
     resource: &'static ResourceType,
-    accents: Accents,
+    accents: Accents<'a>,
 }
 
-impl Reader {
-    fn operation(&self, operation: Json, targets: &mut AtMost<Target>) -> Result<(), ScimError> {
+impl<'a> Reader<'a> {
+    fn operation(
+        &self,
+        operation: Json,
+        targets: &mut AtMost<Target<'a>>,
+    ) -> Result<(), ScimError> {
         let Json::Object(mut operation) = operation else {
             return Err(ScimError::invalid_syntax("An operation must be an object."));
         };
@@ -81,7 +85,7 @@ impl Reader {
         op: Op,
         text: &str,
         value: Option<Json>,
-    ) -> Result<Option<Target>, ScimError> {
+    ) -> Result<Option<Target<'a>>, ScimError> {
         // RFC 7643 section 2.5: null is as good as nothing.
         let is_given = value.as_ref().is_some_and(|value| *value != Json::Null);
         if op == Op::Remove && is_given && !self.accents.has(Accent::ValueBesideRemove) {
@@ -116,7 +120,7 @@ impl Reader {
         &self,
         op: Op,
         value: Option<Json>,
-        targets: &mut AtMost<Target>,
+        targets: &mut AtMost<Target<'a>>,
     ) -> Result<(), ScimError> {
         if op == Op::Remove {
             return Err(ScimError::no_target("A remove operation needs a path."));
@@ -159,8 +163,8 @@ impl Reader {
 
     fn may_be_passed_over(&self, key: &str) -> bool {
         let password = key.eq_ignore_ascii_case(dialect::PASSWORD);
-        self.accents.has(Accent::UnknownAttributes)
-            || (password && self.accents.has(Accent::PasswordIgnored))
+        (password && self.accents.has(Accent::PasswordIgnored))
+            || self.accents.has(Accent::UnknownAttributes)
     }
 }
 

@@ -3,7 +3,7 @@ use muster_proto::schema::{GROUP, USER};
 
 use crate::scim::{error::ScimType, flavor::Flavor, json, resource::untyped, urn};
 
-fn entra() -> Accents {
+fn entra() -> Accents<'static> {
     Flavor::Entra.accents()
 }
 
@@ -38,7 +38,7 @@ fn user(operation: &str, expected: Result<&[&str], &str>) {
 }
 
 #[track_caller]
-fn user_of(operation: &str, accents: Accents, expected: Result<&[&str], &str>) {
+fn user_of(operation: &str, accents: Accents<'_>, expected: Result<&[&str], &str>) {
     let edits = user_edits(body(operation), &USER, accents);
     let edits = edits.map(|e| e.iter().map(show).collect::<Vec<_>>());
     compare(operation, edits, expected);
@@ -50,7 +50,7 @@ fn group(operation: &str, expected: Result<&[&str], &str>) {
 }
 
 #[track_caller]
-fn group_of(operation: &str, accents: Accents, expected: Result<&[&str], &str>) {
+fn group_of(operation: &str, accents: Accents<'_>, expected: Result<&[&str], &str>) {
     let show = |edit: &GroupEdit| match edit {
         GroupEdit::Attribute(edit) => super::tests::show(edit),
         GroupEdit::RemoveMatching {

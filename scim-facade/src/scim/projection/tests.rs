@@ -3,7 +3,10 @@
 use muster_proto::schema::{GROUP, Kind, Schema, USER, Uniqueness};
 
 use super::{
-    super::{flavor::Flavor, patch::Op},
+    super::{
+        flavor::{Flavor, meeting},
+        patch::Op,
+    },
     *,
 };
 
@@ -176,7 +179,7 @@ fn schemas_say_when_an_attribute_is_returned() {
 
 #[test]
 fn accents() {
-    let parse = |attributes, excluded, accents| {
+    let parse = |attributes, excluded, accents: Accents<'_>| {
         Projection::parse(attributes, excluded, &USER, accents).is_ok()
     };
     for (accent, attributes, excluded) in [
@@ -187,8 +190,8 @@ fn accents() {
             None,
         ),
     ] {
-        let with = Accents::of(&[accent]);
-        assert!(parse(Some(attributes), excluded, with), "{accent:?}");
+        let with = meeting(accent, |with| parse(Some(attributes), excluded, with));
+        assert!(with, "{accent:?}");
         let without = Accents::default();
         assert!(!parse(Some(attributes), excluded, without), "{accent:?}");
     }

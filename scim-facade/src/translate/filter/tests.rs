@@ -2,7 +2,11 @@ use muster_proto::schema::{GROUP, Mutability, Returned, Schema, USER, Uniqueness
 
 use super::*;
 use crate::{
-    scim::{error::ScimType, filter, flavor::Flavor},
+    scim::{
+        error::ScimType,
+        filter,
+        flavor::{Flavor, meeting, meeting_none},
+    },
     translate::list::sort_order,
 };
 
@@ -38,7 +42,7 @@ fn check(resource: &'static ResourceType, text: &str, expected: Option<&str>) {
     assert_eq!(found.as_deref(), expected, "{text}");
 }
 
-fn lowered(resource: &'static ResourceType, text: &str, accents: Accents) -> Option<String> {
+fn lowered(resource: &'static ResourceType, text: &str, accents: Accents<'_>) -> Option<String> {
     let tree = filter::parse(text, accents).ok()?;
     let links = Links::new("http://h", "/s");
     let context = Context {
@@ -172,7 +176,7 @@ fn literals_of_other_types_are_an_accent() {
         "roles[primary eq \"true\"]",
         "userName eq true",
     ] {
-        let with = lowered(&USER, text, Accents::of(&[Accent::LiteralTypes]));
+        let with = meeting(Accent::LiteralTypes, |with| lowered(&USER, text, with));
         assert!(with.is_some(), "{text}");
         assert_eq!(lowered(&USER, text, Accents::default()), None, "{text}");
     }
@@ -184,6 +188,7 @@ fn literals_of_other_types_are_an_accent() {
         &enterprise,
     ] {
         assert!(lowered(&USER, text, Accents::default()).is_some(), "{text}");
+        assert!(meeting_none(|all| lowered(&USER, text, all)).is_some());
     }
     let padded = lowered(&USER, "x509Certificates eq \"TQ\"", Accents::default());
     let expected = "/x509Certificates.value Equal StringValue(\"TQ==\")";

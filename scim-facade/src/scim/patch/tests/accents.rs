@@ -1,19 +1,74 @@
-//! Every accent of PATCH, understood with it and refused without it.
+//! Every accent of PATCH, understood with it, which is noted, and refused without
+//! it.
 
 use super::*;
+use crate::scim::flavor::Met;
 
 /// One operation with the accent to its edits, and without it to the keyword
 /// of the error.
 #[track_caller]
 fn accent(accent: Accent, operation: &str, with: &[&str], without: &str) {
-    user_of(operation, Accents::of(&[accent]), Ok(with));
+    let met = Met::default();
+    user_of(operation, Accents::of(&[accent]).noted_in(&met), Ok(with));
+    check_met(&met, accent, operation);
     user_of(operation, Accents::default(), Err(without));
 }
 
 #[track_caller]
 fn of_group(accent: Accent, operation: &str, with: &[&str], without: &str) {
-    group_of(operation, Accents::of(&[accent]), Ok(with));
+    let met = Met::default();
+    group_of(operation, Accents::of(&[accent]).noted_in(&met), Ok(with));
+    check_met(&met, accent, operation);
     group_of(operation, Accents::default(), Err(without));
+}
+
+/// That the accent was met, unless only the directory can tell.
+#[track_caller]
+fn check_met(met: &Met, accent: Accent, operation: &str) {
+    let unseen = [
+        Accent::RemoveOfNothing,
+        Accent::AddMakesElement,
+        Accent::ReplaceMakesElement,
+    ];
+    let expected = Some(accent).filter(|accent| !unseen.contains(accent));
+    let met: Vec<_> = met.accents().collect();
+    assert_eq!(met, Vec::from_iter(expected), "{operation}");
+}
+
+/// What keeps to the RFCs meets no accent, whatever the connection understands.
+#[test]
+fn plain_operations_meet_none() {
+    let met = Met::default();
+    let accents = Flavor::Entra.accents().noted_in(&met);
+    for operation in [
+        r#""op":"replace","path":"title","value":"t""#,
+        r#""op":"add","value":{"title":"t","active":true,"name":{"givenName":"G"}}"#,
+        r#""op":"replace","path":"active","value":false"#,
+        r#""op":"add","path":"emails","value":[{"value":"a@x.test","type":"work"}]"#,
+        r#""op":"add","path":"emails","value":{"value":"a@x.test","type":"work"}"#,
+        r#""op":"replace","path":"emails[type eq \"work\"].value","value":"b@x.test""#,
+        r#""op":"remove","path":"emails[type eq \"work\" and primary eq true]""#,
+        r#""op":"remove","path":"title""#,
+        r#""op":"add","path":"E:manager","value":{"value":"m"}"#,
+        r#""op":"replace","path":"E:department","value":"d""#,
+        r#""op":"replace","path":"title","value":null"#,
+    ] {
+        let edits = user_edits(body(operation), &USER, accents);
+        assert!(edits.is_ok(), "{operation}: {edits:?}");
+        assert_eq!(met.accents().next(), None, "{operation}");
+    }
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for operation in [
+        format!(r#""op":"add","path":"members","value":[{{"value":"{id}","type":"User"}}]"#),
+        format!(r#""op":"add","path":"members","value":[{{"value":"{id}"}}]"#),
+        format!(r#""op":"remove","path":"members[value eq \"{id}\"]""#),
+        r#""op":"remove","path":"members""#.to_owned(),
+        r#""op":"replace","path":"displayName","value":"d""#.to_owned(),
+    ] {
+        let edits = group_edits(body(&operation), &GROUP, accents);
+        assert!(edits.is_ok(), "{operation}: {edits:?}");
+        assert_eq!(met.accents().next(), None, "{operation}");
+    }
 }
 
 #[test]

@@ -1,0 +1,391 @@
+//! The provisioning log: events wait in memory and are written together, so that
+//! no request waits for its own.
+//!
+//! What waits is bounded: when there is no room the newest are dropped and
+//! counted. A process that is killed takes at most half a second of the log with
+//! it; one that is stopped writes what waits.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::Directory;
+use crate::{
+    auth::{Caller, Principal},
+    domain::{
+        health::{self, Expiry, Failure, Health},
+        provisioning::Event,
+    },
+    error::{Error, Result},
+    storage::{
+        credentials::{self, Credential},
+        held,
+        provisioning::{self, EventQuery},
+    },
+};
+
+/// Most events that wait to be written.
+const WAITING: usize = 10_000;
+
+/// Most events of one transaction.
+const AT_ONCE: usize = 2_000;
+
+/// Most events of one call.
+pub const RECORD_LIMIT: usize = 1_000;
+
+/// How far apart events of a dead credential are, in milliseconds.
+const APART_MS: i64 = 60_000;
+
+/// Most credentials whose ends are told of.
+const CREDENTIALS: u64 = 1_000;
+
+/// What waits to be written, and what had no room.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    waiting: Mutex<VecDeque<Event>>,
+    dropped: AtomicU64,
+    /// When it was last noted that a dead credential is still used.
+    dead: Mutex<HashMap<String, i64>>,
+}
+
+impl Journal {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets events wait; how many had no room.
+    fn add(&self, events: impl IntoIterator<Item = Event>) -> usize {
+        let mut waiting = self.waiting();
+        let mut dropped = 0;
+        for event in events {
+            match waiting.len() < WAITING {
+                true => waiting.push_back(event),
+                false => dropped += 1,
+            }
+        }
+        self.lose(dropped);
+        dropped
+    }
+
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(AT_ONCE);
+        Taken {
+            journal: self,
+            events: Arc::new(waiting.drain(..count).collect()),
+            is_settled: false,
+        }
+    }
+
+    /// Lets events that may not have been written wait again, before the others.
+    fn give_back(&self, events: &[Event]) {
+        let mut waiting = self.waiting();
+        let room = WAITING.saturating_sub(waiting.len());
+        for event in events.iter().take(room).rev() {
+            waiting.push_front(event.clone());
+        }
+        self.lose(events.len().saturating_sub(room));
+    }
+
+    fn lose(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the use of this dead credential is to be told now.
+    fn is_news(&self, credential_id: &str, now_ms: i64) -> bool {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.retain(|_, at| now_ms.saturating_sub(*at) < APART_MS);
+        let is_news = !dead.contains_key(credential_id);
+        if is_news {
+            dead.insert(credential_id.to_owned(), now_ms);
+        }
+        is_news
+    }
+}
+
+/// Events that are being written. Whoever stops waiting for that does not lose
+/// them: an event that is written twice is there once.
+pub(super) struct Taken<'a> {
+    journal: &'a Journal,
+    pub(super) events: Arc<Vec<Event>>,
+    is_settled: bool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.journal.give_back(&self.events);
+        }
+    }
+}
+
+/// Events of one page, and the id below which the next one begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The newest first.
+    pub events: Vec<Event>,
+    /// `None` on the last page.
+    pub next: Option<String>,
+}
+
+impl Directory {
+    /// Lets events wait to be written to the log of the caller's connection;
+    /// how many had no room.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`] for who is no provisioning client,
+    /// [`Error::ScopeMissing`] for who speaks in a user's name: his requests
+    /// provision nobody.
+    pub fn record_events(&self, caller: &Caller, events: Vec<Event>) -> Result<usize> {
+        let Principal::Connection {
+            connection_id,
+            credential_id,
+        } = &caller.principal
+        else {
+            return Err(Error::CredentialInvalid);
+        };
+        caller.require_unbound("users.list")?;
+        let now = self.source.now_ms();
+        let own = events.into_iter().map(|event| Event {
+            id: self.source.new_id(),
+            at: now,
+            tenant_id: caller.tenant_id.clone(),
+            connection_id: connection_id.clone(),
+            credential_id: credential_id.clone(),
+            ..event.clean()
+        });
+        Ok(self.journal.add(own))
+    }
+
+    /// Notes that somebody holds the true secret of a credential that has ended:
+    /// his client has not heard of it.
+    pub(super) fn note_dead(&self, credential: &Credential) {
+        let now = self.source.now_ms();
+        let Some(connection_id) = &credential.connection_id else {
+            return;
+        };
+        if credential.user_id.is_some() || !self.journal.is_news(&credential.id, now) {
+            return;
+        }
+        let event = Event {
+            id: self.source.new_id(),
+            at: now,
+            tenant_id: credential.tenant_id.clone(),
+            connection_id: connection_id.clone(),
+            credential_id: credential.id.clone(),
+            status: 401,
+            reason: "CREDENTIAL_INVALID".to_owned(),
+            ..Event::default()
+        };
+        self.journal.add([event]);
+    }
+
+    /// How many events had no room since the start of this process.
+    pub fn dropped_events(&self) -> u64 {
+        self.journal.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes the events that wait. Those that cannot be written now go on
+    /// waiting; those that this database never takes are dropped.
+    pub async fn write_events(&self) {
+        loop {
+            let mut taken = self.journal.take();
+            if taken.events.is_empty() {
+                return;
+            }
+            let all = Arc::clone(&taken.events);
+            let written = self.store.administer("RecordProvisioning", move |tx| {
+                let events = Arc::clone(&all);
+                async move { provisioning::insert(&tx, &events).await }
+            });
+            match written.await {
+                Ok(()) => taken.is_settled = true,
+                Err(error @ (Error::Contention | Error::Unavailable(_))) => {
+                    tracing::debug!(%error, "the provisioning log is written later");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the provisioning log cannot be written");
+                    self.journal.lose(taken.events.len());
+                    taken.is_settled = true;
+                }
+            }
+        }
+    }
+
+    /// Writes events now and then. Runs until dropped.
+    pub async fn keep_journal(&self) {
+        let mut ticks = tokio::time::interval(super::JOURNAL_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = 0;
+        loop {
+            ticks.tick().await;
+            self.write_events().await;
+            let dropped = self.dropped_events();
+            let fresh = dropped - mem::replace(&mut told, dropped);
+            if fresh > 0 {
+                tracing::warn!(
+                    events.dropped = fresh,
+                    "the provisioning log had no room for all events"
+                );
+            }
+        }
+    }
+
+    /// Lists events of the caller's tenant, the newest first. A provisioning
+    /// client sees its own connection's alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a connection that is not there.
+    pub async fn list_events(
+        &self,
+        caller: &Caller,
+        wanted: EventQuery,
+        size: usize,
+    ) -> Result<EventPage> {
+        let mut wanted = wanted;
+        caller.require_unbound("provisioning.read")?;
+        if caller.connection().is_some() || !wanted.connection_id.is_empty() {
+            let connection = self.own_connection(caller, &wanted.connection_id);
+            wanted.connection_id = connection.await?.id;
+        }
+        let mut events = self
+            .tail_events(&caller.tenant_id, &wanted, size.saturating_add(1))
+            .await?;
+        // One more than is wanted tells whether the list goes on.
+        let more = events.len() > size;
+        events.truncate(size);
+        let next = events.last().filter(|_| more).map(|event| event.id.clone());
+        Ok(EventPage { events, next })
+    }
+
+    /// Events of a tenant: the newest first, or behind an id the oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tail_events(
+        &self,
+        tenant_id: &str,
+        wanted: &EventQuery,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        provisioning::list(&self.store.single(), tenant_id, wanted, limit).await
+    }
+
+    /// How a connection of the tenant fares.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn connection_health(&self, tenant_id: &str, connection_id: &str) -> Result<Health> {
+        let now = self.source.now_ms();
+        let tx = self.store.snapshot().await?;
+        let since = now.saturating_sub(health::WINDOW_MS);
+        let tallies = provisioning::tallies(&tx, tenant_id, connection_id, since).await?;
+        let last = provisioning::last(&tx, tenant_id, connection_id, false).await?;
+        let success = provisioning::last(&tx, tenant_id, connection_id, true).await?;
+        let ending = credentials::Wanted {
+            connection_id: Some(connection_id.to_owned()),
+            expires_before: Some(health::warned_until(now)),
+            ..credentials::Wanted::default()
+        };
+        let ending = credentials::list(&tx, tenant_id, &ending, CREDENTIALS).await?;
+        let count = |failed_only: bool| -> i64 {
+            let counted = tallies.iter().filter(|tally| tally.failed || !failed_only);
+            counted.map(|tally| tally.count).sum()
+        };
+        let (requests, failures) = (count(false), count(true));
+        let (verdict, why) = health::verdict(&tallies, last, now);
+        let top = health::top(tallies);
+        let latest: Vec<_> = top.iter().map(|tally| tally.latest.as_str()).collect();
+        let names = provisioning::external_ids(&tx, &latest).await?;
+        let names: HashMap<_, _> = names.into_iter().collect();
+        let top = top.into_iter().map(|tally| Failure {
+            example_external_id: names.get(&tally.latest).cloned().unwrap_or_default(),
+            remedy: health::remedy(&tally),
+            tally,
+        });
+        Ok(Health {
+            verdict,
+            why,
+            last_success: success.map(|last| last.at),
+            last_request: last.map(|last| last.at),
+            expected_next: last.map(|last| last.at.saturating_add(health::CYCLE_MS)),
+            requests,
+            failures,
+            top: top.collect(),
+            expiring: expiring(ending, now),
+            held: i64::try_from(held::count(&tx, connection_id).await?).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// The credentials of a connection itself that are warned of now, the next to end first.
+fn expiring(credentials: Vec<Credential>, now_ms: i64) -> Vec<Expiry> {
+    let own = credentials.into_iter();
+    let own = own.filter(|credential| credential.user_id.is_none());
+    let warned = own.filter_map(|credential| {
+        let expires_at = credential.expires_at?;
+        Some(Expiry {
+            threshold_days: health::threshold(expires_at, now_ms)?,
+            expires_at,
+            credential_id: credential.id,
+            name: credential.name,
+        })
+    });
+    let mut warned: Vec<_> = warned.collect();
+    warned.sort_by_key(|expiry| expiry.expires_at);
+    warned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(count: usize) -> impl Iterator<Item = Event> {
+        (0..count).map(|number| Event {
+            id: number.to_string(),
+            ..Event::default()
+        })
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let journal = Journal::default();
+        assert_eq!(journal.add(events(WAITING)), 0);
+        assert_eq!(journal.add(events(3)), 3);
+        assert_eq!(journal.dropped.load(Ordering::Relaxed), 3);
+        let mut taken = journal.take();
+        assert_eq!(taken.events.len(), AT_ONCE);
+        taken.is_settled = true;
+        drop(taken);
+        assert_eq!(journal.add(events(3)), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_written_stays_before_the_others() {
+        let journal = Journal::default();
+        journal.add(events(2));
+        let taken = journal.take();
+        journal.add([Event::default()]);
+        drop(taken);
+        let taken = journal.take();
+        let ids: Vec<_> = taken.events.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(ids, ["0", "1", ""]);
+        assert_eq!(journal.dropped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_dead_credential_is_told_of_once_a_minute() {
+        let journal = Journal::default();
+        assert!(journal.is_news("a", 0));
+        assert!(!journal.is_news("a", APART_MS - 1));
+        assert!(journal.is_news("b", APART_MS - 1));
+        assert!(journal.is_news("a", APART_MS));
+    }
+}

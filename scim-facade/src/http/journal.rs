@@ -1,0 +1,416 @@
+//! What requests came to, for the log of their connection.
+//!
+//! A [`Note`] goes with every request; handlers write down what they learn. When
+//! the answer is known the directory is told, with the caller's own credential:
+//! the facade has no rights of its own. Names of attributes are told, never their
+//! values: of a lookup not what was looked for, of an error not what stands in
+//! quotes, unless it is a word of SCIM.
+
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::{Method, request::Parts};
+use muster_proto::{
+    reason,
+    schema::ResourceType,
+    v1::{self, ProvisioningEvent, ProvisioningOperation as Kind, WriteOutcome},
+};
+
+use super::{
+    App, auth,
+    list::Of,
+    observe::occasion,
+    routes::{Operation, Verb},
+};
+use crate::{
+    client::Caller,
+    scim::{
+        error::{ScimError, ScimType},
+        filter::Filter,
+        flavor::{Accents, Met},
+        path::{Definition, Path},
+    },
+};
+
+/// How long an answer waits at most for the directory to have taken its event.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Most events that the directory is told at once; it takes no more.
+const AT_ONCE: usize = 1_000;
+
+/// Words in quotes that are nobody's: an error that names them may be kept whole.
+const WORDS: [&str; 7] = ["add", "replace", "remove", "User", "Group", "value", ""];
+
+/// What is known of a request so far.
+pub(super) struct Note {
+    began: Instant,
+    method: Method,
+    operation: Kind,
+    resource_type: v1::ResourceType,
+    /// Which accents its body and its query have.
+    pub(super) met: Met,
+    known: Mutex<Known>,
+    /// Events of its parts.
+    parts: Mutex<Vec<ProvisioningEvent>>,
+}
+
+#[derive(Default)]
+struct Known {
+    resource_id: String,
+    external_id: String,
+    filtered: Vec<String>,
+    report: Option<v1::WriteReport>,
+    members: v1::MemberCounts,
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Note {
+    /// Of a request that arrives now, about the resource with this id.
+    pub(super) fn new(operation: Operation, method: &Method, id: &str) -> Self {
+        let (operation, resource_type) = about(operation);
+        let note = Self::of(operation, resource_type, method);
+        if resource_type != v1::ResourceType::Unspecified {
+            lock(&note.known).resource_id = id.to_owned();
+        }
+        note
+    }
+
+    /// Of a request that no endpoint takes.
+    pub(super) fn stray(method: &Method) -> Self {
+        let operation = match *method {
+            Method::GET | Method::HEAD => Kind::Lookup,
+            _ => Kind::Unspecified,
+        };
+        Self::of(operation, v1::ResourceType::Unspecified, method)
+    }
+
+    fn of(operation: Kind, resource_type: v1::ResourceType, method: &Method) -> Self {
+        Self {
+            began: Instant::now(),
+            method: method.clone(),
+            operation,
+            resource_type,
+            met: Met::default(),
+            known: Mutex::default(),
+            parts: Mutex::default(),
+        }
+    }
+
+    /// The request is read anew.
+    pub(super) fn restart(&self) {
+        self.met.clear();
+        lock(&self.known).filtered.clear();
+    }
+
+    /// As what the client knows the resource.
+    pub(super) fn named(&self, external_id: &str) {
+        lock(&self.known).external_id = external_id.to_owned();
+    }
+
+    /// The resource that it is about.
+    pub(super) fn on(&self, id: &str) {
+        lock(&self.known).resource_id = id.to_owned();
+    }
+
+    /// The user of an answer.
+    pub(super) fn user(&self, user: Option<&v1::User>) {
+        if let Some(user) = user {
+            self.found(&user.id, &user.external_id);
+        }
+    }
+
+    /// The group of an answer.
+    pub(super) fn group(&self, group: Option<&v1::Group>) {
+        if let Some(group) = group {
+            self.found(&group.id, &group.external_id);
+        }
+    }
+
+    fn found(&self, id: &str, external_id: &str) {
+        let mut known = lock(&self.known);
+        id.clone_into(&mut known.resource_id);
+        if !external_id.is_empty() {
+            external_id.clone_into(&mut known.external_id);
+        }
+    }
+
+    /// What a write came to.
+    pub(super) fn came_to(&self, report: Option<v1::WriteReport>) {
+        lock(&self.known).report = report;
+    }
+
+    /// What became of the members that a write named.
+    pub(super) fn members(&self, counts: Option<v1::MemberCounts>) {
+        lock(&self.known).members = counts.unwrap_or_default();
+    }
+
+    /// The attributes that a filter asks for, as far as anybody knows them.
+    pub(super) fn filtered(
+        &self,
+        filter: &Filter,
+        types: &[&'static ResourceType],
+        accents: Accents<'_>,
+    ) {
+        let mut paths = Vec::new();
+        collect(filter, &mut paths);
+        let mut known = lock(&self.known);
+        for path in paths {
+            let mut types = types.iter();
+            let found = types.find_map(|kind| path.resolve(kind, accents));
+            let found = found.filter(|found| found.definition != Definition::Unregistered);
+            let name = found.map(|found| found.to_string()).unwrap_or_default();
+            if !name.is_empty() && !known.filtered.contains(&name) {
+                known.filtered.push(name);
+            }
+        }
+    }
+
+    /// Adds the event of a part.
+    pub(super) fn part(&self, event: ProvisioningEvent) {
+        lock(&self.parts).push(event);
+    }
+
+    /// What the request came to.
+    pub(super) fn event(
+        &self,
+        status: u16,
+        error: Option<&ScimError>,
+        request_id: &str,
+    ) -> ProvisioningEvent {
+        let known = mem::take(&mut *lock(&self.known));
+        let report = known.report.unwrap_or_default();
+        let mut event = ProvisioningEvent {
+            operation: outcome(self.operation, report.outcome()).into(),
+            method: self.method.to_string(),
+            resource_type: self.resource_type.into(),
+            resource_id: known.resource_id,
+            external_id: known.external_id,
+            http_status: status.into(),
+            changed_attributes: report.changed_attributes,
+            ignored: report.ignored,
+            accents: self.met.accents().map(|a| a.as_str().to_owned()).collect(),
+            filtered_attributes: known.filtered,
+            matched_by: report.matched_by,
+            held: report.held,
+            members_added: known.members.added,
+            members_removed: known.members.removed,
+            latency: prost_types::Duration::try_from(self.began.elapsed()).ok(),
+            request_id: request_id.to_owned(),
+            ..ProvisioningEvent::default()
+        };
+        if let Some(error) = error {
+            let reason = error.reason().and_then(reason::parse);
+            event.reason = reason.unwrap_or_default().into();
+            event.scim_type = error.scim_type().map_or("", ScimType::as_str).to_owned();
+            error.attribute().clone_into(&mut event.attribute);
+            event.detail = without_quotes(error.detail());
+        }
+        event
+    }
+
+    /// What the request came to, or what its parts did: those of a bulk are what
+    /// requests of their own would be.
+    fn events(&self, status: u16, error: Option<&ScimError>, id: &str) -> Vec<ProvisioningEvent> {
+        let mut events = mem::take(&mut *lock(&self.parts));
+        if events.is_empty() || error.is_some() {
+            events.push(self.event(status, error, id));
+        }
+        events
+    }
+}
+
+/// What an operation asks for, and of what.
+fn about(operation: Operation) -> (Kind, v1::ResourceType) {
+    use v1::ResourceType::{Group, Unspecified, User};
+    let asked = |verb| match verb {
+        Verb::Create => Kind::Create,
+        Verb::Get => Kind::Lookup,
+        Verb::Replace | Verb::Patch => Kind::Update,
+        Verb::Delete => Kind::Delete,
+    };
+    match operation {
+        Operation::Users(verb) | Operation::Me(verb) => (asked(verb), User),
+        Operation::Groups(verb) => (asked(verb), Group),
+        Operation::List(of) | Operation::Search(of) => match of {
+            Of::Users => (Kind::Lookup, User),
+            Of::Groups => (Kind::Lookup, Group),
+            Of::Both => (Kind::Lookup, Unspecified),
+        },
+        Operation::Bulk => (Kind::Unspecified, Unspecified),
+        Operation::ResourceTypes
+        | Operation::ResourceType
+        | Operation::Schemas
+        | Operation::Schema => (Kind::Lookup, Unspecified),
+    }
+}
+
+/// What was done, where it was told, else what was asked for.
+fn outcome(asked: Kind, told: WriteOutcome) -> Kind {
+    match told {
+        WriteOutcome::Unspecified => asked,
+        WriteOutcome::Unchanged => Kind::Skip,
+        WriteOutcome::Created => Kind::Create,
+        WriteOutcome::Updated => Kind::Update,
+        WriteOutcome::Disabled => Kind::Disable,
+        WriteOutcome::Enabled => Kind::Enable,
+        WriteOutcome::Deleted => Kind::Delete,
+    }
+}
+
+/// The attributes of a resource in a filter; elements of one go by its name.
+fn collect<'a>(filter: &'a Filter, paths: &mut Vec<&'a Path>) {
+    match filter {
+        Filter::And(all) | Filter::Or(all) => all.iter().for_each(|one| collect(one, paths)),
+        Filter::Not(filter) => collect(filter, paths),
+        Filter::Compare(path, ..) | Filter::Present(path) | Filter::Element(path, _) => {
+            paths.push(path);
+        }
+    }
+}
+
+/// The text without what the client may have put there: what is in quotes.
+fn without_quotes(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for (number, piece) in text.split('"').enumerate() {
+        let is_quoted = number % 2 == 1;
+        if number > 0 {
+            kept.push('"');
+        }
+        kept.push_str(if is_quoted && !WORDS.contains(&piece) {
+            "…"
+        } else {
+            piece
+        });
+    }
+    kept
+}
+
+/// Tells the directory what a request came to. That one was answered does not
+/// depend on it.
+pub(super) async fn tell(
+    app: &App,
+    caller: &Caller,
+    note: &Note,
+    status: u16,
+    error: Option<&ScimError>,
+) {
+    // Who has no credential is nobody, and who speaks in a user's name provisions
+    // nobody.
+    let profile = app.profiles.known(caller);
+    if status == 401 || profile.is_some_and(|profile| profile.user_id.is_some()) {
+        return;
+    }
+    send(app, caller, note.events(status, error, caller.request_id())).await;
+}
+
+/// Tells it of a request that no endpoint takes.
+pub(super) async fn tell_stray(app: &App, parts: &Parts, error: &ScimError) {
+    let path = parts.uri.path();
+    let mut bases = app.config.base_paths.iter();
+    let below = bases.find_map(|base| path.strip_prefix(base.trim_end_matches('/')));
+    let Some(below) = below.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+        return;
+    };
+    let connection = below.strip_prefix("/connections/");
+    let connection = connection.and_then(|rest| rest.split('/').next());
+    let caller = auth::bearer(&parts.headers)
+        .and_then(|token| Caller::new(token, connection, occasion(parts, &app.config)));
+    let Some(caller) = caller else {
+        return;
+    };
+    let note = Note::stray(&parts.method);
+    tell(app, &caller, &note, error.status(), Some(error)).await;
+}
+
+async fn send(app: &App, caller: &Caller, mut events: Vec<ProvisioningEvent>) {
+    // Whatever the connection's profile is by now.
+    let caller = caller.under_any();
+    while !events.is_empty() {
+        let later = events.split_off(events.len().min(AT_ONCE));
+        let count = events.len();
+        let request = v1::RecordProvisioningEventsRequest { events };
+        let call = app.directory.record_provisioning_events(&caller, request);
+        let dropped = match tokio::time::timeout(PATIENCE, call).await {
+            Ok(Ok(taken)) => u64::try_from(taken.dropped).unwrap_or_default(),
+            Ok(Err(_)) | Err(_) => count as u64,
+        };
+        metrics::counter!("scim_provisioning_events_dropped_total").increment(dropped);
+        events = later;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::schema::USER;
+
+    use super::*;
+    use crate::scim::{filter, flavor::Flavor};
+
+    #[test]
+    fn what_stands_in_quotes_is_left_out() {
+        for (text, kept) in [
+            (
+                r#"sortBy: "ada@x" is no attribute."#,
+                r#"sortBy: "…" is no attribute."#,
+            ),
+            (
+                r#"op must be "add" or "remove"."#,
+                r#"op must be "add" or "remove"."#,
+            ),
+            (r#"an end "without"#, r#"an end "…"#),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_quotes(text), kept);
+        }
+    }
+
+    #[test]
+    fn of_a_filter_the_names_are_told() {
+        let note = Note::new(Operation::List(Of::Users), &Method::GET, "");
+        let text = r#"USERNAME eq "ada@x" and (emails[type eq "work"] or manager eq "m"
+            or not (userName sw "a") or nick pr or urn:x:ada pr)"#;
+        let text = text.replace('\n', "");
+        let accents = Flavor::Entra.accents();
+        let tree = filter::parse(&text, accents).expect("a filter");
+        note.filtered(&tree, &[&USER], accents);
+        let event = note.event(200, None, "r");
+        let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
+        assert_eq!(event.filtered_attributes, ["userName", "emails", manager]);
+        assert_eq!(event.operation(), Kind::Lookup);
+    }
+
+    #[test]
+    fn what_was_done_counts_more_than_what_was_asked_for() {
+        let told = |outcome: Option<WriteOutcome>| {
+            let note = Note::new(Operation::Users(Verb::Patch), &Method::PATCH, "i");
+            note.came_to(outcome.map(|outcome| v1::WriteReport {
+                outcome: outcome.into(),
+                ..v1::WriteReport::default()
+            }));
+            note.event(200, None, "").operation()
+        };
+        assert_eq!(told(None), Kind::Update);
+        assert_eq!(told(Some(WriteOutcome::Disabled)), Kind::Disable);
+        assert_eq!(told(Some(WriteOutcome::Unchanged)), Kind::Skip);
+    }
+
+    #[test]
+    fn a_bulk_is_its_parts_unless_it_fails() {
+        let bulk = || {
+            let note = Note::new(Operation::Bulk, &Method::POST, "");
+            note.part(ProvisioningEvent::default());
+            note
+        };
+        assert_eq!(bulk().events(200, None, "").len(), 1);
+        let error = ScimError::unavailable();
+        assert_eq!(bulk().events(503, Some(&error), "").len(), 2);
+        let empty = Note::new(Operation::Bulk, &Method::POST, "");
+        assert_eq!(empty.events(200, None, "").len(), 1);
+    }
+}
