@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     service::{AccessToken, Audited, Counts, Directory, SnapshotPage, Transaction, View},
-    storage::{members::Member, relations::Relations, schemas::TenantSchema, tenants::Connection},
+    storage::{members::Member, relations::Relations, schemas::TenantSchema},
 };
 
 /// A user as this caller sees it. Of locks, which are the operator's, provisioning
@@ -110,23 +110,6 @@ fn meta(directory: &Directory, resource: &Resource) -> v1::ResourceMeta {
         update_time: Some(timestamp(resource.updated_at)),
         delete_time: resource.deleted_at.map(timestamp),
         purge_time: purged_at.map(timestamp),
-    }
-}
-
-/// A connection as callers see it.
-pub(super) fn connection(connection: Connection) -> v1::Connection {
-    v1::Connection {
-        id: connection.id,
-        display_name: connection.name,
-        flavor: flavor(connection.flavor).into(),
-        meta: Some(v1::ResourceMeta {
-            etag: etag(connection.version),
-            version: connection.version,
-            create_time: Some(timestamp(connection.created_at)),
-            update_time: Some(timestamp(connection.updated_at)),
-            delete_time: None,
-            purge_time: None,
-        }),
     }
 }
 
@@ -271,7 +254,8 @@ pub(super) fn profile(profile: Profile, schemas: Vec<TenantSchema>) -> v1::GetPr
     }
 }
 
-fn flavor(flavor: Flavor) -> v1::Flavor {
+/// How far a client deviates from the standard.
+pub(super) fn flavor(flavor: Flavor) -> v1::Flavor {
     match flavor {
         Flavor::Entra => v1::Flavor::Entra,
         Flavor::Okta => v1::Flavor::Okta,

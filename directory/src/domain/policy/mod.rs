@@ -17,7 +17,12 @@ mod lifetime;
 mod merge;
 mod path;
 
-pub use self::{check::is_base_path, guard::Guard, lifetime::Lifetime, path::Path};
+pub use self::{
+    check::{LIST_LIMIT, is_base_path},
+    guard::Guard,
+    lifetime::Lifetime,
+    path::Path,
+};
 
 /// How a connection serves its client. Every field may be left out; what then holds
 /// is what the RFCs say.
