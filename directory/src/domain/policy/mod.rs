@@ -2,7 +2,7 @@
 //! is created, which attributes count, what a deletion does.
 //!
 //! A [`Policy`] is data: operators write it as a file, the database keeps it as
-//! JSON. [`check`] tells whether it can be meant; [`apply`] and [`merge`] are what
+//! JSON. `check` tells whether it can be meant; `apply` and `merge` are what
 //! it does to a user. What follows from it for memberships, deletions and
 //! credentials is in `service`.
 
