@@ -150,6 +150,7 @@ fn edit(
         flavor: flavor.map(Into::into).or(preset_flavor),
         policy,
         credential_lifetime: lifetime.context("--credential-lifetime")?,
+        ..ConnectionEdit::default()
     })
 }
 

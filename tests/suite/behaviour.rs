@@ -7,6 +7,7 @@ mod auth;
 mod bulk;
 mod concurrency;
 mod conformance;
+mod connections;
 mod consistency;
 mod content;
 mod discovery;

@@ -1,5 +1,6 @@
 //! What a tenant sees of another: nothing.
 
+mod connections;
 mod feed;
 mod schemas;
 mod tokens;
@@ -322,7 +323,11 @@ fn in_an_hour() -> prost_types::Timestamp {
 fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
     let of_connections = [calls(), feed::calls(), schemas::calls()];
     let of_connections = of_connections.into_iter().flatten();
-    let of_services = [tokens::calls(), tokens::calls_of_operators()];
+    let of_services = [
+        tokens::calls(),
+        tokens::calls_of_operators(),
+        connections::calls(),
+    ];
     let of_services = of_services.into_iter().flatten();
     of_connections
         .map(|(rpc, (expected, call))| (rpc, (expected, call, false)))

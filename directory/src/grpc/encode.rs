@@ -27,7 +27,6 @@ use crate::{
         members::Member,
         relations::Relations,
         schemas::TenantSchema,
-        tenants::Connection,
     },
 };
 
@@ -117,23 +116,6 @@ fn meta(directory: &Directory, resource: &Resource) -> v1::ResourceMeta {
         update_time: Some(timestamp(resource.updated_at)),
         delete_time: resource.deleted_at.map(timestamp),
         purge_time: purged_at.map(timestamp),
-    }
-}
-
-/// A connection as callers see it.
-pub(super) fn connection(connection: Connection) -> v1::Connection {
-    v1::Connection {
-        id: connection.id,
-        display_name: connection.name,
-        flavor: flavor(connection.flavor).into(),
-        meta: Some(v1::ResourceMeta {
-            etag: etag(connection.version),
-            version: connection.version,
-            create_time: Some(timestamp(connection.created_at)),
-            update_time: Some(timestamp(connection.updated_at)),
-            delete_time: None,
-            purge_time: None,
-        }),
     }
 }
 
@@ -294,7 +276,8 @@ pub(super) fn profile(profile: Profile, schemas: Vec<TenantSchema>) -> v1::GetPr
     }
 }
 
-fn flavor(flavor: Flavor) -> v1::Flavor {
+/// How far a client deviates from the standard.
+pub(super) fn flavor(flavor: Flavor) -> v1::Flavor {
     match flavor {
         Flavor::Entra => v1::Flavor::Entra,
         Flavor::Okta => v1::Flavor::Okta,

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode, encode, provisioning_log,
+    caller, decode, encode, policy_words, provisioning_log,
     status::status,
     token_words::{checked_moment, credential_wanted},
     tokens::shown,
@@ -21,6 +21,37 @@ pub(super) struct Provisioning(pub(super) Directory);
 
 #[tonic::async_trait]
 impl ProvisioningService for Provisioning {
+    async fn create_connection(
+        &self,
+        request: Request<v1::CreateConnectionRequest>,
+    ) -> Result<Response<v1::CreateConnectionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("CreateConnection", ResourceType::Connection, "");
+        audited(&self.0, &caller, call, self.connect(&caller, request)).await
+    }
+
+    async fn list_connections(
+        &self,
+        request: Request<v1::ListConnectionsRequest>,
+    ) -> Result<Response<v1::ListConnectionsResponse>, Status> {
+        let caller = caller(&request)?;
+        let answer = self.connections(&caller, request.into_inner()).await;
+        Ok(Response::new(answer.map_err(status)?))
+    }
+
+    async fn update_connection(
+        &self,
+        request: Request<v1::UpdateConnectionRequest>,
+    ) -> Result<Response<v1::UpdateConnectionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let named = request.connection.as_ref();
+        let id = named.map_or_else(String::new, |named| named.id.clone());
+        let call = Call::new("UpdateConnection", ResourceType::Connection, &id);
+        audited(&self.0, &caller, call, self.reconnect(&caller, request)).await
+    }
+
     async fn get_connection(
         &self,
         request: Request<v1::GetConnectionRequest>,
@@ -28,7 +59,7 @@ impl ProvisioningService for Provisioning {
         let caller = caller(&request)?;
         let id = request.into_inner().id;
         let connection = self.0.own_connection(&caller, &id).await.map_err(status)?;
-        let connection = Some(encode::connection(connection));
+        let connection = Some(policy_words::connection_for(&caller, connection));
         Ok(Response::new(v1::GetConnectionResponse { connection }))
     }
 

@@ -19,6 +19,7 @@ use crate::{
         flavor::Flavor,
         history::{ChangeKind, ResourceType},
         policy::{Lifetime, Policy},
+        version::Precondition,
     },
     error::{Error, Result},
     storage::{
@@ -33,12 +34,16 @@ const NAME_LIMIT: usize = 200;
 /// What is to change of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionEdit {
+    /// What people call it.
+    pub name: Option<String>,
     /// How far its client deviates from the standard.
     pub flavor: Option<Flavor>,
     /// What it does with what its client sends.
     pub policy: Option<Policy>,
     /// How long new credentials live, whatever the policy says; `Some(None)` for good.
     pub credential_lifetime: Option<Option<Lifetime>>,
+    /// Which versions are changed; a new connection has none yet.
+    pub precondition: Precondition,
 }
 
 impl ConnectionEdit {
@@ -50,6 +55,9 @@ impl ConnectionEdit {
         source: &dyn Source,
         connection: &mut Connection,
     ) -> Result<()> {
+        if let Some(name) = &self.name {
+            connection.name = connection_name(name)?;
+        }
         connection.flavor = self.flavor.unwrap_or(connection.flavor);
         let mut policy = self.policy.unwrap_or_else(|| connection.policy.clone());
         if let Some(lifetime) = self.credential_lifetime {
@@ -143,10 +151,11 @@ impl Directory {
             .await
     }
 
-    /// Changes a connection; what it is already changes nothing.
+    /// Changes the connection with this id; what it is already changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`].
+    /// [`Error::NotFound`], [`Error::Invalid`], [`Error::Taken`],
+    /// [`Error::VersionMismatch`].
     pub async fn update_connection(
         &self,
         caller: &Caller,
@@ -171,7 +180,7 @@ impl Directory {
         Ok(Connection {
             id: self.source.new_id(),
             tenant_id: tenant_id.to_owned(),
-            name: checked_name(name)?,
+            name: connection_name(name)?,
             flavor: Flavor::default(),
             policy: Policy::default(),
             version: 1,
@@ -186,6 +195,20 @@ impl Directory {
     /// The database's.
     pub async fn list_connections(&self, tenant_id: &str) -> Result<Vec<Connection>> {
         tenants::list_connections(&self.store.single(), tenant_id).await
+    }
+
+    /// The tenant's connections behind this id, at most `limit`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn connections_after(
+        &self,
+        tenant_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Connection>> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        tenants::connections_after(&self.store.single(), tenant_id, after, limit).await
     }
 
     /// The tenant's connection with this id or name.
@@ -277,11 +300,19 @@ pub(super) fn not_found(kind: Kind, id: &str) -> Error {
 }
 
 pub(super) fn checked_name(name: &str) -> Result<String> {
+    checked("name", name)
+}
+
+fn connection_name(name: &str) -> Result<String> {
+    checked("display_name", name)
+}
+
+fn checked(field: &str, name: &str) -> Result<String> {
     let name = name.trim();
     let printable = !name.chars().any(char::is_control);
     if name.is_empty() || name.chars().count() > NAME_LIMIT || !printable {
         let rule = format!("must have 1 to {NAME_LIMIT} printable characters");
-        return Err(Error::invalid("name", rule));
+        return Err(Error::invalid(field, rule));
     }
     Ok(name.to_owned())
 }
@@ -327,7 +358,9 @@ async fn update(
 ) -> Result<Connection> {
     let now = source.now_ms();
     let found = tenants::find_connection(tx, &caller.tenant_id, id).await?;
+    let found = found.filter(|found| found.id == id);
     let mut connection = found.ok_or_else(|| not_found(Kind::Connection, id))?;
+    edit.precondition.check(connection.version)?;
     let before = connection.clone();
     edit.apply(tx, caller, source, &mut connection).await?;
     if connection == before {

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
 use super::{
@@ -200,11 +200,13 @@ pub(super) fn default_flavor() -> String {
 /// Writes what can change of a connection.
 ///
 /// # Errors
-/// The database's.
+/// [`Error::Taken`].
 pub async fn update_connection(tx: &Tx, connection: &Connection) -> Result<()> {
     let (policy, lifetime) = policy_columns(&connection.policy)?;
     let row = connections::ActiveModel {
         id: Set(connection.id.clone()),
+        name: Set(connection.name.clone()),
+        name_key: Set(fold(&connection.name)),
         flavor: Set(connection.flavor.name().to_owned()),
         credential_lifetime: Set(lifetime),
         policy: Set(policy),
@@ -251,6 +253,26 @@ pub async fn list_connections(tx: &Tx, tenant_id: &str) -> Result<Vec<Connection
     let rows = connections::Entity::find()
         .filter(connections::Column::TenantId.eq(tenant_id))
         .order_by_asc(connections::Column::Id)
+        .all(&tx.connection())
+        .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The same behind this id, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn connections_after(
+    tx: &Tx,
+    tenant_id: &str,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<Connection>> {
+    let rows = connections::Entity::find()
+        .filter(connections::Column::TenantId.eq(tenant_id))
+        .filter(connections::Column::Id.gt(after))
+        .order_by_asc(connections::Column::Id)
+        .limit(limit)
         .all(&tx.connection())
         .await?;
     rows.into_iter().map(TryInto::try_into).collect()

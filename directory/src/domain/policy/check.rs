@@ -15,7 +15,7 @@ use crate::{
 const LOOKUP_LIMIT: usize = 10_000;
 
 /// Most paths, groups or users in one list.
-const LIST_LIMIT: usize = 200;
+pub const LIST_LIMIT: usize = 200;
 
 /// Largest policy as it is kept, in bytes: every caller has it at hand.
 const SIZE_LIMIT: usize = 512 * 1024;
@@ -55,6 +55,7 @@ impl Policy {
 
     fn resolve_lookups(&mut self, schema: &'static ResourceType, faults: &mut Faults) {
         const FIELD: &str = "lookups";
+        faults.bound(FIELD, self.lookups.len(), LIST_LIMIT);
         let mut resolved = BTreeMap::new();
         for (path, values) in std::mem::take(&mut self.lookups) {
             faults.bound(&format!("{FIELD}.{path}"), values.len(), LOOKUP_LIMIT);
@@ -79,6 +80,7 @@ impl Policy {
 
     fn resolve_mirror(&mut self, schema: &'static ResourceType, faults: &mut Faults) {
         const FIELD: &str = "mirror";
+        faults.bound(FIELD, self.mirror.len(), LIST_LIMIT);
         let (mut resolved, mut targets) = (BTreeMap::new(), BTreeSet::new());
         for (from, to) in std::mem::take(&mut self.mirror) {
             let sides = (

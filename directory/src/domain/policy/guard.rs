@@ -38,6 +38,17 @@ fn longest() -> Lifetime {
 }
 
 impl Guard {
+    /// What holds within this time where nothing more is said; it guards nothing yet.
+    pub fn within(window: Lifetime) -> Self {
+        Self {
+            max_users: None,
+            max_percent: None,
+            min_users: ten(),
+            window,
+            max_hold: longest(),
+        }
+    }
+
     /// Whether one more deactivation is to wait, after so many within the window, in
     /// a tenant of so many users.
     pub fn holds(&self, done: u64, users: u64) -> bool {
@@ -73,9 +84,7 @@ mod tests {
         Guard {
             max_users,
             max_percent,
-            min_users: 10,
-            window: longest(),
-            max_hold: longest(),
+            ..Guard::within(longest())
         }
     }
 

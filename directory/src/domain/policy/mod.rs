@@ -2,7 +2,7 @@
 //! is created, which attributes count, what a deletion does.
 //!
 //! A [`Policy`] is data: operators write it as a file, the database keeps it as
-//! JSON. [`check`] tells whether it can be meant; [`apply`] and [`merge`] are what
+//! JSON. `check` tells whether it can be meant; `apply` and `merge` are what
 //! it does to a user. What follows from it for memberships, deletions and
 //! credentials is in `service`.
 
@@ -17,7 +17,12 @@ mod lifetime;
 mod merge;
 mod path;
 
-pub use self::{check::is_base_path, guard::Guard, lifetime::Lifetime, path::Path};
+pub use self::{
+    check::{LIST_LIMIT, is_base_path},
+    guard::Guard,
+    lifetime::Lifetime,
+    path::Path,
+};
 
 /// How a connection serves its client. Every field may be left out; what then holds
 /// is what the RFCs say.

@@ -115,6 +115,27 @@ impl ProvisioningService for Doorkeeper {
         Err(who())
     }
 
+    async fn create_connection(
+        &self,
+        _: tonic::Request<v1::CreateConnectionRequest>,
+    ) -> Result<tonic::Response<v1::CreateConnectionResponse>, tonic::Status> {
+        Err(who())
+    }
+
+    async fn list_connections(
+        &self,
+        _: tonic::Request<v1::ListConnectionsRequest>,
+    ) -> Result<tonic::Response<v1::ListConnectionsResponse>, tonic::Status> {
+        Err(who())
+    }
+
+    async fn update_connection(
+        &self,
+        _: tonic::Request<v1::UpdateConnectionRequest>,
+    ) -> Result<tonic::Response<v1::UpdateConnectionResponse>, tonic::Status> {
+        Err(who())
+    }
+
     async fn issue_connection_token(
         &self,
         request: tonic::Request<v1::IssueConnectionTokenRequest>,
