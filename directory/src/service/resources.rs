@@ -81,6 +81,7 @@ impl Directory {
     /// [`Error::ValueTaken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         caller.require_unbound("users.write")?;
+        caller.profile.policy.require_active(&attributes)?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut user = Resource::new(
             ResourceKind::User,
@@ -362,8 +363,8 @@ impl Directory {
     /// Removes a resource for good, deleted before or not.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`], and [`Error::Required`]
-    /// without a precondition: nothing is purged unseen.
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::GroupInUse`], and
+    /// [`Error::Required`] without a precondition: nothing is purged unseen.
     pub async fn purge(
         &self,
         caller: &Caller,
@@ -383,6 +384,9 @@ impl Directory {
                 async move {
                     let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
                     let mut resource = found.0;
+                    if kind == ResourceKind::Group {
+                        check_unused(&tx, &target.caller, &resource.id).await?;
+                    }
                     advance(&mut resource, now);
                     resources::purge(&tx, kind, &resource.id).await?;
                     history::change_access(&tx, &target.caller.tenant_id).await?;
