@@ -25,6 +25,7 @@ mod nested;
 mod oauth;
 mod paging;
 mod patch;
+mod presets;
 mod query_property;
 mod registered;
 mod replay;
