@@ -212,3 +212,11 @@ fn groups_have_a_name_an_external_id_and_members() {
     assert_eq!(found["Resources"][0]["displayName"], name);
     assert_eq!(entra.scim().members(&group), [id]);
 }
+
+#[test]
+fn the_first_group_counts_where_permissions_conflict() {
+    let roles = configcat().says("group_roles");
+    let roles = roles.as_array().expect("a list").iter();
+    let roles: Vec<_> = roles.map(|one| one["role"].clone()).collect();
+    assert_eq!(roles, ["admin", "developer", "viewer"]);
+}

@@ -303,7 +303,7 @@ fn new_users_join_the_default_group() {
 }
 
 #[test]
-fn a_deletion_can_be_taken_back() {
+fn whoever_was_deleted_comes_as_a_new_user() {
     let it = ultimo();
     let entra = entra(&it);
     let ada = Person::new("Ada", "Lovelace");
