@@ -311,6 +311,7 @@ impl Directory {
         precondition: &Precondition,
         allow_missing: bool,
     ) -> Result<Option<Deleted>> {
+        caller.knows(kind)?;
         let method = match kind {
             ResourceKind::User => "DeleteUser",
             ResourceKind::Group => "DeleteGroup",
@@ -337,7 +338,8 @@ impl Directory {
     /// deleted stays as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`].
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`],
+    /// [`Error::GroupsDisabled`].
     pub async fn undelete(
         &self,
         caller: &Caller,
@@ -346,6 +348,7 @@ impl Directory {
         precondition: &Precondition,
     ) -> Result<Written> {
         caller.require_unbound("users.write")?;
+        caller.knows(kind)?;
         let method = match kind {
             ResourceKind::User => "UndeleteUser",
             ResourceKind::Group => "UndeleteGroup",
@@ -363,8 +366,9 @@ impl Directory {
     /// Removes a resource for good, deleted before or not.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::GroupInUse`], and
-    /// [`Error::Required`] without a precondition: nothing is purged unseen.
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::GroupsDisabled`],
+    /// [`Error::GroupInUse`], and [`Error::Required`] without a precondition: nothing
+    /// is purged unseen.
     pub async fn purge(
         &self,
         caller: &Caller,
@@ -375,6 +379,7 @@ impl Directory {
         if precondition.is_free() {
             return Err(Error::Required("options.if_match"));
         }
+        caller.knows(kind)?;
         let method = purge_method(kind);
         let now = self.source.now_ms();
         let target = Arc::new(Target::new(caller, kind, id, precondition));

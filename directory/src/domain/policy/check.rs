@@ -219,7 +219,7 @@ impl Policy {
 
     fn check_rest(&self, faults: &mut Faults) {
         let guard = self.deprovision_guard.as_ref();
-        if let Some(rule) = guard.and_then(|guard| guard.contradiction()) {
+        if let Some(rule) = guard.and_then(super::Guard::contradiction) {
             faults.note("deprovision_guard", rule);
         }
         faults.bound("protected_users", self.protected_users.len(), LIST_LIMIT);
