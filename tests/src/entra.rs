@@ -283,6 +283,8 @@ impl Entra {
         let _ = scim.get(&path).scim_error(404, None);
         let operations = json!([{"op": "Replace", "path": "displayName", "value": "E"}]);
         let _ = scim.patch(&path, &operations).scim_error(501, None);
+        let _ = scim.put(&path, &body).scim_error(501, None);
+        let _ = scim.delete(&path).scim_error(501, None);
         assert_eq!(scim.get("/Groups").total(), 0);
     }
 }

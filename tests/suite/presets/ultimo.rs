@@ -86,7 +86,15 @@ fn the_base_url_is_scim_and_the_token_has_no_end() {
 
 #[test]
 fn groups_are_not_supported() {
-    entra(&ultimo()).groups_are_refused();
+    let it = ultimo();
+    // Nor those of others in the tenant.
+    let onlooker = it.onlooker();
+    let group = onlooker.group("Engineers", &[]);
+    entra(&it).groups_are_refused();
+    let path = format!("/Groups/{group}");
+    let _ = it.scim().get(&path).scim_error(404, None);
+    let _ = it.scim().delete(&path).scim_error(501, None);
+    let _ = onlooker.get(&path).status(200);
 }
 
 #[test]

@@ -416,3 +416,22 @@ fn batches_and_paths_with_urns_are_understood() {
     assert_eq!(user["name"]["givenName"], "Augusta");
     assert_eq!(user[ENTERPRISE]["department"], "Engines");
 }
+
+#[test]
+fn groups_and_passwords_of_users_are_never_written() {
+    let it = weftid();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let group = entra.provision_group("Engineers");
+    let body = ada.mapped_with(&json!({
+        "groups": [{"value": group}], "password": "correct horse",
+    }));
+    let id = entra.provision(&ada.object_id, &body);
+    let add = json!([{"op": "Add", "path": "groups", "value": [{"value": group}]}]);
+    let _ = entra.patch(&id, &add).scim_error(400, "mutability");
+    let user = entra.read(&id);
+    for absent in ["groups", "password"] {
+        assert!(user.get(absent).is_none_or(super::is_nothing), "{user}");
+    }
+    assert!(entra.scim().members(&group).is_empty());
+}
