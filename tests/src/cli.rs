@@ -83,6 +83,11 @@ impl Outcome {
         Self { what, output }
     }
 
+    /// The exit code, for those who want to branch on it.
+    pub fn exit(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
     /// Asserts the exit code.
     #[track_caller]
     pub fn code(self, expected: i32) -> Self {

@@ -25,6 +25,8 @@
 //! * [`vault`]: the keys with which a server signs, as its database has them.
 //! * [`generic`]: calls of RPCs known by their descriptors alone.
 //! * [`jws`]: signatures that tests make and check themselves.
+//! * [`integration`]: a connection of a preset or policy, and its Tenant URL.
+//! * [`entra`]: what Microsoft Entra sends to it.
 //! * [`fixture`], [`path`], [`replay`]: recorded requests and what they expect.
 //!
 //! Assertions panic at the line of the test that called them.
@@ -40,11 +42,13 @@ pub mod cache;
 pub mod cli;
 pub mod disk;
 pub mod engine;
+pub mod entra;
 pub mod feed;
 pub mod fixture;
 pub mod generic;
 pub mod grpc;
 pub mod guard;
+pub mod integration;
 pub mod issuer;
 pub mod jws;
 pub mod oauth;

@@ -26,6 +26,7 @@ mod nested;
 mod oauth;
 mod paging;
 mod patch;
+mod presets;
 mod provisioning_log;
 mod query_property;
 mod registered;

@@ -5,7 +5,7 @@
 //! `filter`, `search`, `sorting`, `patch`, `paging`, `bulk`, `versions`,
 //! `content`, `discovery`, `grpc`, `oauth`, `tokens`, `admin`, `feed`, `watch`,
 //! `large`, `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`,
-//! `provisioning_log`;
+//! `presets`, `provisioning_log`;
 //! by property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
 //! `consistency`, `durability`, `feed_property`, `query_property`, `secrets`,
 //! `lifecycle`, `limits`, `settings`; by the standard's sections in `conformance`;
@@ -15,8 +15,8 @@
 //! What no database has a part in is here once: [`binary`], about arguments;
 //! [`tls`], about who is believed and who listens in;
 //! [`tidy`] and [`supply`], about the sources; [`conformance_document`], about
-//! what is said of the standard; [`harness`], about the
-//! PostgreSQL of the tests. What only one of them can do to muster is in
+//! what is said of the standard, and [`presets_document`] of policies; [`harness`],
+//! about the PostgreSQL of the tests. What only one of them can do to muster is in
 //! [`outages`], while it runs, and in [`starts`]; what PostgreSQL brings along,
 //! in [`replicas`].
 
@@ -38,6 +38,7 @@ mod outages;
 #[cfg(not(skip_postgres))]
 #[path = "behaviour.rs"]
 mod postgres;
+mod presets_document;
 #[cfg(not(skip_postgres))]
 mod replicas;
 #[path = "behaviour.rs"]

@@ -81,6 +81,7 @@ impl Directory {
     /// [`Error::ValueTaken`].
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         caller.require_unbound("users.write")?;
+        caller.profile.policy.require_active(&attributes)?;
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut user = Resource::new(
             ResourceKind::User,
@@ -310,6 +311,7 @@ impl Directory {
         precondition: &Precondition,
         allow_missing: bool,
     ) -> Result<Option<Deleted>> {
+        caller.knows(kind)?;
         let method = match kind {
             ResourceKind::User => "DeleteUser",
             ResourceKind::Group => "DeleteGroup",
@@ -336,7 +338,8 @@ impl Directory {
     /// deleted stays as it is.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`].
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::Taken`],
+    /// [`Error::GroupsDisabled`].
     pub async fn undelete(
         &self,
         caller: &Caller,
@@ -345,6 +348,7 @@ impl Directory {
         precondition: &Precondition,
     ) -> Result<Written> {
         caller.require_unbound("users.write")?;
+        caller.knows(kind)?;
         let method = match kind {
             ResourceKind::User => "UndeleteUser",
             ResourceKind::Group => "UndeleteGroup",
@@ -362,8 +366,9 @@ impl Directory {
     /// Removes a resource for good, deleted before or not.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionMismatch`], and [`Error::Required`]
-    /// without a precondition: nothing is purged unseen.
+    /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::GroupsDisabled`],
+    /// [`Error::GroupInUse`], and [`Error::Required`] without a precondition: nothing
+    /// is purged unseen.
     pub async fn purge(
         &self,
         caller: &Caller,
@@ -374,6 +379,7 @@ impl Directory {
         if precondition.is_free() {
             return Err(Error::Required("options.if_match"));
         }
+        caller.knows(kind)?;
         let method = purge_method(kind);
         let now = self.source.now_ms();
         let target = Arc::new(Target::new(caller, kind, id, precondition));
@@ -383,6 +389,9 @@ impl Directory {
                 async move {
                     let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
                     let mut resource = found.0;
+                    if kind == ResourceKind::Group {
+                        check_unused(&tx, &target.caller, &resource.id).await?;
+                    }
                     advance(&mut resource, now);
                     resources::purge(&tx, kind, &resource.id).await?;
                     history::change_access(&tx, &target.caller.tenant_id).await?;

@@ -142,20 +142,34 @@ impl Policy {
         self.require(true, &Object::new(), sent)
     }
 
+    /// Checks that `active` is sent to create a user where it is required: nobody is
+    /// active by default then.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn require_active(&self, sent: &Object) -> Result<()> {
+        let path = Path::of(None, "active");
+        match self.required_attributes.contains(&path) && path.get(sent).is_none() {
+            true => Err(Error::Invalid(vec![missing(&path)])),
+            false => Ok(()),
+        }
+    }
+
     fn require(&self, is_new: bool, was: &Object, now: &Object) -> Result<()> {
         let required = self.required_attributes.iter();
-        let missing =
+        let lacking =
             required.filter(|path| path.get(now).is_none() && (is_new || path.get(was).is_some()));
-        let violation = |path: &Path| {
-            let rule = format!("is required: the {} is missing", path.label());
-            Violation::new(path.to_string(), rule)
-        };
-        let violations: Vec<_> = missing.map(violation).collect();
+        let violations: Vec<_> = lacking.map(missing).collect();
         match violations.is_empty() {
             true => Ok(()),
             false => Err(Error::Invalid(violations)),
         }
     }
+}
+
+fn missing(path: &Path) -> Violation {
+    let rule = format!("is required: the {} is missing", path.label());
+    Violation::new(path.to_string(), rule)
 }
 
 fn because(path: &Path, reason: &'static str) -> Ignored {
