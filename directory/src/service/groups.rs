@@ -10,7 +10,8 @@ use muster_proto::value::Object;
 use super::{
     Directory,
     reading::{Consistency, Reading},
-    resources::{Target, Written, advance, check_profile, record},
+    resources::Written,
+    target::{Target, advance, check_profile, record},
     view::View,
 };
 use crate::{

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Directory,
-    resources::{Target, record},
     revocation::regard_access,
+    target::{Target, advance, record},
 };
 use crate::{
     auth::{Caller, Principal},
@@ -163,7 +163,7 @@ impl Resolving<'_> {
         let (before, _) = self.target.load(tx, Reach::Live, Wants::NONE).await?;
         let mut after = before.clone();
         after.access.held_at = None;
-        super::resources::advance(&mut after, self.now);
+        advance(&mut after, self.now);
         if !apply {
             after.attributes.insert("active".to_owned(), true.into());
         }

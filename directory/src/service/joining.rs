@@ -5,8 +5,9 @@ use muster_proto::value::{Object, Value};
 
 use super::{
     leaving,
-    resources::{Written, advance, record},
+    resources::Written,
     revocation::regard_access,
+    target::{advance, record},
     view::View,
 };
 use crate::{

@@ -31,6 +31,7 @@ mod roles;
 mod schemas;
 mod snapshot;
 mod store;
+mod target;
 mod transfer;
 mod usage;
 mod user_tokens;

@@ -2,7 +2,7 @@
 
 use muster_proto::{schema::Registry, value::Object};
 
-use super::resources::record;
+use super::target::record;
 use crate::{
     auth::Caller,
     clock::Source,

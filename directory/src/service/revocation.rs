@@ -9,7 +9,8 @@ use super::{
     Directory,
     introspection::TokenKind,
     ledger::Deed,
-    resources::{Target, Written, advance, record},
+    resources::Written,
+    target::{Target, advance, record},
     view::View,
 };
 use crate::{

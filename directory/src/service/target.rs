@@ -1,0 +1,312 @@
+//! One user or group in a transaction: loaded, changed as his connection's policy has
+//! it, deleted, brought back, recorded.
+
+use super::{
+    leaving,
+    resources::{Deleted, Written},
+    revocation::regard_access,
+    view::View,
+};
+use crate::{
+    auth::Caller,
+    domain::{
+        Resource,
+        history::{AuditEntry, Change, ChangeKind, Position},
+        policy::{OnDelete, Policy},
+        report::{Ignored, Outcome, Report},
+        resource::ResourceKind,
+        version::Precondition,
+    },
+    error::{Error, Result},
+    storage::{
+        Tx, history, members,
+        relations::Wants,
+        resources::{self, Found, Reach},
+        tenants,
+    },
+};
+
+/// How attributes of a user are changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit {
+    /// The name of the use case.
+    pub(super) method: &'static str,
+    pub(super) wants: Wants,
+    /// Whether the request says if the user is active.
+    pub(super) speaks_of_active: bool,
+}
+
+impl Edit {
+    pub(super) async fn run(
+        self,
+        tx: &Tx,
+        target: &Target,
+        change: &(impl Fn(&mut Resource) -> Result<()> + Sync),
+        now: i64,
+    ) -> Result<Written> {
+        let (caller, scope) = (&target.caller, target.caller.scope());
+        check_profile(tx, caller)?;
+        let wants = caller.seen(self.wants);
+        let (before, relations) = target.load(tx, Reach::Live, wants).await?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        caller.may_change(&after.changed_attributes(&before))?;
+        let ignored = target.admit(&before, &mut after, self.speaks_of_active)?;
+        let held = leaving::regard(tx, caller, &before, &mut after, now).await?;
+        let report = Report {
+            ignored,
+            held,
+            ..Report::between(&before, &after)
+        };
+        if after.attributes == before.attributes {
+            return Ok(Written {
+                view: (after, relations).into(),
+                position: None,
+                report,
+            });
+        }
+        advance(&mut after, now);
+        regard_access(tx, caller, &before, &mut after, now).await?;
+        resources::update(tx, scope, &before, &after).await?;
+        let changes = [Change::between(&before, &after)];
+        let position = record(tx, caller, self.method, &after, &changes).await?;
+        let view = View::after(tx, scope, Some(&before), after, relations).await?;
+        Ok(Written {
+            view,
+            position: Some(position),
+            report,
+        })
+    }
+}
+
+/// The resource that a write is about, and who writes.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) caller: Caller,
+    kind: ResourceKind,
+    pub(super) id: String,
+    precondition: Precondition,
+}
+
+impl Target {
+    pub(super) fn new(
+        caller: &Caller,
+        kind: ResourceKind,
+        id: &str,
+        precondition: &Precondition,
+    ) -> Self {
+        Self {
+            caller: caller.clone(),
+            kind,
+            id: id.to_owned(),
+            precondition: precondition.clone(),
+        }
+    }
+
+    /// The resource, its precondition checked.
+    pub(super) async fn load(&self, tx: &Tx, reach: Reach, wants: Wants) -> Result<Found> {
+        self.caller.reach(self.kind, &self.id)?;
+        let scope = self.caller.scope();
+        let found = resources::load(tx, scope, self.kind, &self.id, reach, wants).await?;
+        let (found, _) = found.ok_or_else(|| self.kind.not_found(&self.id))?;
+        self.precondition.check(found.0.version)?;
+        Ok(found)
+    }
+
+    /// Leaves in a user what the connection's policy lets through.
+    fn admit(
+        &self,
+        before: &Resource,
+        after: &mut Resource,
+        speaks_of_active: bool,
+    ) -> Result<Vec<Ignored>> {
+        if self.caller.connection().is_none() {
+            return Ok(Vec::new());
+        }
+        let policy = &self.caller.profile.policy;
+        let ignored = policy.admit(Some(before), after, speaks_of_active)?;
+        after.check(self.caller.scope().registry.user)?;
+        Ok(ignored)
+    }
+
+    pub(super) async fn delete(
+        &self,
+        tx: &Tx,
+        mut resource: Resource,
+        method: &'static str,
+        now: i64,
+    ) -> Result<Deleted> {
+        let caller = &self.caller;
+        let before = resource.clone();
+        let held = match self.kind {
+            ResourceKind::User => leaving::regard_deletion(tx, caller, &mut resource, now).await?,
+            ResourceKind::Group => {
+                check_unused(tx, caller, &resource.id).await?;
+                false
+            }
+        };
+        let on_delete = match (self.kind, caller.connection()) {
+            (ResourceKind::User, Some(_)) => caller.profile.policy.on_delete,
+            _ => OnDelete::Soft,
+        };
+        match on_delete {
+            _ if held => self.deactivate(tx, &before, resource, method, now).await,
+            OnDelete::Deactivate => self.deactivate(tx, &before, resource, method, now).await,
+            OnDelete::Soft => {
+                advance(&mut resource, now);
+                resource.deleted_at = Some(resource.updated_at);
+                regard_access(tx, caller, &before, &mut resource, now).await?;
+                resources::delete(tx, &resource).await?;
+                let deleted_at = resource.deleted_at;
+                self.gone(tx, &resource, (method, ChangeKind::Deleted), deleted_at)
+                    .await
+            }
+            OnDelete::Hard => {
+                advance(&mut resource, now);
+                resources::purge(tx, self.kind, &resource.id).await?;
+                history::change_access(tx, &caller.tenant_id).await?;
+                self.gone(tx, &resource, (method, ChangeKind::Purged), None)
+                    .await
+            }
+        }
+    }
+
+    async fn gone(
+        &self,
+        tx: &Tx,
+        resource: &Resource,
+        (method, kind): (&'static str, ChangeKind),
+        deleted_at: Option<i64>,
+    ) -> Result<Deleted> {
+        let changes = [Change::of(kind, resource)];
+        let position = record(tx, &self.caller, method, resource, &changes).await?;
+        Ok(Deleted {
+            position: Some(position),
+            deleted_at,
+            report: Report::of(Outcome::Deleted),
+        })
+    }
+
+    /// Makes a user inactive who is not to be deleted, or not yet.
+    async fn deactivate(
+        &self,
+        tx: &Tx,
+        before: &Resource,
+        mut after: Resource,
+        method: &'static str,
+        now: i64,
+    ) -> Result<Deleted> {
+        after.attributes.insert("active".to_owned(), false.into());
+        let report = Report {
+            held: after.access.held_at.is_some(),
+            ..Report::between(before, &after)
+        };
+        if after.attributes == before.attributes {
+            return Ok(Deleted {
+                position: None,
+                deleted_at: None,
+                report,
+            });
+        }
+        let caller = &self.caller;
+        advance(&mut after, now);
+        regard_access(tx, caller, before, &mut after, now).await?;
+        resources::update(tx, caller.scope(), before, &after).await?;
+        let changes = [Change::between(before, &after)];
+        let position = record(tx, caller, method, &after, &changes).await?;
+        Ok(Deleted {
+            position: Some(position),
+            deleted_at: None,
+            report,
+        })
+    }
+
+    pub(super) async fn undelete(
+        &self,
+        tx: &Tx,
+        method: &'static str,
+        now: i64,
+    ) -> Result<Written> {
+        check_profile(tx, &self.caller)?;
+        let (mut resource, relations) = self.load(tx, Reach::Deleted, Wants::ALL).await?;
+        if resource.deleted_at.take().is_none() {
+            return Ok(Written {
+                view: (resource, relations).into(),
+                position: None,
+                report: Report::default(),
+            });
+        }
+        advance(&mut resource, now);
+        resources::restore(tx, self.caller.scope(), &resource).await?;
+        let mut changes = vec![Change::of(ChangeKind::Undeleted, &resource)];
+        let edges = members::edges_of(tx, &resource.id).await?;
+        changes.extend(edges.into_iter().map(Change::restored));
+        let position = record(tx, &self.caller, method, &resource, &changes).await?;
+        Ok(Written {
+            view: (resource, relations).into(),
+            position: Some(position),
+            report: Report::of(Outcome::Created),
+        })
+    }
+}
+
+/// Checks that no connection's new users join this group.
+///
+/// # Errors
+/// [`Error::GroupInUse`].
+pub(super) async fn check_unused(tx: &Tx, caller: &Caller, group_id: &str) -> Result<()> {
+    let connections = tenants::list_connections(tx, &caller.tenant_id).await?;
+    let joins = |policy: &Policy| policy.default_groups.iter().any(|id| id == group_id);
+    match connections.into_iter().find(|one| joins(&one.policy)) {
+        Some(connection) => Err(Error::GroupInUse(connection.name)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that what the caller sent was read by the tenant's schemas as they
+/// are: one may have been registered since he was let in.
+///
+/// # Errors
+/// [`Error::ProfileStale`], or [`Error::Conflict`] for who named no profile.
+pub(super) fn check_profile(tx: &Tx, caller: &Caller) -> Result<()> {
+    let version = history::schema_version(tx, &caller.tenant_id)?;
+    match version == caller.profile.schema_version {
+        true => Ok(()),
+        false if caller.profile.is_named => Err(Error::ProfileStale),
+        // The same call will be read by the new ones.
+        false => Err(Error::Conflict),
+    }
+}
+
+/// Makes the next version. Time never runs backwards for a resource.
+pub(super) fn advance(resource: &mut Resource, now_ms: i64) {
+    resource.version += 1;
+    resource.updated_at = resource.updated_at.max(now_ms);
+}
+
+/// Records a write to a resource.
+pub(super) async fn record(
+    tx: &Tx,
+    caller: &Caller,
+    method: &'static str,
+    resource: &Resource,
+    changes: &[Change],
+) -> Result<Position> {
+    let mut changed: Vec<_> = changes
+        .iter()
+        .flat_map(|change| change.changed_attributes.iter().cloned())
+        .collect();
+    if changes.iter().any(|change| change.member_id.is_some()) {
+        changed.push("members".to_owned());
+    }
+    let entry = AuditEntry {
+        actor: caller.actor(),
+        method: method.into(),
+        resource_type: resource.kind.into(),
+        resource_id: resource.id.clone(),
+        changed_attributes: changed,
+        request_id: caller.request_id.clone(),
+        refusal: None,
+    };
+    history::record(tx, &caller.tenant_id, &entry, changes, resource.updated_at).await
+}
