@@ -1,6 +1,7 @@
 //! What a tenant sees of another: nothing.
 
 mod feed;
+mod provisioning_log;
 mod schemas;
 mod tokens;
 
@@ -320,7 +321,12 @@ fn in_an_hour() -> prost_types::Timestamp {
 
 /// All calls with what they lead to, and whether a service client makes them.
 fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
-    let of_connections = [calls(), feed::calls(), schemas::calls()];
+    let of_connections = [
+        calls(),
+        feed::calls(),
+        provisioning_log::calls(),
+        schemas::calls(),
+    ];
     let of_connections = of_connections.into_iter().flatten();
     let of_services = [tokens::calls(), tokens::calls_of_operators()];
     let of_services = of_services.into_iter().flatten();
