@@ -2,6 +2,7 @@
 
 mod connections;
 mod feed;
+mod provisioning_log;
 mod schemas;
 mod tokens;
 
@@ -321,7 +322,12 @@ fn in_an_hour() -> prost_types::Timestamp {
 
 /// All calls with what they lead to, and whether a service client makes them.
 fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
-    let of_connections = [calls(), feed::calls(), schemas::calls()];
+    let of_connections = [
+        calls(),
+        feed::calls(),
+        provisioning_log::calls(),
+        schemas::calls(),
+    ];
     let of_connections = of_connections.into_iter().flatten();
     let of_services = [
         tokens::calls(),

@@ -287,7 +287,13 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
             };
             answer(operation, &app, &caller, request).await
         }
-        Err(error) => Err(admitted(&app, &caller, error).await),
+        Err(error) => Err(match admit(&app, &caller).await {
+            Ok(profile) => {
+                note.admitted(&profile);
+                error
+            }
+            Err(refusal) => refusal,
+        }),
     };
     let (response, error) = match answer {
         Ok(outcome) => (outcome.respond(), None),
@@ -356,6 +362,7 @@ async fn answer(
         Some(profile) => profile,
         None => admit(app, caller).await?,
     };
+    request.note.admitted(&profile);
     let Arrived { parts, place, .. } = request;
     let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     // A deletion has nothing to show that somebody would have to take.

@@ -8,7 +8,7 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ use super::{
     App, auth,
     list::Of,
     observe::occasion,
+    profile::Profile,
     routes::{Operation, Verb},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub(super) struct Note {
     method: Method,
     operation: Kind,
     resource_type: v1::ResourceType,
+    /// Whether its caller, once he has been let in, provisions anybody.
+    provisions: OnceLock<bool>,
     /// Which accents its body and its query have.
     pub(super) met: Met,
     known: Mutex<Known>,
@@ -94,12 +97,19 @@ impl Note {
         Self {
             began: Instant::now(),
             method: method.clone(),
+            provisions: OnceLock::new(),
             operation,
             resource_type,
             met: Met::default(),
             known: Mutex::default(),
             parts: Mutex::default(),
         }
+    }
+
+    /// The directory let the caller in, whose connection has this profile: who
+    /// speaks in a user's name provisions nobody.
+    pub(super) fn admitted(&self, profile: &Profile) {
+        self.provisions.get_or_init(|| profile.user_id.is_none());
     }
 
     /// The request is read anew.
@@ -300,13 +310,11 @@ pub(super) async fn tell(
     status: u16,
     error: Option<&ScimError>,
 ) {
-    // Who has no credential is nobody, and who speaks in a user's name provisions
-    // nobody.
-    let profile = app.profiles.known(caller);
-    if status == 401 || profile.is_some_and(|profile| profile.user_id.is_some()) {
-        return;
+    // Who was not let in is nobody, and is not asked about again: that would be
+    // one more failure of his.
+    if status != 401 && note.provisions.get() == Some(&true) {
+        send(app, caller, note.events(status, error, caller.request_id())).await;
     }
-    send(app, caller, note.events(status, error, caller.request_id())).await;
 }
 
 /// Tells it of a request that no endpoint takes.
@@ -324,7 +332,16 @@ pub(super) async fn tell_stray(app: &App, parts: &Parts, error: &ScimError) {
     let Some(caller) = caller else {
         return;
     };
+    // No endpoint has asked who he is.
+    let profile = match app.profiles.known(&caller) {
+        Some(profile) => Ok(profile),
+        None => app.profiles.ask(&app.directory, &caller).await,
+    };
+    let Ok(profile) = profile else {
+        return;
+    };
     let note = Note::stray(&parts.method);
+    note.admitted(&profile);
     tell(app, &caller, &note, error.status(), Some(error)).await;
 }
 
