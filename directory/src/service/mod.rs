@@ -23,6 +23,7 @@ mod ledger;
 mod policies;
 mod reading;
 mod registries;
+mod removal;
 mod resources;
 mod revocation;
 mod schemas;
