@@ -49,7 +49,7 @@ fn from_test_connection_to_the_last_day() {
     assert_eq!(changed["displayName"], "Bob E. Kahn");
     assert_eq!(changed["name"]["givenName"], "Robert");
     // A manager is not among what is provisioned, and stops nothing.
-    let manager = format!("{}:manager", ENTERPRISE);
+    let manager = format!("{ENTERPRISE}:manager");
     let _ = entra.add(&bob_id, &manager, &json!(ada_id)).status(200);
     assert!(entra.read(&bob_id).get(ENTERPRISE).is_none());
     entra.groups_are_refused();
