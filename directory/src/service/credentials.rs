@@ -406,7 +406,11 @@ impl Rotation {
         }
         credentials::end_secrets(tx, &self.id, self.until).await?;
         credentials::add_secret(tx, &self.id, self.kept.clone(), self.now).await?;
-        if let Some(at) = self.expires_at {
+        let expires_at = match self.expires_at {
+            Some(at) => Some(at),
+            None => self.end_by_policy(tx, &credential).await?,
+        };
+        if let Some(at) = expires_at {
             credentials::set_expiry(tx, &self.id, at).await?;
             credential.expires_at = Some(at);
         }
@@ -414,6 +418,16 @@ impl Rotation {
         let deed = deed("RotateToken", ChangeKind::Updated, &credential);
         let position = deed.record(tx, &self.caller, self.now).await?;
         Ok((credential, position))
+    }
+
+    /// A new secret lives as long as a new credential of the connection would.
+    async fn end_by_policy(&self, tx: &Tx, credential: &Credential) -> Result<Option<i64>> {
+        let Some(id) = &credential.connection_id else {
+            return Ok(None);
+        };
+        let connection = tenants::find_connection(tx, &credential.tenant_id, id).await?;
+        let life = connection.and_then(|one| one.policy.credential_lifetime);
+        Ok(life.map(|life| self.now.saturating_add(life.ms())))
     }
 }
 

@@ -39,9 +39,6 @@ use crate::{
 /// Most members that one request may name.
 pub const MEMBER_LIMIT: usize = 100_000;
 
-/// Most members of whom one report says that they were left out.
-const IGNORED_LIMIT: usize = 100;
-
 /// Names a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
@@ -490,11 +487,14 @@ impl<'a> MemberEdit<'a> {
                 Err(Error::invalid("members.value", rule))
             }
             (Some(_), OnUnknownMember::Skip) => {
-                let ignored = unknown.into_iter().take(IGNORED_LIMIT).map(|text| Ignored {
-                    path: format!("members[value eq {text:?}]"),
-                    reason: "is no user or group here",
-                });
-                self.ignored.extend(ignored);
+                // Who they are is the client's word, which is kept nowhere.
+                let ignored = Ignored {
+                    path: "members.value".to_owned(),
+                    reason: "names somebody who is no user or group here",
+                };
+                if !self.ignored.contains(&ignored) {
+                    self.ignored.push(ignored);
+                }
                 Ok(resolved)
             }
         }

@@ -57,6 +57,8 @@ impl Directory {
         connection_id: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Held>> {
+        // A provisioning client knows its own alone.
+        let connection_id = caller.connection().or(connection_id);
         let of = HeldOf {
             connection_id,
             after: page.after.as_ref().map(|place| place.id.as_str()),
@@ -79,13 +81,18 @@ impl Directory {
     /// none.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a user for whom nothing waits; [`Error::TooMany`].
+    /// [`Error::NotFound`] for a user for whom nothing waits; [`Error::TooMany`];
+    /// [`Error::ScopeMissing`] for a connection.
     pub async fn resolve_held(
         &self,
         caller: &Caller,
         user_ids: Vec<String>,
         apply: bool,
     ) -> Result<Resolved> {
+        if caller.connection().is_some() {
+            // Whom a guard holds back does not let himself through.
+            return Err(Error::ScopeMissing("provisioning.approve".to_owned()));
+        }
         if user_ids.len() > HELD_LIMIT {
             return Err(Error::TooMany {
                 what: "held operations",

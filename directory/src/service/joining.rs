@@ -38,12 +38,23 @@ const AWAITS: &str = "awaits activation";
 
 const NO_GROUP: &str = "is the default group of this connection, and is not there any more";
 
-/// Creates a user, or takes over the one who is there.
-pub(super) async fn create(tx: &Tx, caller: &Caller, user: Resource, now: i64) -> Result<Written> {
-    match find(tx, caller, &user.attributes).await? {
-        Some((found, key)) => take_over(tx, caller, found, user, key, now).await,
-        None => insert(tx, caller, user, now).await,
+/// Creates a user, or takes over the one who is there. `says_active`: whether the
+/// request says if the user is active, and not we.
+pub(super) async fn create(
+    tx: &Tx,
+    caller: &Caller,
+    mut user: Resource,
+    says_active: bool,
+    now: i64,
+) -> Result<Written> {
+    let Some((found, key)) = find(tx, caller, &user.attributes).await? else {
+        return insert(tx, caller, user, now).await;
+    };
+    // Who is disabled is not enabled by saying nothing; who was gone begins anew.
+    if !says_active && found.deleted_at.is_none() {
+        user.attributes.remove("active");
     }
+    take_over(tx, caller, found, user, key, now).await
 }
 
 async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Result<Written> {
@@ -249,7 +260,11 @@ async fn take_over(
     after.owner = before.owner.clone().or(sent.owner);
     let ignored = policy.admit(Some(&before), &mut after, true)?;
     after.check(scope.registry.user)?;
-    let held = leaving::regard(tx, caller, &before, &mut after, now).await?;
+    let held = match was_gone {
+        // He had no access that could wait.
+        true => false,
+        false => leaving::regard(tx, caller, &before, &mut after, now).await?,
+    };
     let mut report = Report::between(&before, &after);
     if after.attributes != before.attributes || after.access != before.access {
         advance(&mut after, now);

@@ -80,6 +80,7 @@ impl Directory {
     pub async fn create_user(&self, caller: &Caller, attributes: Object) -> Result<Written> {
         caller.require_unbound("users.write")?;
         caller.profile.policy.require_active(&attributes)?;
+        let says_active = attributes.contains_key("active");
         let (id, now) = (self.source.new_id(), self.source.now_ms());
         let mut user = Resource::new(
             ResourceKind::User,
@@ -96,7 +97,7 @@ impl Directory {
                 async move {
                     let (caller, user) = &*work;
                     check_profile(&tx, caller)?;
-                    joining::create(&tx, caller, user.clone(), now).await
+                    joining::create(&tx, caller, user.clone(), says_active, now).await
                 }
             })
             .await

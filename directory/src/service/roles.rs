@@ -36,9 +36,11 @@ impl Directory {
         connection_id: &str,
         user_id: &str,
     ) -> Result<Vec<Role>> {
+        caller.knows(ResourceKind::Group)?;
         let tx = self.one_moment(caller, &Consistency::Strong).await?;
         let found = tenants::find_connection(&tx, &caller.tenant_id, connection_id).await?;
-        let found = found.filter(|connection| connection.id == connection_id);
+        let is_his = |id: &str| caller.connection().is_none_or(|own| own == id);
+        let found = found.filter(|one| one.id == connection_id && is_his(&one.id));
         let connection = found.ok_or_else(|| not_found(Kind::Connection, connection_id))?;
         let kind = ResourceKind::User;
         let wants = Wants {

@@ -284,21 +284,41 @@ fn collect<'a>(filter: &'a Filter, paths: &mut Vec<&'a Path>) {
     }
 }
 
-/// The text without what the client may have put there: what is in quotes.
+/// The text without what the client may have put there: what is in quotes, in which a
+/// backslash stands before a quote that does not end it.
 fn without_quotes(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
-    for (number, piece) in text.split('"').enumerate() {
-        let is_quoted = number % 2 == 1;
-        if number > 0 {
-            kept.push('"');
-        }
-        kept.push_str(if is_quoted && !WORDS.contains(&piece) {
-            "…"
-        } else {
-            piece
-        });
+    let mut rest = text;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        kept.push_str(before);
+        let end = closing(quoted);
+        let piece = quoted.get(..end).unwrap_or(quoted);
+        kept.push('"');
+        kept.push_str(if WORDS.contains(&piece) { piece } else { "…" });
+        rest = match quoted.get(end + 1..) {
+            Some(rest) => {
+                kept.push('"');
+                rest
+            }
+            None => "",
+        };
     }
+    kept.push_str(rest);
     kept
+}
+
+/// Where the quote is that ends a text; behind it when there is none.
+fn closing(quoted: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => return at,
+            _ => {}
+        }
+    }
+    quoted.len()
 }
 
 /// Tells the directory what a request came to. That one was answered does not
@@ -381,6 +401,8 @@ mod tests {
                 r#"op must be "add" or "remove"."#,
             ),
             (r#"an end "without"#, r#"an end "…"#),
+            (r#""a\"ada@x" and "b""#, r#""…" and "…""#),
+            (r#"a backslash "\\" ends"#, r#"a backslash "…" ends"#),
             ("plain", "plain"),
         ] {
             assert_eq!(without_quotes(text), kept);

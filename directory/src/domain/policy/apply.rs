@@ -287,8 +287,19 @@ fn keep_elements(
     let others = in_vain.map(|element| element_path(path, element)).collect();
     let kept = old.iter().filter(|element| !is_chosen(element)).cloned();
     let mut kept: Vec<_> = kept.collect();
-    kept.extend(new.into_iter().filter(is_chosen));
+    let new: Vec<_> = new.into_iter().filter(is_chosen).collect();
+    if new.iter().any(is_primary) {
+        // There is one.
+        kept.iter_mut().for_each(demote);
+    }
+    kept.extend(new);
     ((!kept.is_empty()).then_some(Value::List(kept)), others)
+}
+
+fn demote(element: &mut Value) {
+    if let Value::Complex(object) = element {
+        object.remove("primary");
+    }
 }
 
 fn element_path(path: &Path, element: &Value) -> Path {
@@ -319,6 +330,10 @@ fn keep(name: &str, kept: Kept, was: &Object, now: &mut Object, ignored: &mut Ve
         }
         Kept::All | Kept::PrimaryOnly => None,
     });
+    if let (None, Some(old)) = (winner, was.get(name)) {
+        // None of them is the one that is kept: the one that was there stays.
+        now.insert(name.to_owned(), old.clone());
+    }
     for (index, element) in elements.into_iter().enumerate() {
         match Some(index) == winner {
             true => {
@@ -326,5 +341,66 @@ fn keep(name: &str, kept: Kept, was: &Object, now: &mut Object, ignored: &mut Ve
             }
             false => ignored.push(because(&element_path(&path, &element), NOT_KEPT)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(kind: &str, value: &str, primary: bool) -> Value {
+        let mut element = Object::from([
+            ("type".to_owned(), kind.to_owned().into()),
+            ("value".to_owned(), value.to_owned().into()),
+        ]);
+        if primary {
+            element.insert("primary".to_owned(), true.into());
+        }
+        Value::Complex(element)
+    }
+
+    fn mails(elements: &[Value]) -> Object {
+        Object::from([("emails".to_owned(), Value::List(elements.to_vec()))])
+    }
+
+    #[test]
+    fn the_primary_one_is_kept_and_what_was_there_when_there_is_none() {
+        let (work, home) = (mail("work", "a", true), mail("home", "b", false));
+        let was = mails(&[work.clone()]);
+        for (sent, kept, left_out) in [
+            (vec![home.clone(), work.clone()], vec![work.clone()], 1),
+            (vec![home.clone()], vec![work.clone()], 1),
+            (
+                vec![mail("home", "c", true)],
+                vec![mail("home", "c", true)],
+                0,
+            ),
+        ] {
+            let (mut now, mut ignored) = (mails(&sent), Vec::new());
+            keep("emails", Kept::PrimaryOnly, &was, &mut now, &mut ignored);
+            assert_eq!((now, ignored.len()), (mails(&kept), left_out), "{sent:?}");
+        }
+        let (mut now, mut ignored) = (mails(&[home.clone()]), Vec::new());
+        keep(
+            "emails",
+            Kept::PrimaryOrSingle,
+            &Object::new(),
+            &mut now,
+            &mut ignored,
+        );
+        assert_eq!((now, ignored.len()), (mails(&[home]), 0));
+    }
+
+    #[test]
+    fn one_element_is_primary_when_others_stay() {
+        let policy: Policy =
+            serde_json::from_str(r#"{"allowed_attributes": ["emails[type eq \"work\"]"]}"#)
+                .unwrap_or_else(|e| panic!("{e}"));
+        let was = mails(&[mail("home", "h", true)]);
+        let (mut now, mut ignored) = (mails(&[mail("work", "w", true)]), Vec::new());
+        let allowed = policy.allow(&was, &mut now, &mut ignored);
+        assert!(allowed.is_ok());
+        let kept = mails(&[mail("home", "h", false), mail("work", "w", true)]);
+        assert_eq!(now, kept);
     }
 }

@@ -194,7 +194,9 @@ impl Path {
         match (at, value) {
             (Some(at), Some(value)) => self.put_in_element(elements.get_mut(at), value),
             (Some(at), None) => {
-                elements.remove(at);
+                if self.sub.is_none() || self.take_from_element(elements.get_mut(at)) {
+                    elements.remove(at);
+                }
             }
             (None, Some(value)) => {
                 let kind = Value::String(kind.clone());
@@ -207,6 +209,17 @@ impl Path {
         if !elements.is_empty() {
             home.insert(self.attribute.clone(), Value::List(elements));
         }
+    }
+
+    /// Takes a part out of an element; whether nothing is left that says anything.
+    fn take_from_element(&self, element: Option<&mut Value>) -> bool {
+        let (Some(Value::Complex(object)), Some(sub)) = (element, &self.sub) else {
+            return true;
+        };
+        object.remove(sub);
+        object
+            .keys()
+            .all(|part| part == "type" || part == "primary")
     }
 
     fn put_in_element(&self, element: Option<&mut Value>, value: Value) {
@@ -396,5 +409,18 @@ mod tests {
             path.set(&mut attributes, None);
             assert!(attributes.is_empty(), "{text}: {attributes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_beside_a_part_stays() {
+        let path = |text: &str| Path::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        let street = path("addresses[type eq \"work\"].streetAddress");
+        let town = path("addresses[type eq \"work\"].locality");
+        let (mut attributes, value) = (Object::new(), Value::String("x".to_owned()));
+        street.set(&mut attributes, Some(value.clone()));
+        town.set(&mut attributes, Some(value.clone()));
+        town.set(&mut attributes, None);
+        assert_eq!(street.get(&attributes), Some(&value));
+        assert_eq!(town.get(&attributes), None);
     }
 }

@@ -189,3 +189,50 @@ async fn protected_accounts_stay() {
     world.patch(admin, set("title", "Boss")).await.unwrap();
     world.disable(&ids[1]).await;
 }
+
+#[tokio::test]
+async fn whoever_was_gone_gets_no_access_from_waiting() {
+    let (mut world, ids) = World::guarded("{}", 1).await;
+    let policy_of_all = r#"{"match_order": ["user_name"], "on_match": "merge",
+        "match_deleted": true, "deprovision_guard": {"max_users": 0, "window": "1h"}}"#;
+    world.obey(policy(policy_of_all)).await;
+    let operator = operator(&world.caller);
+    let (directory, kind) = (&world.directory, ResourceKind::User);
+    let gone = directory.delete(&operator, kind, &ids[0], free(), false);
+    gone.await.unwrap();
+    let mut attributes = object([("userName", "u0")]);
+    attributes.insert("active".to_owned(), false.into());
+    let back = world.directory.create_user(&world.caller, attributes).await;
+    assert!(!back.unwrap().view.resource.may_act());
+    assert_eq!(world.standing(&ids[0]).await, (false, false));
+}
+
+#[tokio::test]
+async fn nobody_is_enabled_by_saying_nothing() {
+    let (mut world, ids) = World::guarded("{}", 1).await;
+    world.disable(&ids[0]).await;
+    for on_match in ["merge", "adopt"] {
+        let json = format!(r#"{{"match_order": ["user_name"], "on_match": "{on_match}"}}"#);
+        world.obey(policy(&json)).await;
+        let attributes = object([("userName", "u0")]);
+        let found = world.directory.create_user(&world.caller, attributes).await;
+        assert_eq!(found.unwrap().view.resource.id, ids[0]);
+        assert_eq!(world.standing(&ids[0]).await, (false, false));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_resolves_nothing() {
+    let (world, ids) = World::guarded(THREE, 4).await;
+    for id in &ids {
+        world.disable(id).await;
+    }
+    let refused = world
+        .directory
+        .resolve_held(&world.caller, ids[3..].to_vec(), false)
+        .await;
+    assert!(
+        matches!(refused, Err(Error::ScopeMissing(_))),
+        "{refused:?}"
+    );
+}
