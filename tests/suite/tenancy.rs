@@ -2,6 +2,7 @@
 
 mod connections;
 mod feed;
+mod held;
 mod provisioning_log;
 mod schemas;
 mod tokens;
@@ -333,6 +334,7 @@ fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
         tokens::calls(),
         tokens::calls_of_operators(),
         connections::calls(),
+        held::calls(),
     ];
     let of_services = of_services.into_iter().flatten();
     of_connections

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How long an answer waits at most for the directory to have taken its event.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Most events that the directory is told at once; it takes no more.
 const AT_ONCE: usize = 1_000;

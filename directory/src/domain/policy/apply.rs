@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn the_primary_one_is_kept_and_what_was_there_when_there_is_none() {
         let (work, home) = (mail("work", "a", true), mail("home", "b", false));
-        let was = mails(&[work.clone()]);
+        let was = mails(std::slice::from_ref(&work));
         for (sent, kept, left_out) in [
             (vec![home.clone(), work.clone()], vec![work.clone()], 1),
             (vec![home.clone()], vec![work.clone()], 1),
@@ -380,7 +380,7 @@ mod tests {
             keep("emails", Kept::PrimaryOnly, &was, &mut now, &mut ignored);
             assert_eq!((now, ignored.len()), (mails(&kept), left_out), "{sent:?}");
         }
-        let (mut now, mut ignored) = (mails(&[home.clone()]), Vec::new());
+        let (mut now, mut ignored) = (mails(std::slice::from_ref(&home)), Vec::new());
         keep(
             "emails",
             Kept::PrimaryOrSingle,
