@@ -92,11 +92,12 @@ fn the_public_keys_are_public_and_nothing_else() {
 fn what_the_caller_knows_of_the_sign_in_is_in_the_token() {
     let world = world();
     let user = world.scim.user("ada");
+    let signed_in = ahead(-60);
     let issued = world.try_issue(IssueUserTokenRequest {
         audiences: vec![API.to_owned(), OTHER_API.to_owned()],
         client_id: "portal".to_owned(),
         session_id: "session-1".to_owned(),
-        auth_time: Some(ahead(-60)),
+        auth_time: Some(signed_in),
         acr: "urn:mace:incommon:iap:silver".to_owned(),
         amr: vec!["pwd".to_owned(), "otp".to_owned()],
         dpop_jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
@@ -109,7 +110,7 @@ fn what_the_caller_knows_of_the_sign_in_is_in_the_token() {
     assert_eq!(claims["aud"], json!([API, OTHER_API]));
     assert_eq!(claims["client_id"], "portal");
     assert_eq!(claims["sid"], "session-1");
-    assert_eq!(claims["auth_time"], ahead(-60).seconds);
+    assert_eq!(claims["auth_time"], signed_in.seconds);
     assert_eq!(claims["acr"], "urn:mace:incommon:iap:silver");
     assert_eq!(claims["amr"], json!(["pwd", "otp"]));
     let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
