@@ -19,13 +19,17 @@ pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
     wait_within(PATIENCE, what, is_so)
 }
 
-/// As [`wait_until`], with less patience.
+/// As [`wait_until`], with less patience: what is looked at later than that must
+/// be so. How long the look itself takes is the machine's affair.
 #[track_caller]
 pub fn wait_within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < patience, "waited in vain for {what}");
+    loop {
+        let looked = began.elapsed();
+        if is_so() {
+            return looked;
+        }
+        assert!(looked < patience, "waited in vain for {what}");
         thread::sleep(INTERVAL);
     }
-    began.elapsed()
 }

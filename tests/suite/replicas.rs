@@ -134,7 +134,7 @@ fn a_replica_that_is_gone_or_hangs_is_not_missed() {
             // A replica that was just believed may still be asked once.
             let stale = answer.as_ref().is_err_and(|s| s.code() == Code::NotFound);
             assert!(stale || answer.is_ok(), "{what}: {answer:?}");
-            assert!(took < Duration::from_millis(1_900), "{what}: {took:?}");
+            assert!(took < Duration::from_secs(5), "{what}: {took:?}");
         }
     };
     world.replica.pause();

@@ -160,7 +160,7 @@ fn a_call_ends_at_its_own_deadline() {
     let began = Instant::now();
     assert_eq!(call(), Code::DeadlineExceeded);
     let took = began.elapsed();
-    let about = Duration::from_millis(190)..Duration::from_millis(600);
+    let about = Duration::from_millis(190)..Duration::from_secs(5);
     assert!(about.contains(&took), "{took:?}");
     world.cluster.resume();
 }
