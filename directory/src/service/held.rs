@@ -1,6 +1,6 @@
 //! Deactivations that wait for an operator: see them, do them, drop them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Directory,
@@ -99,6 +99,8 @@ impl Directory {
                 limit: HELD_LIMIT,
             });
         }
+        // Each once.
+        let user_ids: BTreeSet<_> = user_ids.into_iter().collect();
         let now = self.source.now_ms();
         let work = Arc::new((caller.clone(), user_ids));
         self.store
@@ -131,26 +133,40 @@ impl Directory {
             .await
     }
 
-    /// Does what has waited for as long as it may.
-    pub(super) async fn apply_due(&self, tenant_id: &str) -> Result<()> {
+    /// Does what has waited for as long as it may, in all tenants.
+    pub(super) async fn apply_held(&self) -> Result<()> {
+        for tenant in tenants::list_tenants(&self.store.single()).await? {
+            // One tenant's trouble is not another's.
+            if let Err(error) = self.apply_due(&tenant.id).await {
+                tracing::warn!(tenant.id = tenant.id, %error, "held deactivations are put off");
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_due(&self, tenant_id: &str) -> Result<()> {
         let caller = Caller::inside(tenant_id, Principal::Server);
+        let mut after: Option<String> = None;
         loop {
             let of = HeldOf {
                 due_until: Some(self.source.now_ms()),
+                after: after.as_deref(),
                 ..HeldOf::default()
             };
             let due = held::list(&self.store.single(), tenant_id, of, MAX_SIZE).await?;
-            if due.is_empty() {
+            let Some(last) = due.last() else {
                 return Ok(());
-            }
+            };
+            after = Some(last.user_id.clone());
             for held in due {
-                match self
-                    .resolve_held(&caller, vec![held.user_id.clone()], true)
-                    .await
-                {
+                let resolving = self.resolve_held(&caller, vec![held.user_id.clone()], true);
+                match resolving.await {
                     // Another process, or an operator, was there first.
                     Ok(_) | Err(Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error),
+                    // One user's trouble is not another's.
+                    Err(error) => {
+                        tracing::warn!(user.id = held.user_id, %error, "a deactivation is put off");
+                    }
                 }
             }
         }

@@ -68,6 +68,8 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub async fn keep_house(&self) -> Result<()> {
+        // First: nobody's access waits for what is purged.
+        self.apply_held().await?;
         for tenant in tenants::list_tenants(&self.store.single()).await? {
             // One tenant's trouble is not another's.
             if let Err(error) = self.keep_tenant(&tenant.id).await {
@@ -104,7 +106,6 @@ impl Directory {
     }
 
     async fn keep_tenant(&self, tenant_id: &str) -> Result<()> {
-        self.apply_due(tenant_id).await?;
         while self
             .purge_some(tenant_id, ResourceKind::User, USERS_AT_ONCE)
             .await?

@@ -18,7 +18,7 @@ use crate::{
         filter::{Field, Filter, Operator},
         history::{Change, ChangeKind},
         page::PageRequest,
-        policy::{MatchKey, OnMatch, Path},
+        policy::{MatchKey, OnMatch, Path, Said},
         report::{Ignored, Outcome, Report},
         resource::ResourceKind,
     },
@@ -33,8 +33,17 @@ use crate::{
 
 const METHOD: &str = "CreateUser";
 
+/// Whoever is created is active or not, and nothing of him is taken away.
+const SAID: Said = Said {
+    active: true,
+    whole: true,
+};
+
 /// Why a new user may not act yet.
 const AWAITS: &str = "awaits activation";
+
+/// Most users who are gone among whom the last one is looked for.
+const GONE: i32 = 1_000;
 
 const NO_GROUP: &str = "is the default group of this connection, and is not there any more";
 
@@ -47,6 +56,9 @@ pub(super) async fn create(
     says_active: bool,
     now: i64,
 ) -> Result<Written> {
+    // Whoever is found may be found by what is filled.
+    let policy = &caller.profile.policy;
+    policy.fill_mirrors(&Object::new(), &mut user.attributes);
     let Some((found, key)) = find(tx, caller, &user.attributes).await? else {
         return insert(tx, caller, user, now).await;
     };
@@ -54,12 +66,12 @@ pub(super) async fn create(
     if !says_active && found.deleted_at.is_none() {
         user.attributes.remove("active");
     }
-    take_over(tx, caller, found, user, key, now).await
+    take_over(tx, caller, (found, key), user, says_active, now).await
 }
 
 async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Result<Written> {
     let (scope, policy) = (caller.scope(), &caller.profile.policy);
-    let mut ignored = policy.admit(None, &mut user, true)?;
+    let mut ignored = policy.admit(None, &mut user, SAID)?;
     user.check(scope.registry.user)?;
     if policy.require_activation {
         user.access.lock = Some(Lock {
@@ -161,28 +173,32 @@ async fn candidates(
         return Ok(Vec::new());
     };
     let filter = equal(caller, &path, value)?;
-    let reach = match caller.profile.policy.match_deleted {
-        true => Reach::Deleted,
-        false => Reach::Live,
-    };
+    let live = matching(tx, caller, &filter, Reach::Live, 2).await?;
+    if !live.is_empty() || !caller.profile.policy.match_deleted {
+        return Ok(live);
+    }
+    // Of those who are gone the last one is meant.
+    let gone = matching(tx, caller, &filter, Reach::Deleted, GONE).await?;
+    let last = gone.into_iter().max_by_key(|user| user.deleted_at);
+    Ok(last.into_iter().collect())
+}
+
+async fn matching(
+    tx: &Tx,
+    caller: &Caller,
+    filter: &Filter,
+    reach: Reach,
+    most: i32,
+) -> Result<Vec<Resource>> {
     let selection = Selection {
-        filter: Some(&filter),
+        filter: Some(filter),
         sort: None,
         reach,
         wants: Wants::NONE,
     };
-    let (kind, page) = (ResourceKind::User, PageRequest::new(20, 0, None)?);
+    let (kind, page) = (ResourceKind::User, PageRequest::new(most, 0, None)?);
     let (page, _) = resources::list(tx, caller.scope(), kind, &selection, &page).await?;
-    let mut found: Vec<_> = page.items.into_iter().map(|(user, _)| user).collect();
-    if found.iter().any(|user| user.deleted_at.is_none()) {
-        found.retain(|user| user.deleted_at.is_none());
-    }
-    // Of those who are gone the last one is meant.
-    if found.iter().all(|user| user.deleted_at.is_some()) {
-        let last = found.into_iter().max_by_key(|user| user.deleted_at);
-        return Ok(last.into_iter().collect());
-    }
-    Ok(found)
+    Ok(page.items.into_iter().map(|(user, _)| user).collect())
 }
 
 fn equal(caller: &Caller, path: &Path, value: &Value) -> Result<Filter> {
@@ -237,9 +253,9 @@ fn conflict(key: MatchKey) -> Error {
 async fn take_over(
     tx: &Tx,
     caller: &Caller,
-    found: Resource,
+    (found, key): (Resource, MatchKey),
     sent: Resource,
-    key: MatchKey,
+    says_active: bool,
     now: i64,
 ) -> Result<Written> {
     let (scope, policy) = (caller.scope(), &caller.profile.policy);
@@ -258,12 +274,12 @@ async fn take_over(
     let mut after = before.clone();
     after.attributes = policy.united(&before.attributes, sent.attributes);
     after.owner = before.owner.clone().or(sent.owner);
-    let ignored = policy.admit(Some(&before), &mut after, true)?;
+    let ignored = policy.admit(Some(&before), &mut after, SAID)?;
     after.check(scope.registry.user)?;
     let held = match was_gone {
         // He had no access that could wait.
         true => false,
-        false => leaving::regard(tx, caller, &before, &mut after, now).await?,
+        false => leaving::regard(tx, caller, &before, &mut after, says_active, now).await?,
     };
     let mut report = Report::between(&before, &after);
     if after.attributes != before.attributes || after.access != before.access {

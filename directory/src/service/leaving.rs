@@ -9,11 +9,13 @@ use crate::{
     storage::{
         Tx,
         held::{self, Held, HeldOperation},
+        tenants,
     },
 };
 
-/// Looks at a write of a user by his connection, before it is done. Whether his
-/// deactivation waits: then he is not active for his client, and may act.
+/// Looks at a write of a user, before it is done. Whether his deactivation waits: then
+/// he is not active for his client, and may act. `speaks_of_active`: whether the
+/// request says if he is active.
 ///
 /// # Errors
 /// [`Error::Protected`].
@@ -22,14 +24,18 @@ pub(super) async fn regard(
     caller: &Caller,
     before: &Resource,
     after: &mut Resource,
+    speaks_of_active: bool,
     now: i64,
 ) -> Result<bool> {
+    if before.access.held_at.is_some() && !after.active() && speaks_of_active {
+        return end_by_another(tx, caller, after, now).await;
+    }
     if caller.connection().is_none() {
         return release_if_active(tx, after).await;
     }
     let is_renamed = before.text("userName") != after.text("userName");
     let leaves = before.active() && !after.active();
-    if (leaves || is_renamed) && is_protected(caller, before) {
+    if (leaves || is_renamed) && is_protected(tx, caller, before).await? {
         return Err(Error::Protected);
     }
     match leaves {
@@ -54,7 +60,7 @@ pub(super) async fn regard_deletion(
         held::remove(tx, &user.id).await?;
         return Ok(false);
     }
-    if is_protected(caller, user) {
+    if is_protected(tx, caller, user).await? {
         return Err(Error::Protected);
     }
     let operation = HeldOperation::Delete;
@@ -71,8 +77,34 @@ pub(super) async fn regard_deletion(
     }
 }
 
-fn is_protected(caller: &Caller, user: &Resource) -> bool {
-    caller.profile.policy.protected_users.contains(&user.id)
+/// Whether any connection of the tenant protects the user: from one alone he would be
+/// as good as unprotected.
+async fn is_protected(tx: &Tx, caller: &Caller, user: &Resource) -> Result<bool> {
+    let named = tenants::policies_naming(tx, &caller.tenant_id, &user.id).await?;
+    let mut named = named.iter().flat_map(|(_, policy)| &policy.protected_users);
+    Ok(named.any(|id| *id == user.id))
+}
+
+/// Somebody says once more that a user is not active whose deactivation waits. Whom no
+/// guard of his own holds back ends it: another's does not bind him.
+async fn end_by_another(tx: &Tx, caller: &Caller, after: &mut Resource, now: i64) -> Result<bool> {
+    let held = held::find(tx, &caller.tenant_id, &after.id).await?;
+    let held_by = held.as_ref().map(|held| held.connection_id.as_str());
+    if let Some(own) = caller.connection() {
+        if held_by == Some(own) {
+            return Ok(true);
+        }
+        if let Some(guard) = &caller.profile.policy.deprovision_guard {
+            let since = now.saturating_sub(guard.window.ms());
+            if holds(tx, caller, guard, since).await? {
+                return Ok(true);
+            }
+            held::note(tx, own, &after.id, now, since).await?;
+        }
+    }
+    after.access.held_at = None;
+    held::remove(tx, &after.id).await?;
+    Ok(false)
 }
 
 /// Who is active again has nothing that waits.
@@ -124,6 +156,10 @@ async fn holds(tx: &Tx, caller: &Caller, guard: &Guard, since: i64) -> Result<bo
     // Counting users is worth it only where their number decides.
     match guard.holds(done, 0) {
         false => Ok(false),
-        true => Ok(guard.holds(done, held::users(tx, &caller.tenant_id).await?)),
+        true => {
+            // Those who left within the window count as they did before it.
+            let active = held::users(tx, &caller.tenant_id).await?;
+            Ok(guard.holds(done, active.saturating_add(done)))
+        }
     }
 }

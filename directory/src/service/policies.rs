@@ -14,12 +14,12 @@ use crate::{
         policy::Policy,
         resource::ResourceKind,
     },
-    error::{Error, Result},
+    error::{Error, Result, Violation},
     storage::{
         Scope, Tx,
         relations::Wants,
         resources::{self, Reach, Selection},
-        schemas,
+        schemas, tenants,
     },
 };
 
@@ -59,6 +59,28 @@ pub(super) async fn settled(
         *user = id.ok_or_else(|| unknown(PROTECTED, "user", user))?;
     }
     Ok(policy)
+}
+
+/// Checks that the policies of a tenant's connections can still be meant, with the
+/// schemas that it has now.
+///
+/// # Errors
+/// [`Error::SchemaInvalid`] with the connection.
+pub(super) async fn recheck(tx: &Tx, tenant_id: &str) -> Result<()> {
+    let registry = schemas::registry(tx, tenant_id).await?;
+    for connection in tenants::list_connections(tx, tenant_id).await? {
+        if let Err(Error::Invalid(faults)) = connection.policy.checked(registry.user) {
+            let of = |fault: Violation| {
+                let field = format!(
+                    "policy of connection {:?}: {}",
+                    connection.name, fault.field
+                );
+                Violation::new(field, fault.rule)
+            };
+            return Err(Error::SchemaInvalid(faults.into_iter().map(of).collect()));
+        }
+    }
+    Ok(())
 }
 
 fn unknown(field: &str, what: &str, name: &str) -> Error {

@@ -22,6 +22,7 @@ use crate::{
         history::{Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
+        policy::Said,
         report::Report,
         resource::ResourceKind,
         version::Precondition,
@@ -246,7 +247,10 @@ impl Directory {
         let edit = Edit {
             method: "PatchUser",
             wants,
-            speaks_of_active: operations.iter().any(|one| one.is_about("active")),
+            said: Said {
+                active: operations.iter().any(|one| one.is_about("active")),
+                whole: false,
+            },
         };
         self.edit_user(target, edit, move |user| {
             patch::apply(user, operations.clone(), schema)
@@ -271,7 +275,10 @@ impl Directory {
         let edit = Edit {
             method: "ReplaceUser",
             wants: Wants::ALL,
-            speaks_of_active: attributes.contains_key("active"),
+            said: Said {
+                active: attributes.contains_key("active"),
+                whole: true,
+            },
         };
         self.edit_user(target, edit, move |user| {
             user.replace(attributes.clone(), schema)

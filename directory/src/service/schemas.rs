@@ -6,7 +6,7 @@ use muster_proto::schema::{
     AttributeDefinition, Definition, Extends, Mutability, Registry, Returned,
 };
 
-use super::Directory;
+use super::{Directory, policies};
 use crate::{
     auth::Caller,
     domain::{
@@ -188,6 +188,7 @@ async fn put(tx: &Tx, editor: &SchemaEditor, new: &TenantSchema) -> Result<Schem
         });
     }
     schemas::put(tx, &editor.tenant_id, new).await?;
+    policies::recheck(tx, &editor.tenant_id).await?;
     let kind = match old {
         Some(_) => ChangeKind::Updated,
         None => ChangeKind::Created,
@@ -226,6 +227,7 @@ async fn delete(
         };
     };
     schemas::delete(tx, &editor.tenant_id, urn).await?;
+    policies::recheck(tx, &editor.tenant_id).await?;
     let written = Edit {
         editor,
         method: "DeleteSchema",

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Resource,
         history::{AuditEntry, Change, ChangeKind, Position},
-        policy::{OnDelete, Policy},
+        policy::{OnDelete, Policy, Said},
         report::{Ignored, Outcome, Report},
         resource::ResourceKind,
         version::Precondition,
@@ -32,8 +32,8 @@ pub(super) struct Edit {
     /// The name of the use case.
     pub(super) method: &'static str,
     pub(super) wants: Wants,
-    /// Whether the request says if the user is active.
-    pub(super) speaks_of_active: bool,
+    /// How the request speaks of the user.
+    pub(super) said: Said,
 }
 
 impl Edit {
@@ -51,14 +51,15 @@ impl Edit {
         let mut after = before.clone();
         change(&mut after)?;
         caller.may_change(&after.changed_attributes(&before))?;
-        let ignored = target.admit(&before, &mut after, self.speaks_of_active)?;
-        let held = leaving::regard(tx, caller, &before, &mut after, now).await?;
+        let ignored = target.admit(&before, &mut after, self.said)?;
+        let speaks = self.said.active;
+        let held = leaving::regard(tx, caller, &before, &mut after, speaks, now).await?;
         let report = Report {
             ignored,
             held,
             ..Report::between(&before, &after)
         };
-        if after.attributes == before.attributes {
+        if after.attributes == before.attributes && after.access == before.access {
             return Ok(Written {
                 view: (after, relations).into(),
                 position: None,
@@ -114,17 +115,12 @@ impl Target {
     }
 
     /// Leaves in a user what the connection's policy lets through.
-    fn admit(
-        &self,
-        before: &Resource,
-        after: &mut Resource,
-        speaks_of_active: bool,
-    ) -> Result<Vec<Ignored>> {
+    fn admit(&self, before: &Resource, after: &mut Resource, said: Said) -> Result<Vec<Ignored>> {
         if self.caller.connection().is_none() {
             return Ok(Vec::new());
         }
         let policy = &self.caller.profile.policy;
-        let ignored = policy.admit(Some(before), after, speaks_of_active)?;
+        let ignored = policy.admit(Some(before), after, said)?;
         after.check(self.caller.scope().registry.user)?;
         Ok(ignored)
     }
@@ -168,6 +164,20 @@ impl Target {
                 self.gone(tx, &resource, (method, ChangeKind::Purged), None)
                     .await
             }
+        }
+    }
+
+    /// Checks that a provisioning client brings back its own alone.
+    fn claim(&self, resource: &Resource) -> Result<()> {
+        let Some(own) = self.caller.connection() else {
+            return Ok(());
+        };
+        let is_own = resource.owner.as_deref() == Some(own)
+            || resource.text("externalId").is_some()
+            || self.caller.profile.policy.match_foreign;
+        match is_own {
+            true => Ok(()),
+            false => Err(self.kind.not_found(&self.id)),
         }
     }
 
@@ -228,7 +238,9 @@ impl Target {
         now: i64,
     ) -> Result<Written> {
         check_profile(tx, &self.caller)?;
-        let (mut resource, relations) = self.load(tx, Reach::Deleted, Wants::ALL).await?;
+        let wants = self.caller.seen(Wants::ALL);
+        let (mut resource, relations) = self.load(tx, Reach::Deleted, wants).await?;
+        self.claim(&resource)?;
         if resource.deleted_at.take().is_none() {
             return Ok(Written {
                 view: (resource, relations).into(),
@@ -255,10 +267,10 @@ impl Target {
 /// # Errors
 /// [`Error::GroupInUse`].
 pub(super) async fn check_unused(tx: &Tx, caller: &Caller, group_id: &str) -> Result<()> {
-    let connections = tenants::list_connections(tx, &caller.tenant_id).await?;
+    let named = tenants::policies_naming(tx, &caller.tenant_id, group_id).await?;
     let joins = |policy: &Policy| policy.default_groups.iter().any(|id| id == group_id);
-    match connections.into_iter().find(|one| joins(&one.policy)) {
-        Some(connection) => Err(Error::GroupInUse(connection.name)),
+    match named.into_iter().find(|(_, policy)| joins(policy)) {
+        Some((connection, _)) => Err(Error::GroupInUse(connection)),
         None => Ok(()),
     }
 }

@@ -195,13 +195,15 @@ pub async fn noted_since(tx: &Tx, connection_id: &str, since: i64) -> Result<u64
     counted(tx, sql.bind(connection_id).bind(since)).await
 }
 
-/// How many users a tenant has.
+/// How many users of a tenant may act, as far as their client decides.
 ///
 /// # Errors
 /// The database's.
 pub async fn users(tx: &Tx, tenant_id: &str) -> Result<u64> {
-    let sql =
-        Sql::new("SELECT count(*) AS number FROM users WHERE tenant_id = ? AND deleted_at IS NULL");
+    let sql = Sql::new(
+        "SELECT count(*) AS number FROM users WHERE tenant_id = ? AND deleted_at IS NULL \
+         AND (active OR held_at IS NOT NULL)",
+    );
     counted(tx, sql.bind(tenant_id)).await
 }
 

@@ -245,6 +245,23 @@ pub async fn find_connection(
     found.map(TryInto::try_into).transpose()
 }
 
+/// Names and policies of the tenant's connections whose policies name this id.
+///
+/// # Errors
+/// The database's.
+pub async fn policies_naming(tx: &Tx, tenant_id: &str, id: &str) -> Result<Vec<(String, Policy)>> {
+    // Ids are of letters, digits and hyphens: nothing in them is a wildcard.
+    let rows = connections::Entity::find()
+        .filter(connections::Column::TenantId.eq(tenant_id))
+        .filter(connections::Column::Policy.contains(id))
+        .all(&tx.connection())
+        .await?;
+    let named = rows.into_iter();
+    named
+        .map(|row| Ok((row.name, policy(&row.id, &row.policy)?)))
+        .collect()
+}
+
 /// The tenant's connections, in the order of their ids.
 ///
 /// # Errors

@@ -17,9 +17,18 @@ const NOT_KEPT: &str = "is not the value that this connection keeps";
 const NOT_KNOWN: &str = "is none of the values that this connection knows";
 const NOT_RENAMED: &str = "is not changed once a user is there";
 
+/// How a request speaks of a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Whether it says if he is active.
+    pub active: bool,
+    /// Whether it gives all of him: what it is silent about is then nothing that it
+    /// takes away, where it may not.
+    pub whole: bool,
+}
+
 impl Policy {
     /// Leaves in `after` what this policy lets through, and tells what it does not.
-    /// `speaks_of_active`: whether the request says if the user is active.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::ReadOnly`], [`Error::Immutable`].
@@ -27,16 +36,19 @@ impl Policy {
         &self,
         before: Option<&Resource>,
         after: &mut Resource,
-        speaks_of_active: bool,
+        said: Said,
     ) -> Result<Vec<Ignored>> {
         let none = Object::new();
         let was = before.map_or(&none, |before| &before.attributes);
         let now = &mut after.attributes;
         let mut ignored = Vec::new();
+        if said.whole {
+            self.restore_unsaid(was, now);
+        }
         self.reject(was, now)?;
         self.allow(was, now, &mut ignored)?;
         if before.is_some() {
-            self.keep_name(was, now, speaks_of_active, &mut ignored)?;
+            self.keep_name(was, now, said.active, &mut ignored)?;
         }
         keep("emails", self.emails, was, now, &mut ignored);
         keep("phoneNumbers", self.phone_numbers, was, now, &mut ignored);
@@ -44,6 +56,28 @@ impl Policy {
         self.look_up(was, now, &mut ignored);
         self.require(before.is_none(), was, now)?;
         Ok(ignored)
+    }
+
+    /// Puts back what a request does not speak of and may not take away.
+    fn restore_unsaid(&self, was: &Object, now: &mut Object) {
+        for path in &self.rejected_attributes {
+            if path.get(now).is_none() {
+                path.set(now, path.get(was).cloned());
+            }
+        }
+        if self.allowed_attributes.is_empty() {
+            return;
+        }
+        for path in differing(was, now) {
+            let is_chosen = self
+                .allowed_attributes
+                .iter()
+                .any(|one| is_part(one, &path));
+            let may = is_identity(&path) || self.allows(&path) || is_chosen;
+            if !may && path.get(now).is_none() {
+                path.set(now, path.get(was).cloned());
+            }
+        }
     }
 
     fn reject(&self, was: &Object, now: &Object) -> Result<()> {
@@ -110,7 +144,8 @@ impl Policy {
         Ok(())
     }
 
-    fn fill_mirrors(&self, was: &Object, now: &mut Object) {
+    /// Fills attributes from others that differ.
+    pub fn fill_mirrors(&self, was: &Object, now: &mut Object) {
         for (from, to) in &self.mirror {
             let value = from.get(now).cloned();
             if from.get(was) != value.as_ref() {

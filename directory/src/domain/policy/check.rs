@@ -128,7 +128,9 @@ impl Policy {
                 "must be adopt or merge for match_deleted and match_foreign",
             );
         }
-        for key in keys.iter().filter(|key| !self.lets_through(key)) {
+        let filled: BTreeSet<_> = self.mirror.values().collect();
+        let is_never = |key: &&Path| !self.lets_through(key) && !filled.contains(*key);
+        for key in keys.iter().filter(is_never) {
             faults.note(
                 "match_order",
                 format!("{key} is not allowed, and so never there"),
@@ -137,6 +139,11 @@ impl Policy {
     }
 
     fn check_allowed(&self, faults: &mut Faults) {
+        let is_part = |path: &&Path| path.of_type.is_some() && path.sub.is_some();
+        for path in self.allowed_attributes.iter().filter(is_part) {
+            let rule = format!("{path} is a part of an element; allow the element");
+            faults.note("allowed_attributes", rule);
+        }
         if self.allowed_attributes.is_empty() {
             if self.on_other_attributes == OnOther::Reject {
                 faults.note(

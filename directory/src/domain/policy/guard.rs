@@ -16,7 +16,8 @@ pub struct Guard {
     /// So many; unset: any number.
     #[serde(default)]
     pub max_users: Option<u32>,
-    /// So many of a hundred users of the tenant; unset: all.
+    /// So many of a hundred active users of the tenant, the one who is next included;
+    /// unset: all.
     #[serde(default)]
     pub max_percent: Option<u32>,
     /// Below so many `max_percent` does not count: of three users one is a third.

@@ -18,6 +18,7 @@ mod merge;
 mod path;
 
 pub use self::{
+    apply::Said,
     check::{LIST_LIMIT, is_base_path},
     guard::Guard,
     lifetime::Lifetime,

@@ -236,3 +236,88 @@ async fn a_connection_resolves_nothing() {
         "{refused:?}"
     );
 }
+
+/// A second connection of the tenant, with this policy.
+async fn second(world: &World, json: &str) -> Caller {
+    let operator = operator(&world.caller);
+    let edit = ConnectionEdit {
+        policy: Some(policy(json)),
+        ..ConnectionEdit::default()
+    };
+    let made = world.directory.create_connection(&operator, "second", edit);
+    let made = made.await.unwrap();
+    let mut caller = world.caller.clone();
+    caller.principal = Principal::Connection {
+        connection_id: made.id,
+        credential_id: "c".to_owned(),
+    };
+    caller.profile.policy = Arc::new(made.policy);
+    caller
+}
+
+#[tokio::test]
+async fn what_one_connection_holds_another_or_an_operator_ends() {
+    let (world, ids) = World::guarded(THREE, 6).await;
+    for id in &ids {
+        world.disable(id).await;
+    }
+    let guarded = r#"{"deprovision_guard": {"max_users": 0, "window": "1h"}}"#;
+    let off = || set("active", false);
+    let wants = Wants::NONE;
+    let directory = &world.directory;
+    // Whom his own guard holds back ends nothing.
+    let held_back = second(&world, guarded).await;
+    let patched = directory
+        .patch_user(&held_back, &ids[3], off(), free(), wants)
+        .await;
+    assert!(patched.unwrap().report.held);
+    assert_eq!(world.standing(&ids[3]).await, (false, true));
+    for (id, caller) in [
+        (&ids[3], operator(&world.caller)),
+        (&ids[4], {
+            let mut free = held_back.clone();
+            free.profile.policy = Arc::default();
+            free
+        }),
+    ] {
+        let patched = directory
+            .patch_user(&caller, id, off(), free(), wants)
+            .await
+            .unwrap();
+        assert!(!patched.report.held && patched.position.is_some());
+        assert_eq!(world.standing(id).await, (false, false));
+    }
+    assert_eq!(world.held().await, ids[5..]);
+}
+
+#[tokio::test]
+async fn protected_accounts_are_so_for_every_connection() {
+    let (mut world, ids) = World::guarded("{}", 1).await;
+    let other = second(&world, "{}").await;
+    world.obey(policy(r#"{"protected_users": ["u0"]}"#)).await;
+    let off = set("active", false);
+    let refused = world
+        .directory
+        .patch_user(&other, &ids[0], off, free(), Wants::NONE)
+        .await;
+    assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_connection_brings_back_its_own_alone() {
+    let (world, ids) = World::guarded("{}", 1).await;
+    let other = second(&world, "{}").await;
+    let (directory, kind) = (&world.directory, ResourceKind::User);
+    let operator = operator(&world.caller);
+    let gone = directory.delete(&operator, kind, &ids[0], free(), false);
+    gone.await.unwrap();
+    let refused = directory.undelete(&other, kind, &ids[0], free()).await;
+    assert!(
+        matches!(refused, Err(Error::NotFound { .. })),
+        "{refused:?}"
+    );
+    directory
+        .undelete(&world.caller, kind, &ids[0], free())
+        .await
+        .unwrap();
+}

@@ -310,3 +310,31 @@ async fn roles_follow_groups_and_the_first_counts() {
     world.patch(&id, set("active", false)).await.unwrap();
     assert_eq!(of().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_put_that_is_silent_takes_nothing_away_that_it_may_not() {
+    let mut world = World::new().await;
+    let all = [("userName", "ada"), ("title", "T"), ("nickName", "N")];
+    let id = world.create(&all).await.unwrap().view.resource.id;
+    for (json, kept) in [
+        (
+            r#"{"rejected_attributes": ["title"]}"#,
+            ["title"].as_slice(),
+        ),
+        (
+            r#"{"allowed_attributes": ["userName", "active"], "on_other_attributes": "reject"}"#,
+            &["title"],
+        ),
+    ] {
+        world.obey(policy(json)).await;
+        let whole = object([("userName", "ada")]);
+        let put = world
+            .directory
+            .replace_user(&world.caller, &id, whole, free());
+        let put = put.await.unwrap();
+        for name in kept {
+            assert!(put.view.resource.text(name).is_some(), "{json}");
+        }
+        assert!(put.report.ignored.is_empty(), "{:?}", put.report);
+    }
+}
