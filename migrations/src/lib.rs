@@ -19,6 +19,7 @@ mod m20261123_000006_tokens;
 mod m20261123_000007_provisioning_log;
 mod m20261123_000008_policies;
 pub mod names;
+mod statements;
 
 /// The ordered list of migrations.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,9 @@
 //! user's instead of a connection's. SQLite cannot change columns, so the table
 //! is made anew.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
 
-use crate::names::UNIQUE_CLIENT_NAME;
+use crate::{names::UNIQUE_CLIENT_NAME, statements::run};
 
 /// Tokens, service clients, signing keys.
 #[derive(DeriveMigrationName)]
@@ -26,21 +26,6 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(manager, &DOWN).await
     }
-}
-
-async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    let text = match manager.get_database_backend() {
-        DbBackend::Sqlite => " TEXT",
-        _ => " TEXT COLLATE \"C\"",
-    };
-    for statement in statements {
-        let statement = statement.replace(" TEXT", text);
-        manager
-            .get_connection()
-            .execute_unprepared(&statement)
-            .await?;
-    }
-    Ok(())
 }
 
 const UP: [&str; 19] = [

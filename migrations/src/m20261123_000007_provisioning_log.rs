@@ -1,6 +1,8 @@
 //! The provisioning log: what each request of a provisioning client came to.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use crate::statements::run;
 
 /// What requests of connections came to.
 #[derive(DeriveMigrationName)]
@@ -9,28 +11,15 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let text = match manager.get_database_backend() {
-            DbBackend::Sqlite => " TEXT",
-            _ => " TEXT COLLATE \"C\"",
-        };
-        for statement in UP {
-            let statement = statement.replace(" TEXT", text);
-            run(manager, &statement).await?;
-        }
-        Ok(())
+        run(manager, &UP).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, "DROP TABLE provisioning_events").await
+        run(manager, &["DROP TABLE provisioning_events"]).await
     }
 }
 
-async fn run(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
-    let connection = manager.get_connection();
-    connection.execute_unprepared(statement).await.map(drop)
-}
-
-const UP: [&str; 5] = [
+const UP: [&str; 7] = [
     // id: UUIDv7, whose order is that of time. operation and resource_type: numbers
     // of the contract. failed: http_status is 400 or above. payload: JSON of what is
     // only shown. Texts are empty where there is nothing to say. Rows go after 30
@@ -60,4 +49,9 @@ const UP: [&str; 5] = [
      ON provisioning_events (tenant_id, connection_id, failed, id)",
     "CREATE INDEX ix_provisioning_events_resource \
      ON provisioning_events (tenant_id, resource_id, id) WHERE resource_id <> ''",
+    "CREATE INDEX ix_provisioning_events_external \
+     ON provisioning_events (tenant_id, external_id, id) WHERE external_id <> ''",
+    // Of a tenant whose connections fare well there are few.
+    "CREATE INDEX ix_provisioning_events_failures \
+     ON provisioning_events (tenant_id, id) WHERE failed = TRUE",
 ];

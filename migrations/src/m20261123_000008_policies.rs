@@ -1,7 +1,9 @@
 //! What connections do with what their clients send, and deactivations that wait
 //! for an operator.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use crate::statements::run;
 
 /// Policies and held deactivations.
 #[derive(DeriveMigrationName)]
@@ -18,22 +20,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    let text = match manager.get_database_backend() {
-        DbBackend::Sqlite => " TEXT",
-        _ => " TEXT COLLATE \"C\"",
-    };
-    for statement in statements {
-        let statement = statement.replace(" TEXT", text);
-        manager
-            .get_connection()
-            .execute_unprepared(&statement)
-            .await?;
-    }
-    Ok(())
-}
-
-const UP: [&str; 6] = [
+const UP: [&str; 7] = [
     // JSON of a policy; how long credentials live stays in its own column.
     "ALTER TABLE connections ADD COLUMN policy TEXT NOT NULL DEFAULT '{}'",
     // Since when a deactivation waits: the user is not active for his client, and may
@@ -55,12 +42,22 @@ const UP: [&str; 6] = [
         done_at BIGINT NOT NULL,
         PRIMARY KEY (connection_id, user_id))",
     "CREATE INDEX ix_deactivations_done ON deactivations (connection_id, done_at)",
+    // How many are not active, of whom a guard counts the others.
+    "CREATE INDEX ix_users_inactive ON users (tenant_id) \
+     WHERE deleted_at IS NULL AND NOT active AND held_at IS NULL",
 ];
 
-const DOWN: [&str; 5] = [
+const DOWN: [&str; 8] = [
+    "DROP INDEX ix_users_inactive",
     "DROP TABLE deactivations",
-    // What waited is done: nobody would do it later.
-    "UPDATE users SET tokens_valid_after = held_at WHERE held_at IS NOT NULL",
+    // What waited is done, as far as access goes: nobody would do it later.
+    "UPDATE directory_heads SET access_version = access_version + 1 WHERE tenant_id IN \
+     (SELECT tenant_id FROM users WHERE held_at IS NOT NULL)",
+    "UPDATE credentials SET revoke_reason = 'the user was deactivated', revoked_at = \
+     (SELECT u.held_at FROM users u WHERE u.id = credentials.user_id) \
+     WHERE revoked_at IS NULL AND user_id IN (SELECT id FROM users WHERE held_at IS NOT NULL)",
+    "UPDATE users SET tokens_valid_after = held_at WHERE held_at IS NOT NULL \
+     AND (tokens_valid_after IS NULL OR tokens_valid_after < held_at)",
     "DROP TABLE held_operations",
     "ALTER TABLE users DROP COLUMN held_at",
     "ALTER TABLE connections DROP COLUMN policy",

@@ -2,8 +2,10 @@
 //! counts. Rows are found by their ids, which are in the order of time.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
 use super::{
@@ -137,15 +139,13 @@ pub async fn list(tx: &Tx, tenant_id: &str, wanted: &EventQuery, limit: u64) -> 
             return Ok(Vec::new());
         }
         if !text.is_empty() {
-            query = query.filter(column.eq(text));
+            // Literally, so that the index on those that have one is used.
+            let has_one = Expr::col(column).ne(Expr::cust("''"));
+            query = query.filter(column.eq(text)).filter(has_one);
         }
     }
-    if !wanted.resource_id.is_empty() {
-        // So that the index on those that have one is used.
-        query = query.filter(Column::ResourceId.ne(""));
-    }
     if wanted.failures_only {
-        query = query.filter(Column::Failed.eq(true));
+        query = query.filter(Expr::col(Column::Failed).eq(Expr::cust("TRUE")));
     }
     if let Some(since) = wanted.since {
         query = query.filter(Column::Id.gte(first_id_at(since)));
