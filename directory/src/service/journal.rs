@@ -2,7 +2,8 @@
 //! no request waits for its own.
 //!
 //! What waits is bounded: when there is no room the newest are dropped and
-//! counted. A process that is killed takes at most half a second of the log with
+//! counted. Of one connection no more may wait than there is room left for the
+//! others, so that none of them keeps another from its log. A process that is killed takes at most half a second of the log with
 //! it; one that is stopped writes what waits.
 
 use std::{
@@ -47,49 +48,75 @@ const CREDENTIALS: u64 = 1_000;
 /// What waits to be written, and what had no room.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    waiting: Mutex<VecDeque<Event>>,
+    waiting: Mutex<Waiting>,
     dropped: AtomicU64,
     /// When it was last noted that a dead credential is still used.
     dead: Mutex<HashMap<String, i64>>,
 }
 
+/// Events in their order, and how many each connection has among them.
+#[derive(Debug, Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    shares: HashMap<String, usize>,
+}
+
+impl Waiting {
+    /// Lets an event wait, unless its connection has taken its share.
+    fn push(&mut self, event: Event) -> bool {
+        let room = WAITING.saturating_sub(self.events.len());
+        let share = self.shares.entry(event.connection_id.clone()).or_default();
+        let is_taken = *share < room;
+        if is_taken {
+            *share += 1;
+            self.events.push_back(event);
+        }
+        is_taken
+    }
+
+    fn take(&mut self) -> Vec<Event> {
+        let count = self.events.len().min(AT_ONCE);
+        let taken: Vec<_> = self.events.drain(..count).collect();
+        for event in &taken {
+            if let Some(share) = self.shares.get_mut(&event.connection_id) {
+                *share = share.saturating_sub(1);
+            }
+        }
+        self.shares.retain(|_, share| *share > 0);
+        taken
+    }
+
+    /// Puts events before all others, as far as there is room; how many had none.
+    fn give_back(&mut self, events: &[Event]) -> usize {
+        let room = WAITING.saturating_sub(self.events.len());
+        for event in events.iter().take(room).rev() {
+            *self.shares.entry(event.connection_id.clone()).or_default() += 1;
+            self.events.push_front(event.clone());
+        }
+        events.len().saturating_sub(room)
+    }
+}
+
 impl Journal {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets events wait; how many had no room.
-    fn add(&self, events: impl IntoIterator<Item = Event>) -> usize {
+    pub(super) fn add(&self, events: impl IntoIterator<Item = Event>) -> usize {
         let mut waiting = self.waiting();
-        let mut dropped = 0;
-        for event in events {
-            match waiting.len() < WAITING {
-                true => waiting.push_back(event),
-                false => dropped += 1,
-            }
-        }
+        let pushed = events.into_iter().map(|event| waiting.push(event));
+        let dropped = pushed.filter(|is_taken| !is_taken).count();
         self.lose(dropped);
         dropped
     }
 
     pub(super) fn take(&self) -> Taken<'_> {
-        let mut waiting = self.waiting();
-        let count = waiting.len().min(AT_ONCE);
         Taken {
             journal: self,
-            events: Arc::new(waiting.drain(..count).collect()),
+            events: self.waiting().take(),
             is_settled: false,
         }
-    }
-
-    /// Lets events that may not have been written wait again, before the others.
-    fn give_back(&self, events: &[Event]) {
-        let mut waiting = self.waiting();
-        let room = WAITING.saturating_sub(waiting.len());
-        for event in events.iter().take(room).rev() {
-            waiting.push_front(event.clone());
-        }
-        self.lose(events.len().saturating_sub(room));
     }
 
     fn lose(&self, count: usize) {
@@ -112,14 +139,15 @@ impl Journal {
 /// them: an event that is written twice is there once.
 pub(super) struct Taken<'a> {
     journal: &'a Journal,
-    pub(super) events: Arc<Vec<Event>>,
+    pub(super) events: Vec<Event>,
     is_settled: bool,
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.journal.give_back(&self.events);
+            let lost = self.journal.waiting().give_back(&self.events);
+            self.journal.lose(lost);
         }
     }
 }
@@ -198,24 +226,41 @@ impl Directory {
             if taken.events.is_empty() {
                 return;
             }
-            let all = Arc::clone(&taken.events);
+            if let Err(error) = self.write_batch(taken.events.clone()).await {
+                tracing::debug!(%error, "the provisioning log is written later");
+                return;
+            }
+            taken.is_settled = true;
+        }
+    }
+
+    /// Writes events together, or where one of them cannot be written, in halves
+    /// until that one is left over.
+    ///
+    /// # Errors
+    /// What passes by itself: some may not have been written.
+    async fn write_batch(&self, events: Vec<Event>) -> Result<()> {
+        let mut batches = vec![Arc::new(events)];
+        while let Some(batch) = batches.pop() {
+            let work = Arc::clone(&batch);
             let written = self.store.administer("RecordProvisioning", move |tx| {
-                let events = Arc::clone(&all);
+                let events = Arc::clone(&work);
                 async move { provisioning::insert(&tx, &events).await }
             });
             match written.await {
-                Ok(()) => taken.is_settled = true,
-                Err(error @ (Error::Contention | Error::Unavailable(_))) => {
-                    tracing::debug!(%error, "the provisioning log is written later");
-                    return;
+                Ok(()) => {}
+                Err(error @ (Error::Contention | Error::Unavailable(_))) => return Err(error),
+                Err(_) if batch.len() > 1 => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    batches.extend([second, first].map(|half| Arc::new(half.to_vec())));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the provisioning log cannot be written");
-                    self.journal.lose(taken.events.len());
-                    taken.is_settled = true;
+                    tracing::warn!(%error, "an event cannot be written to the provisioning log");
+                    self.journal.lose(batch.len());
                 }
             }
         }
+        Ok(())
     }
 
     /// Writes events now and then. Runs until dropped.
@@ -347,24 +392,35 @@ fn expiring(credentials: Vec<Credential>, now_ms: i64) -> Vec<Expiry> {
 mod tests {
     use super::*;
 
-    fn events(count: usize) -> impl Iterator<Item = Event> {
-        (0..count).map(|number| Event {
+    fn of(connection: &str, count: usize) -> impl Iterator<Item = Event> {
+        (0..count).map(move |number| Event {
             id: number.to_string(),
+            connection_id: connection.to_owned(),
             ..Event::default()
         })
     }
 
+    fn events(count: usize) -> impl Iterator<Item = Event> {
+        of("", count)
+    }
+
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn nobody_takes_the_room_of_another() {
         let journal = Journal::default();
-        assert_eq!(journal.add(events(WAITING)), 0);
-        assert_eq!(journal.add(events(3)), 3);
-        assert_eq!(journal.dropped.load(Ordering::Relaxed), 3);
+        let half = WAITING / 2;
+        assert_eq!(journal.add(of("loud", WAITING)), half);
+        assert_eq!(journal.add(of("quiet", 100)), 0);
+        assert_eq!(journal.dropped.load(Ordering::Relaxed), half as u64);
+        assert_eq!(journal.add(of("loud", 1)), 1, "it has more than is left");
         let mut taken = journal.take();
         assert_eq!(taken.events.len(), AT_ONCE);
         taken.is_settled = true;
         drop(taken);
-        assert_eq!(journal.add(events(3)), 0);
+        assert_eq!(journal.add(of("loud", 1)), 0);
+        // What comes back has the room that it had.
+        let waited = journal.waiting().events.len();
+        drop(journal.take());
+        assert_eq!(journal.waiting().events.len(), waited);
     }
 
     #[test]

@@ -43,7 +43,7 @@ async fn what_is_written_twice_is_there_once() {
     let world = World::new().await;
     world.record(&[200, 201]);
     let taken = world.directory.journal.take();
-    let events = Arc::clone(&taken.events);
+    let events = Arc::new(taken.events.clone());
     let written = world.directory.store.administer("Test", move |tx| {
         let events = Arc::clone(&events);
         async move { provisioning::insert(&tx, &events).await }
@@ -54,4 +54,21 @@ async fn what_is_written_twice_is_there_once() {
     world.directory.write_events().await;
     assert_eq!(world.statuses().await, [404, 201, 200]);
     assert_eq!(world.directory.dropped_events(), 0);
+}
+
+/// What this database never takes is one event, and takes no other with it.
+#[tokio::test]
+async fn an_event_that_cannot_be_written_is_dropped_alone() {
+    let world = World::new().await;
+    world.record(&[200, 201]);
+    let foreign = Event {
+        id: world.directory.source.new_id(),
+        tenant_id: "nobody".to_owned(),
+        ..Event::default()
+    };
+    assert_eq!(world.directory.journal.add([foreign]), 0);
+    world.record(&[404]);
+    world.directory.write_events().await;
+    assert_eq!(world.statuses().await, [404, 201, 200]);
+    assert_eq!(world.directory.dropped_events(), 1);
 }
