@@ -133,6 +133,14 @@ async fn hold(
         held::note(tx, connection_id, &user.id, now, since).await?;
         return Ok(false);
     }
+    if held::count(tx, connection_id).await? == 0 {
+        // Somebody should look, and once is enough.
+        tracing::warn!(
+            tenant.id = caller.tenant_id,
+            connection.id = connection_id,
+            "the deprovision guard lets deactivations wait for an operator"
+        );
+    }
     user.access.held_at = Some(now);
     let held = Held {
         user_id: user.id.clone(),

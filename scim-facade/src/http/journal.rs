@@ -195,6 +195,9 @@ impl Note {
     ) -> ProvisioningEvent {
         let known = mem::take(&mut *lock(&self.known));
         let report = known.report.unwrap_or_default();
+        if report.held {
+            metrics::counter!("scim_held_deactivations_total").increment(1);
+        }
         let mut event = ProvisioningEvent {
             operation: outcome(self.operation, report.outcome()).into(),
             method: self.method.to_string(),
