@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use muster_directory::{
     auth::Caller,
     domain::{flavor::Flavor, policy},
-    service::{ConnectionEdit, Directory, SchemaEditor},
+    service::{ConnectionEdit, Directory},
     storage::tenants::Connection as Found,
 };
 use serde_json::Value;
@@ -37,7 +37,6 @@ pub(crate) async fn run(
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let caller = operator(&tenant.id);
             let preset = presets::read(&source, settings)?;
-            register(directory, &tenant.id, preset.as_ref()).await?;
             let edit = edit(preset, flavor, credential_lifetime)?;
             let created = directory.create_connection(&caller, name.get(), edit);
             output::one(&shower.show(&created.await?)?, json)?;
@@ -103,33 +102,10 @@ impl Update {
         connection: &Found,
     ) -> anyhow::Result<Found> {
         let preset = presets::read(&self.source, settings)?;
-        register(directory, &caller.tenant_id, preset.as_ref()).await?;
         let edit = edit(preset, self.flavor, self.credential_lifetime)?;
         let updated = directory.update_connection(caller, &connection.id, edit);
         Ok(updated.await?)
     }
-}
-
-/// Registers the schemas that a preset brings, where the tenant has none of their
-/// URNs.
-async fn register(
-    directory: &Directory,
-    tenant_id: &str,
-    preset: Option<&Preset>,
-) -> anyhow::Result<()> {
-    let Some(preset) = preset else {
-        return Ok(());
-    };
-    let known = directory.list_schemas(tenant_id).await?;
-    for (extends, definition) in preset.schemas() {
-        let mut known = known.iter().map(|schema| schema.definition.id.as_str());
-        if known.any(|urn| urn.eq_ignore_ascii_case(&definition.id)) {
-            continue;
-        }
-        let editor = SchemaEditor::operator(tenant_id);
-        directory.put_schema(editor, extends, definition).await?;
-    }
-    Ok(())
 }
 
 fn edit(
@@ -145,10 +121,12 @@ fn edit(
         }
     });
     let lifetime = lifetime.transpose().map_err(anyhow::Error::msg);
+    let schemas = preset.iter().flat_map(Preset::schemas).collect();
     let (preset_flavor, policy) = preset.map(Preset::into_parts).unzip();
     Ok(ConnectionEdit {
         flavor: flavor.map(Into::into).or(preset_flavor),
         policy,
+        schemas,
         credential_lifetime: lifetime.context("--credential-lifetime")?,
         ..ConnectionEdit::default()
     })

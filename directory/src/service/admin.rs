@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use muster_proto::policy::Policies;
+use muster_proto::{
+    policy::Policies,
+    schema::{Definition, Extends},
+};
 
 use super::{
     Directory,
     credentials::{Expiry, IssuedCredential, insert_credential},
     ledger::Deed,
     policies,
+    schemas::SchemaEdit,
 };
 use crate::{
     auth::{Caller, Principal, Scopes},
@@ -42,29 +46,38 @@ pub struct ConnectionEdit {
     pub policy: Option<Policy>,
     /// How long new credentials live, whatever the policy says; `Some(None)` for good.
     pub credential_lifetime: Option<Option<Lifetime>>,
+    /// Extension schemas that its policy names: registered where the tenant has none of
+    /// their URNs.
+    pub schemas: Vec<(Extends, Definition)>,
     /// Which versions are changed; a new connection has none yet.
     pub precondition: Precondition,
 }
 
-impl ConnectionEdit {
+/// An edit on its way into the database.
+struct Editing {
+    caller: Caller,
+    edit: ConnectionEdit,
+    schemas: Vec<SchemaEdit>,
+    source: Arc<dyn Source>,
+}
+
+impl Editing {
     /// Applies it, its policy checked against what the tenant has.
-    async fn apply(
-        self,
-        tx: &Tx,
-        caller: &Caller,
-        source: &dyn Source,
-        connection: &mut Connection,
-    ) -> Result<()> {
-        if let Some(name) = &self.name {
+    async fn apply(&self, tx: &Tx, connection: &mut Connection) -> Result<()> {
+        let (edit, caller) = (self.edit.clone(), &self.caller);
+        for schema in &self.schemas {
+            schema.put_if_missing(tx, caller).await?;
+        }
+        if let Some(name) = &edit.name {
             connection.name = connection_name(name)?;
         }
-        connection.flavor = self.flavor.unwrap_or(connection.flavor);
-        let mut policy = self.policy.unwrap_or_else(|| connection.policy.clone());
-        if let Some(lifetime) = self.credential_lifetime {
+        connection.flavor = edit.flavor.unwrap_or(connection.flavor);
+        let mut policy = edit.policy.unwrap_or_else(|| connection.policy.clone());
+        if let Some(lifetime) = edit.credential_lifetime {
             policy.credential_lifetime = lifetime;
         }
         if policy != connection.policy {
-            connection.policy = policies::settled(tx, caller, source, policy).await?;
+            connection.policy = policies::settled(tx, caller, self.source.as_ref(), policy).await?;
         }
         Ok(())
     }
@@ -134,17 +147,15 @@ impl Directory {
         edit: ConnectionEdit,
     ) -> Result<Connection> {
         let connection = self.new_connection(&caller.tenant_id, name)?;
-        let source = Arc::clone(&self.source);
-        let work = Arc::new((caller.clone(), connection, edit));
+        let work = Arc::new((self.editing(caller, edit)?, connection));
         self.store
-            .write(&caller.tenant_id, "CreateConnection", move |tx| {
-                let (work, source) = (Arc::clone(&work), Arc::clone(&source));
+            .write_at_length(&caller.tenant_id, "CreateConnection", move |tx| {
+                let work = Arc::clone(&work);
                 async move {
-                    let (caller, connection, edit) = &*work;
+                    let (editing, connection) = &*work;
                     let mut new = connection.clone();
-                    let edit = edit.clone();
-                    edit.apply(&tx, caller, source.as_ref(), &mut new).await?;
-                    insert_connection(&tx, caller, &new).await?;
+                    editing.apply(&tx, &mut new).await?;
+                    insert_connection(&tx, &editing.caller, &new).await?;
                     Ok(new)
                 }
             })
@@ -162,17 +173,25 @@ impl Directory {
         connection_id: &str,
         edit: ConnectionEdit,
     ) -> Result<Connection> {
-        let source = Arc::clone(&self.source);
-        let work = Arc::new((caller.clone(), connection_id.to_owned(), edit));
+        let work = Arc::new((self.editing(caller, edit)?, connection_id.to_owned()));
         self.store
-            .write(&caller.tenant_id, "UpdateConnection", move |tx| {
-                let (work, source) = (Arc::clone(&work), Arc::clone(&source));
-                async move {
-                    let (caller, id, edit) = &*work;
-                    update(&tx, caller, source.as_ref(), id, edit.clone()).await
-                }
+            .write_at_length(&caller.tenant_id, "UpdateConnection", move |tx| {
+                let work = Arc::clone(&work);
+                async move { update(&tx, &work.0, &work.1).await }
             })
             .await
+    }
+
+    fn editing(&self, caller: &Caller, mut edit: ConnectionEdit) -> Result<Editing> {
+        let schemas = std::mem::take(&mut edit.schemas).into_iter();
+        let schemas = schemas
+            .map(|(extends, definition)| self.schema_edit(&caller.tenant_id, extends, definition));
+        Ok(Editing {
+            caller: caller.clone(),
+            schemas: schemas.collect::<Result<_>>()?,
+            source: Arc::clone(&self.source),
+            edit,
+        })
     }
 
     fn new_connection(&self, tenant_id: &str, name: &str) -> Result<Connection> {
@@ -349,20 +368,14 @@ pub(super) fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
     }
 }
 
-async fn update(
-    tx: &Tx,
-    caller: &Caller,
-    source: &dyn Source,
-    id: &str,
-    edit: ConnectionEdit,
-) -> Result<Connection> {
-    let now = source.now_ms();
+async fn update(tx: &Tx, editing: &Editing, id: &str) -> Result<Connection> {
+    let (caller, now) = (&editing.caller, editing.source.now_ms());
     let found = tenants::find_connection(tx, &caller.tenant_id, id).await?;
     let found = found.filter(|found| found.id == id);
     let mut connection = found.ok_or_else(|| not_found(Kind::Connection, id))?;
-    edit.precondition.check(connection.version)?;
+    editing.edit.precondition.check(connection.version)?;
     let before = connection.clone();
-    edit.apply(tx, caller, source, &mut connection).await?;
+    editing.apply(tx, &mut connection).await?;
     if connection == before {
         return Ok(connection);
     }

@@ -6,7 +6,7 @@ use muster_proto::schema::{
     AttributeDefinition, Definition, Extends, Mutability, Registry, Returned,
 };
 
-use super::{Directory, policies};
+use super::{Directory, policies, registries::Registries};
 use crate::{
     auth::Caller,
     domain::{
@@ -91,6 +91,26 @@ impl Directory {
         extends: Extends,
         definition: Definition,
     ) -> Result<SchemaWritten> {
+        let tenant = editor.tenant_id.clone();
+        let work = Arc::new((
+            self.schema_edit(&editor.tenant_id, extends, definition)?,
+            editor,
+        ));
+        self.store
+            .write_at_length(&tenant, "PutSchema", move |tx| {
+                let work = Arc::clone(&work);
+                async move { work.0.put(&tx, &work.1).await }
+            })
+            .await
+    }
+
+    /// A schema that may be registered in this tenant, as far as it says itself.
+    pub(super) fn schema_edit(
+        &self,
+        tenant_id: &str,
+        extends: Extends,
+        definition: Definition,
+    ) -> Result<SchemaEdit> {
         let broken = definition.broken_rules().into_iter();
         let broken: Vec<_> = broken
             .map(|(path, rule)| Violation::new(path, rule))
@@ -99,29 +119,13 @@ impl Directory {
             return Err(Error::SchemaInvalid(broken));
         }
         let registries = Arc::clone(&self.registries);
-        registries.check_room(&editor.tenant_id, extends, &definition)?;
+        registries.check_room(tenant_id, extends, &definition)?;
         let new = TenantSchema {
             extends,
             definition,
             updated_at: self.source.now_ms(),
         };
-        let tenant = editor.tenant_id.clone();
-        let work = Arc::new((editor, new));
-        self.store
-            .write_at_length(&tenant, "PutSchema", move |tx| {
-                let (work, registries) = (Arc::clone(&work), Arc::clone(&registries));
-                async move {
-                    let (editor, new) = &*work;
-                    let is_made = || Registry::is_made(new.extends, &new.definition);
-                    let was_made = is_made();
-                    let written = put(&tx, editor, new).await;
-                    if !was_made && is_made() {
-                        registries.count_made(&editor.tenant_id);
-                    }
-                    written
-                }
-            })
-            .await
+        Ok(SchemaEdit { new, registries })
     }
 
     /// Forgets a schema; what resources have under its URN stays.
@@ -143,6 +147,40 @@ impl Directory {
                 async move { delete(&tx, &work.0, &work.1, allow_missing, now).await }
             })
             .await
+    }
+}
+
+/// A schema that is to be registered.
+#[derive(Debug)]
+pub(super) struct SchemaEdit {
+    new: TenantSchema,
+    registries: Arc<Registries>,
+}
+
+impl SchemaEdit {
+    async fn put(&self, tx: &Tx, editor: &SchemaEditor) -> Result<SchemaWritten> {
+        let new = &self.new;
+        let is_made = || Registry::is_made(new.extends, &new.definition);
+        let was_made = is_made();
+        let written = put(tx, editor, new).await;
+        if !was_made && is_made() {
+            self.registries.count_made(&editor.tenant_id);
+        }
+        written
+    }
+
+    /// Registers it, unless the tenant has one of its URN.
+    pub(super) async fn put_if_missing(&self, tx: &Tx, caller: &Caller) -> Result<()> {
+        let known = schemas::list(tx, &caller.tenant_id).await?;
+        if known
+            .iter()
+            .any(|schema| is(schema, &self.new.definition.id))
+        {
+            return Ok(());
+        }
+        self.put(tx, &SchemaEditor::caller(caller))
+            .await
+            .map(|_| ())
     }
 }
 
