@@ -150,6 +150,7 @@ fn full(group: &str, user: &str) -> ConnectionPolicy {
             "nickName",
             department,
         ]),
+        require_email: true,
         on_other_attributes: OtherAttributesAction::Reject.into(),
         rejected_attributes: texts(&["locale"]),
         user_name_immutable: true,

@@ -273,6 +273,7 @@ pub(super) fn profile(profile: Profile, schemas: Vec<TenantSchema>) -> v1::GetPr
         flavor: flavor(profile.flavor).into(),
         schemas: schemas.into_iter().map(schema).collect(),
         user_id: profile.user_id.unwrap_or_default(),
+        unnameable_attributes: profile.policy.unnameable().map(Into::into).collect(),
     }
 }
 

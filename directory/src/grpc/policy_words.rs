@@ -152,6 +152,7 @@ fn policy(policy: Policy) -> v1::ConnectionPolicy {
         base_path,
         deprovision_guard,
         protected_users,
+        require_email,
     } = policy;
     v1::ConnectionPolicy {
         groups_enabled: Some(groups_enabled),
@@ -184,6 +185,7 @@ fn policy(policy: Policy) -> v1::ConnectionPolicy {
         base_path: base_path.unwrap_or_default(),
         deprovision_guard: deprovision_guard.map(wire_guard),
         protected_users,
+        require_email,
     }
 }
 
@@ -379,6 +381,7 @@ impl Reader {
             base_path,
             deprovision_guard,
             protected_users,
+            require_email,
         } = policy;
         let default = Policy::default();
         Policy {
@@ -389,6 +392,7 @@ impl Reader {
             match_foreign,
             never_overwrite: self.paths("never_overwrite", never_overwrite),
             required_attributes: self.paths("required_attributes", required_attributes),
+            require_email,
             allowed_attributes: self.paths("allowed_attributes", allowed_attributes),
             on_other_attributes: self.word("on_other_attributes", on_other_attributes, other_of),
             rejected_attributes: self.paths("rejected_attributes", rejected_attributes),

@@ -175,6 +175,9 @@ impl Exchange {
         if let Some(name) = body.get("externalId").and_then(Json::as_str) {
             self.note.named(name);
         }
+        if std::ptr::eq(kind, self.registry().user) {
+            self.profile.unnameable.check(&body)?;
+        }
         let document = document::read(body, kind, self.accents())?;
         let projection = projection.written(&document.attributes);
         Ok((document, projection))

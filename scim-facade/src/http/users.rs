@@ -68,11 +68,9 @@ pub(super) async fn replace(exchange: &Exchange) -> Answer {
 
 pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let projection = exchange.projection(exchange.registry().user)?;
-    let edits = scim_patch::user_edits(
-        exchange.object()?,
-        exchange.registry().user,
-        exchange.accents(),
-    )?;
+    let body = exchange.object()?;
+    exchange.profile.unnameable.check_patch(&body)?;
+    let edits = scim_patch::user_edits(body, exchange.registry().user, exchange.accents())?;
     let projection = projection.edited(&edits);
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),

@@ -21,6 +21,7 @@ pub mod patch;
 pub mod path;
 pub mod projection;
 pub mod resource;
+pub mod unnameable;
 pub mod urn;
 pub mod user;
 pub mod version;

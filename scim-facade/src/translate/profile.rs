@@ -5,7 +5,7 @@ use muster_proto::{
     v1,
 };
 
-use crate::scim::flavor::Flavor;
+use crate::scim::{flavor::Flavor, unnameable::Unnameable};
 
 /// What calls of a connection go by.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct Profile {
     pub(crate) registry: &'static Registry,
     /// The user in whose name the token speaks.
     pub(crate) user_id: Option<String>,
+    /// What requests about users may not name.
+    pub(crate) unnameable: Unnameable,
 }
 
 /// The directory's answer.
@@ -39,5 +41,6 @@ pub(crate) fn raise(answer: v1::GetProfileResponse) -> Profile {
         flavor,
         registry: Registry::with(extensions.collect()),
         user_id: Some(answer.user_id).filter(|id| !id.is_empty()),
+        unnameable: Unnameable(answer.unnameable_attributes),
     }
 }

@@ -236,6 +236,30 @@ fn a_user_without_a_user_name_fails() {
 }
 
 #[test]
+fn a_user_without_an_address_fails() {
+    let it = weftid();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let none = ada.mapped_with(&json!({"userName": "ada", "emails": null}));
+    let told = it.scim().post("/Users", &none);
+    let detail = told.scim_error(400, "invalidValue");
+    assert!(
+        detail.contains("emails") && detail.contains("userName"),
+        "{detail}"
+    );
+    // A name that is an address is one.
+    let named = ada.mapped_with(&json!({"emails": null}));
+    let id = entra.provision(&ada.object_id, &named);
+    let told = entra.set(&id, "userName", &json!("ada"));
+    let _ = told.scim_error(400, "invalidValue");
+    let emails = json!([{"type": "work", "value": "ada@contoso.test"}]);
+    let _ = entra.add(&id, "emails", &emails).status(200);
+    let _ = entra.set(&id, "userName", &json!("ada")).status(200);
+    let remove = json!([{"op": "Remove", "path": "emails"}]);
+    let _ = entra.patch(&id, &remove).scim_error(400, "invalidValue");
+}
+
+#[test]
 fn all_its_attributes_are_kept() {
     let it = weftid();
     let entra = entra(&it);
@@ -418,19 +442,34 @@ fn batches_and_paths_with_urns_are_understood() {
 }
 
 #[test]
-fn groups_and_passwords_of_users_are_never_written() {
+fn groups_and_passwords_of_users_are_rejected_as_not_to_be_written() {
     let it = weftid();
     let entra = entra(&it);
     let ada = Person::new("Ada", "Lovelace");
     let group = entra.provision_group("Engineers");
-    let body = ada.mapped_with(&json!({
-        "groups": [{"value": group}], "password": "correct horse",
-    }));
+    let both = [
+        ("groups", json!([{"value": group}])),
+        ("password", json!("correct horse")),
+    ];
+    for (name, value) in &both {
+        let body = ada.mapped_with(&json!({*name: value}));
+        let told = it.scim().post("/Users", &body);
+        let detail = told.scim_error(400, "mutability");
+        assert!(detail.contains(name), "{detail}");
+    }
+    // What says nothing is nothing.
+    let body = ada.mapped_with(&json!({"groups": [], "password": null}));
     let id = entra.provision(&ada.object_id, &body);
-    let add = json!([{"op": "Add", "path": "groups", "value": [{"value": group}]}]);
-    let _ = entra.patch(&id, &add).scim_error(400, "mutability");
+    for (name, value) in &both {
+        let _ = entra.add(&id, name, value).scim_error(400, "mutability");
+        let whole = json!([{"op": "Add", "value": {*name: value}}]);
+        let _ = entra.patch(&id, &whole).scim_error(400, "mutability");
+        let body = ada.mapped_with(&json!({*name: value}));
+        let told = it.scim().put(&format!("/Users/{id}"), &body);
+        let _ = told.scim_error(400, "mutability");
+    }
     let user = entra.read(&id);
-    for absent in ["groups", "password"] {
+    for (absent, _) in both {
         assert!(user.get(absent).is_none_or(super::is_nothing), "{user}");
     }
     assert!(entra.scim().members(&group).is_empty());

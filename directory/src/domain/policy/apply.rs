@@ -160,8 +160,7 @@ impl Policy {
             let Some(text) = value.and_then(Value::as_str) else {
                 continue;
             };
-            let wanted = fold(text);
-            if path.get(was) == value || known.iter().any(|known| fold(known) == wanted) {
+            if path.get(was) == value || is_among(text, known) {
                 continue;
             }
             path.set(now, path.get(was).cloned());
@@ -194,12 +193,47 @@ impl Policy {
         let required = self.required_attributes.iter();
         let lacking =
             required.filter(|path| path.get(now).is_none() && (is_new || path.get(was).is_some()));
-        let violations: Vec<_> = lacking.map(missing).collect();
+        let mut violations: Vec<_> = lacking.map(missing).collect();
+        if self.require_email && !has_email(now) && (is_new || has_email(was)) {
+            let rule = "is required: there is no e-mail address, and userName is none";
+            violations.push(Violation::new("emails", rule));
+        }
         match violations.is_empty() {
             true => Ok(()),
             false => Err(Error::Invalid(violations)),
         }
     }
+}
+
+/// Whether there is an e-mail address, or a `userName` that is one.
+fn has_email(of: &Object) -> bool {
+    let emails = of.get("emails").and_then(Value::as_list);
+    let values = emails.unwrap_or_default().iter();
+    let mut values = values.filter_map(|email| email.as_object()?.get("value"));
+    values.any(is_email) || of.get("userName").is_some_and(is_email)
+}
+
+/// Whether it has the shape of an address: one `@` with something before it, and a
+/// name with a dot behind it.
+fn is_email(value: &Value) -> bool {
+    let parts = value.as_str().and_then(|text| text.split_once('@'));
+    parts.is_some_and(|(local, domain)| {
+        let has_dot = domain
+            .split_once('.')
+            .is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
+        let is_plain = !domain.contains(['@', ' ']) && !local.contains(' ');
+        !local.is_empty() && has_dot && is_plain
+    })
+}
+
+/// Whether a text is among these, without case. Most are spelled as they are there,
+/// and comparing without case costs more.
+fn is_among(text: &str, known: &[String]) -> bool {
+    let is_same = || {
+        let wanted = fold(text);
+        known.iter().any(|known| fold(known) == wanted)
+    };
+    known.iter().any(|known| known == text) || is_same()
 }
 
 fn missing(path: &Path) -> Violation {
@@ -328,6 +362,10 @@ fn keep_elements(
         kept.iter_mut().for_each(demote);
     }
     kept.extend(new);
+    if kept.len() == old.len() && old.iter().all(|element| kept.contains(element)) {
+        // Another order alone is no change.
+        kept = old;
+    }
     ((!kept.is_empty()).then_some(Value::List(kept)), others)
 }
 

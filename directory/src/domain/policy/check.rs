@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::schema::{Kind, ResourceType};
 
-use super::{Guard, OnMatch, OnOther, Path, Policy, path::Resolved};
+use super::{Guard, NOT_KEPT, OnMatch, OnOther, Path, Policy, path::Resolved};
 use crate::{
     domain::fold::fold,
     error::{Error, Result, Violation},
@@ -19,6 +19,8 @@ pub const LIST_LIMIT: usize = 200;
 
 /// Largest policy as it is kept, in bytes: every caller has it at hand.
 const SIZE_LIMIT: usize = 512 * 1024;
+
+const REJECTED: &str = "rejected_attributes";
 
 impl Policy {
     /// The policy with its paths in the registry's spelling.
@@ -42,10 +44,13 @@ impl Policy {
             ("never_overwrite", &mut self.never_overwrite),
             ("required_attributes", &mut self.required_attributes),
             ("allowed_attributes", &mut self.allowed_attributes),
-            ("rejected_attributes", &mut self.rejected_attributes),
+            (REJECTED, &mut self.rejected_attributes),
         ] {
             faults.bound(field, paths.len(), LIST_LIMIT);
             for path in paths {
+                if field == REJECTED && NOT_KEPT.iter().any(|name| path.is_core(name)) {
+                    continue;
+                }
                 if let Some(resolved) = faults.resolve(field, path, schema) {
                     *path = resolved.path;
                 }
@@ -177,17 +182,14 @@ impl Policy {
         }
         for path in &self.rejected_attributes {
             if ["userName", "active", "externalId"].contains(&path.to_string().as_str()) {
-                faults.note(
-                    "rejected_attributes",
-                    format!("{path} is what users are kept by"),
-                );
+                faults.note(REJECTED, format!("{path} is what users are kept by"));
             }
             if self
                 .required_attributes
                 .iter()
                 .any(|required| covers(path, required))
             {
-                faults.note("rejected_attributes", format!("{path} is required"));
+                faults.note(REJECTED, format!("{path} is required"));
             }
         }
     }

@@ -25,6 +25,10 @@ pub use self::{
     path::Path,
 };
 
+/// What the directory keeps of nobody: whether a request names it is for those to see
+/// who read requests.
+pub const NOT_KEPT: [&str; 2] = ["groups", "password"];
+
 /// How a connection serves its client. Every field may be left out; what then holds
 /// is what the RFCs say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +51,15 @@ pub struct Policy {
     pub never_overwrite: Vec<Path>,
     /// Attributes without which nobody is created, and which nobody loses.
     pub required_attributes: Vec<Path>,
+    /// Whether nobody is created, or left, without an e-mail address: one of his own, or
+    /// a `userName` that is one.
+    pub require_email: bool,
     /// Attributes that are written; empty: all. `externalId` always is.
     pub allowed_attributes: Vec<Path>,
     /// What becomes of the others.
     pub on_other_attributes: OnOther,
-    /// Attributes that are refused as not to be written, whatever the others are.
+    /// Attributes that are refused as not to be written, whatever the others are;
+    /// those of [`NOT_KEPT`] among them where a request may not even name them.
     pub rejected_attributes: Vec<Path>,
     /// Whether `userName` stays as it was first written. A request that speaks of
     /// `active` too is done without it; others are refused.
@@ -92,6 +100,18 @@ pub struct Policy {
     pub protected_users: Vec<String>,
 }
 
+impl Policy {
+    /// Those of [`NOT_KEPT`] that requests may not name.
+    pub fn unnameable(&self) -> impl Iterator<Item = &'static str> {
+        let is_rejected = |name: &&str| {
+            self.rejected_attributes
+                .iter()
+                .any(|path| path.is_core(name))
+        };
+        NOT_KEPT.into_iter().filter(is_rejected)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -102,6 +122,7 @@ impl Default for Policy {
             match_foreign: false,
             never_overwrite: Vec::new(),
             required_attributes: Vec::new(),
+            require_email: false,
             allowed_attributes: Vec::new(),
             on_other_attributes: OnOther::default(),
             rejected_attributes: Vec::new(),

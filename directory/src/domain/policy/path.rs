@@ -89,6 +89,11 @@ impl Path {
         }
     }
 
+    /// Whether it is this attribute of the core schema as a whole, in whatever case.
+    pub fn is_core(&self, attribute: &str) -> bool {
+        self.attribute.eq_ignore_ascii_case(attribute) && *self == Self::of(None, &self.attribute)
+    }
+
     /// The same path in the registry's spelling, with what the attribute is.
     ///
     /// # Errors

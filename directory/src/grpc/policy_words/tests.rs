@@ -10,6 +10,7 @@ fn full() -> Policy {
         "match_foreign": true,
         "never_overwrite": ["title"],
         "required_attributes": ["userName", "emails[type eq \"work\"].value"],
+        "require_email": true,
         "allowed_attributes": [
             "userName", "active", "name", "title",
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
