@@ -16,7 +16,7 @@ use tower::Layer as _;
 use self::tls::Tls;
 use crate::{
     grpc::{Gate, GateLayer, SERVICE_NAMES, routes},
-    service::Directory,
+    service::{Directory, HELD_INTERVAL},
 };
 
 /// How often the health service looks whether the database answers.
@@ -90,8 +90,19 @@ impl Services {
                 }
             }
         };
+        // By itself: nobody's access waits for what is purged.
+        let held = async {
+            let mut ticks = tokio::time::interval(HELD_INTERVAL);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.directory.apply_held().await {
+                    tracing::warn!(%error, "held deactivations are put off");
+                }
+            }
+        };
         tokio::join!(
             purge,
+            held,
             self.directory.hear_others(),
             self.directory.note_history(),
             self.directory.watch_access(),

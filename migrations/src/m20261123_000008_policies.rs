@@ -20,18 +20,20 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP: [&str; 7] = [
+const UP: [&str; 9] = [
     // JSON of a policy; how long credentials live stays in its own column.
     "ALTER TABLE connections ADD COLUMN policy TEXT NOT NULL DEFAULT '{}'",
     // Since when a deactivation waits: the user is not active for his client, and may
     // act. Milliseconds since the Unix epoch.
     "ALTER TABLE users ADD COLUMN held_at BIGINT",
-    // operation: deactivate or delete. due_at: when it is done all the same.
+    // operation: deactivate or delete. user_name: the one that he is to have then, where
+    // it is another. due_at: when it is done all the same.
     "CREATE TABLE held_operations (
         user_id TEXT NOT NULL PRIMARY KEY REFERENCES users (id),
         tenant_id TEXT NOT NULL REFERENCES tenants (id),
         connection_id TEXT NOT NULL REFERENCES connections (id),
         operation TEXT NOT NULL,
+        user_name TEXT,
         held_at BIGINT NOT NULL,
         due_at BIGINT NOT NULL)",
     "CREATE INDEX ix_held_operations_due ON held_operations (due_at)",
@@ -42,12 +44,17 @@ const UP: [&str; 7] = [
         done_at BIGINT NOT NULL,
         PRIMARY KEY (connection_id, user_id))",
     "CREATE INDEX ix_deactivations_done ON deactivations (connection_id, done_at)",
+    "CREATE INDEX ix_deactivations_user ON deactivations (user_id)",
     // How many are not active, of whom a guard counts the others.
     "CREATE INDEX ix_users_inactive ON users (tenant_id) \
      WHERE deleted_at IS NULL AND NOT active AND held_at IS NULL",
+    // Whoever comes again after a deletion stays locked.
+    "CREATE INDEX ix_users_locked_gone ON users (tenant_id) \
+     WHERE deleted_at IS NOT NULL AND locked_at IS NOT NULL",
 ];
 
-const DOWN: [&str; 8] = [
+const DOWN: [&str; 9] = [
+    "DROP INDEX ix_users_locked_gone",
     "DROP INDEX ix_users_inactive",
     "DROP TABLE deactivations",
     // What waited is done, as far as access goes: nobody would do it later.

@@ -77,7 +77,9 @@ impl Editing {
             policy.credential_lifetime = lifetime;
         }
         if policy != connection.policy {
-            connection.policy = policies::settled(tx, caller, self.source.as_ref(), policy).await?;
+            connection.policy =
+                policies::settled(tx, caller, self.source.as_ref(), policy, &connection.policy)
+                    .await?;
         }
         Ok(())
     }

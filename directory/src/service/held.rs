@@ -1,18 +1,19 @@
 //! Deactivations that wait for an operator: see them, do them, drop them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Directory,
+    policies::named,
     revocation::regard_access,
-    target::{Target, advance, record},
+    target::{Target, advance, carry_out, record},
 };
 use crate::{
     auth::{Caller, Principal},
     domain::{
-        history::{Change, ChangeKind, Position},
+        Resource,
+        history::{Change, Position},
         page::{MAX_SIZE, Page, PageRequest, Place},
-        policy::OnDelete,
         resource::ResourceKind,
         version::Precondition,
     },
@@ -20,7 +21,6 @@ use crate::{
     storage::{
         Tx,
         held::{self, Held, HeldOf, HeldOperation},
-        history,
         relations::Wants,
         resources::{self, Reach},
         tenants,
@@ -29,9 +29,8 @@ use crate::{
 
 const METHOD: &str = "ResolveHeldOperations";
 
-/// How often it is looked at the least whether something has waited long enough, in
-/// milliseconds.
-pub(super) const HELD_INTERVAL_MS: i64 = 60_000;
+/// How often it is looked whether something has waited long enough.
+pub const HELD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Most that are resolved in one request.
 pub const HELD_LIMIT: usize = 1_000;
@@ -133,8 +132,12 @@ impl Directory {
             .await
     }
 
-    /// Does what has waited for as long as it may, in all tenants.
-    pub(super) async fn apply_held(&self) -> Result<()> {
+    /// Does what has waited for as long as it may, in all tenants. Several processes may
+    /// do it at once.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn apply_held(&self) -> Result<()> {
         for tenant in tenants::list_tenants(&self.store.single()).await? {
             // One tenant's trouble is not another's.
             if let Err(error) = self.apply_due(&tenant.id).await {
@@ -187,8 +190,11 @@ impl Resolving<'_> {
         let mut after = before.clone();
         after.access.held_at = None;
         advance(&mut after, self.now);
-        if !apply {
-            after.attributes.insert("active".to_owned(), true.into());
+        match apply {
+            true => self.rename(held, &mut after).await?,
+            false => {
+                after.attributes.insert("active".to_owned(), true.into());
+            }
         }
         regard_access(tx, caller, &before, &mut after, self.now).await?;
         resources::update(tx, caller.scope(), &before, &after).await?;
@@ -199,27 +205,26 @@ impl Resolving<'_> {
         record(tx, caller, METHOD, &after, &changes).await
     }
 
+    /// Gives a user the name that his client gave him with the deactivation, unless
+    /// somebody has it by now.
+    async fn rename(&self, held: &Held, user: &mut Resource) -> Result<()> {
+        let Some(name) = &held.user_name else {
+            return Ok(());
+        };
+        let caller = &self.target.caller;
+        let holder = named(self.tx, caller.scope(), ResourceKind::User, name).await?;
+        if holder.is_none_or(|holder| holder == user.id) {
+            let name = name.clone().into();
+            user.attributes.insert("userName".to_owned(), name);
+        }
+        Ok(())
+    }
+
     /// Deletes a user as the policy of his connection has it.
-    async fn delete(
-        &self,
-        held: &Held,
-        user: &mut crate::domain::Resource,
-    ) -> Result<Option<Change>> {
+    async fn delete(&self, held: &Held, user: &mut Resource) -> Result<Option<Change>> {
         let (tx, tenant_id) = (self.tx, &held.tenant_id);
         let connection = tenants::find_connection(tx, tenant_id, &held.connection_id).await?;
         let on_delete = connection.map(|one| one.policy.on_delete);
-        match on_delete.unwrap_or_default() {
-            OnDelete::Deactivate => Ok(None),
-            OnDelete::Soft => {
-                user.deleted_at = Some(user.updated_at);
-                resources::delete(tx, user).await?;
-                Ok(Some(Change::of(ChangeKind::Deleted, user)))
-            }
-            OnDelete::Hard => {
-                resources::purge(tx, ResourceKind::User, &user.id).await?;
-                history::change_access(tx, tenant_id).await?;
-                Ok(Some(Change::of(ChangeKind::Purged, user)))
-            }
-        }
+        carry_out(tx, &self.target.caller, on_delete.unwrap_or_default(), user).await
     }
 }

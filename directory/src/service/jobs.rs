@@ -61,15 +61,12 @@ impl Directory {
         deleted_at.saturating_add(millis(self.retention.deleted))
     }
 
-    /// Does what waited for an operator for as long as it may, purges what was deleted
-    /// long ago and forgets changes that are older than they are kept, and events of the
+    /// Purges what was deleted long ago and forgets changes that are older than they are kept, and events of the
     /// provisioning log. Several processes may do it at once.
     ///
     /// # Errors
     /// The database's.
     pub async fn keep_house(&self) -> Result<()> {
-        // First: nobody's access waits for what is purged.
-        self.apply_held().await?;
         for tenant in tenants::list_tenants(&self.store.single()).await? {
             // One tenant's trouble is not another's.
             if let Err(error) = self.keep_tenant(&tenant.id).await {
@@ -209,6 +206,6 @@ async fn purge_one(tx: &Tx, caller: &Caller, kind: ResourceKind, id: &str, now: 
     Ok(())
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -28,6 +28,7 @@ use crate::{
         members::{self, NewMember},
         relations::{Relations, Wants},
         resources::{self, Reach, Selection},
+        subjects,
     },
 };
 
@@ -56,12 +57,13 @@ pub(super) async fn create(
     says_active: bool,
     now: i64,
 ) -> Result<Written> {
-    // Whoever is found may be found by what is filled.
-    let policy = &caller.profile.policy;
-    policy.fill_mirrors(&Object::new(), &mut user.attributes);
-    let Some((found, key)) = find(tx, caller, &user.attributes).await? else {
+    // Whoever is found may be found by what is filled, and lacks nothing that is.
+    let (policy, mut filled) = (&caller.profile.policy, user.attributes.clone());
+    policy.fill_mirrors(&Object::new(), &mut filled);
+    let Some((found, key)) = find(tx, caller, &filled).await? else {
         return insert(tx, caller, user, now).await;
     };
+    policy.complete(&filled)?;
     // Who is disabled is not enabled by saying nothing; who was gone begins anew.
     if !says_active && found.deleted_at.is_none() {
         user.attributes.remove("active");
@@ -78,6 +80,14 @@ async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Resul
             at: now,
             reason: AWAITS.to_owned(),
         });
+    }
+    // An operator's word outlives a deletion: nobody comes back without it.
+    let names = (
+        user.text("userName").unwrap_or_default(),
+        user.text("externalId"),
+    );
+    if let Some(lock) = subjects::lock_of_former(tx, scope, names, AWAITS).await? {
+        user.access.lock = Some(lock);
     }
     resources::insert(tx, scope, &user).await?;
     let mut changes = vec![Change::of(ChangeKind::Created, &user)];
@@ -177,9 +187,12 @@ async fn candidates(
     if !live.is_empty() || !caller.profile.policy.match_deleted {
         return Ok(live);
     }
-    // Of those who are gone the last one is meant.
+    // Of those who are gone the last one is meant, unless he is somebody else: whoever
+    // is gone is in nobody's way.
     let gone = matching(tx, caller, &filter, Reach::Deleted, GONE).await?;
-    let last = gone.into_iter().max_by_key(|user| user.deleted_at);
+    let own = gone.into_iter();
+    let own = own.filter(|user| claim(caller, user, key, sent).is_ok());
+    let last = own.max_by_key(|user| user.deleted_at);
     Ok(last.into_iter().collect())
 }
 
@@ -259,14 +272,11 @@ async fn take_over(
     now: i64,
 ) -> Result<Written> {
     let (scope, policy) = (caller.scope(), &caller.profile.policy);
-    policy.complete(&sent.attributes)?;
     let mut changes = Vec::new();
-    let mut before = found;
-    let was_gone = before.deleted_at.is_some();
+    let mut before = found.clone();
+    let was_gone = before.deleted_at.take().is_some();
     if was_gone {
-        before.deleted_at = None;
         advance(&mut before, now);
-        resources::restore(tx, scope, &before).await?;
         changes.push(Change::of(ChangeKind::Undeleted, &before));
         let edges = members::edges_of(tx, &before.id).await?;
         changes.extend(edges.into_iter().map(Change::restored));
@@ -274,12 +284,15 @@ async fn take_over(
     let mut after = before.clone();
     after.attributes = policy.united(&before.attributes, sent.attributes);
     after.owner = before.owner.clone().or(sent.owner);
-    let ignored = policy.admit(Some(&before), &mut after, SAID)?;
+    let mut ignored = policy.admit(Some(&before), &mut after, SAID)?;
     after.check(scope.registry.user)?;
     let held = match was_gone {
         // He had no access that could wait.
         true => false,
-        false => leaving::regard(tx, caller, &before, &mut after, says_active, now).await?,
+        false => {
+            let pair = (&before, &mut after);
+            leaving::regard(tx, caller, pair, says_active, &mut ignored, now).await?
+        }
     };
     let mut report = Report::between(&before, &after);
     if after.attributes != before.attributes || after.access != before.access {
@@ -287,8 +300,11 @@ async fn take_over(
         regard_access(tx, caller, &before, &mut after, now).await?;
         changes.push(Change::between(&before, &after));
     }
-    resources::update(tx, scope, &before, &after).await?;
-    if was_gone {
+    match was_gone {
+        true => resources::restore_as(tx, scope, &found, &after).await?,
+        false => resources::update(tx, scope, &before, &after).await?,
+    }
+    if was_gone && after.active() {
         report.outcome = Outcome::Enabled;
     }
     let position = match changes.is_empty() {

@@ -1,10 +1,10 @@
 //! Users who are about to lose their access through a connection: who is protected,
 //! and whose deactivation waits for an operator.
 
-use super::held::HELD_INTERVAL_MS;
+use super::{held::HELD_INTERVAL, jobs::millis};
 use crate::{
     auth::Caller,
-    domain::{Resource, policy::Guard},
+    domain::{Resource, policy::Guard, report::Ignored},
     error::{Error, Result},
     storage::{
         Tx,
@@ -13,35 +13,59 @@ use crate::{
     },
 };
 
+const USER_NAME: &str = "userName";
+
+const RENAMED_LATER: &str = "changes when the deactivation that waits is done";
+
 /// Looks at a write of a user, before it is done. Whether his deactivation waits: then
-/// he is not active for his client, and may act. `speaks_of_active`: whether the
-/// request says if he is active.
+/// he is not active for his client, may act, and has the name by which he signs in.
+/// `speaks_of_active`: whether the request says if he is active.
 ///
 /// # Errors
 /// [`Error::Protected`].
 pub(super) async fn regard(
     tx: &Tx,
     caller: &Caller,
-    before: &Resource,
-    after: &mut Resource,
+    (before, after): (&Resource, &mut Resource),
     speaks_of_active: bool,
+    ignored: &mut Vec<Ignored>,
     now: i64,
 ) -> Result<bool> {
-    if before.access.held_at.is_some() && !after.active() && speaks_of_active {
-        return end_by_another(tx, caller, after, now).await;
+    let waits = before.access.held_at.is_some();
+    let leaves = !after.active() && (before.active() || (waits && speaks_of_active));
+    let is_renamed = before.text(USER_NAME) != after.text(USER_NAME);
+    let regarding = Regarding { tx, caller, now };
+    if leaves || is_renamed {
+        regarding.check_protected(before).await?;
     }
-    if caller.connection().is_none() {
-        return release_if_active(tx, after).await;
+    if after.active() {
+        if !before.active() {
+            regarding.is_back(after).await?;
+        }
+        return Ok(false);
     }
-    let is_renamed = before.text("userName") != after.text("userName");
-    let leaves = before.active() && !after.active();
-    if (leaves || is_renamed) && is_protected(tx, caller, before).await? {
-        return Err(Error::Protected);
+    if !leaves {
+        return Ok(waits);
     }
-    match leaves {
-        true => hold(tx, caller, after, HeldOperation::Deactivate, now).await,
-        false => release_if_active(tx, after).await,
+    let held = match waits {
+        true => {
+            regarding
+                .still_waits(after, HeldOperation::Deactivate)
+                .await?
+        }
+        false => regarding.hold(after, HeldOperation::Deactivate).await?,
+    };
+    let Some(held) = held else {
+        return Ok(false);
+    };
+    if is_renamed {
+        regarding.rename_later(before, after, held).await?;
+        ignored.push(Ignored {
+            path: USER_NAME.to_owned(),
+            reason: RENAMED_LATER,
+        });
     }
+    Ok(true)
 }
 
 /// Looks at a deletion of a user by his connection. Whether it waits: then he is made
@@ -55,119 +79,184 @@ pub(super) async fn regard_deletion(
     user: &mut Resource,
     now: i64,
 ) -> Result<bool> {
-    if caller.connection().is_none() {
-        user.access.held_at = None;
-        held::remove(tx, &user.id).await?;
-        return Ok(false);
-    }
-    if is_protected(tx, caller, user).await? {
-        return Err(Error::Protected);
-    }
-    let operation = HeldOperation::Delete;
-    if user.access.held_at.is_some() {
-        if let Some(held) = held::find(tx, &caller.tenant_id, &user.id).await? {
-            held::put(tx, &Held { operation, ..held }).await?;
-        }
-        return Ok(true);
-    }
-    match user.active() {
-        true => hold(tx, caller, user, operation, now).await,
+    let regarding = Regarding { tx, caller, now };
+    regarding.check_protected(user).await?;
+    let held = match (user.access.held_at.is_some(), user.active()) {
+        (true, _) => regarding.still_waits(user, HeldOperation::Delete).await?,
+        (false, true) => regarding.hold(user, HeldOperation::Delete).await?,
         // He has no access to lose.
-        false => Ok(false),
+        (false, false) => None,
+    };
+    Ok(held.is_some())
+}
+
+/// Checks that a provisioning client may remove a user for good: what is gone cannot
+/// wait, so whoever would wait is refused.
+///
+/// # Errors
+/// [`Error::Protected`].
+pub(super) async fn check_purge(tx: &Tx, caller: &Caller, user: &Resource, now: i64) -> Result<()> {
+    let mut user = user.clone();
+    let is_gone = user.deleted_at.is_some();
+    match !is_gone && regard_deletion(tx, caller, &mut user, now).await? {
+        true => Err(Error::Protected),
+        false => Ok(()),
     }
 }
 
-/// Whether any connection of the tenant protects the user: from one alone he would be
-/// as good as unprotected.
-async fn is_protected(tx: &Tx, caller: &Caller, user: &Resource) -> Result<bool> {
-    let named = tenants::policies_naming(tx, &caller.tenant_id, &user.id).await?;
-    let mut named = named.iter().flat_map(|(_, policy)| &policy.protected_users);
-    Ok(named.any(|id| *id == user.id))
+/// Somebody's write of a user.
+struct Regarding<'a> {
+    tx: &'a Tx,
+    caller: &'a Caller,
+    now: i64,
 }
 
-/// Somebody says once more that a user is not active whose deactivation waits. Whom no
-/// guard of his own holds back ends it: another's does not bind him.
-async fn end_by_another(tx: &Tx, caller: &Caller, after: &mut Resource, now: i64) -> Result<bool> {
-    let held = held::find(tx, &caller.tenant_id, &after.id).await?;
-    let held_by = held.as_ref().map(|held| held.connection_id.as_str());
-    if let Some(own) = caller.connection() {
-        if held_by == Some(own) {
+impl Regarding<'_> {
+    /// Refuses a provisioning client whom any connection of the tenant protects the
+    /// user from: from one alone he would be as good as unprotected.
+    async fn check_protected(&self, user: &Resource) -> Result<()> {
+        if self.caller.connection().is_none() {
+            return Ok(());
+        }
+        let tenant_id = &self.caller.tenant_id;
+        let named = tenants::policies_naming(self.tx, tenant_id, &user.id).await?;
+        let mut named = named.iter().flat_map(|(_, policy)| &policy.protected_users);
+        match named.any(|id| *id == user.id) {
+            true => Err(Error::Protected),
+            false => Ok(()),
+        }
+    }
+
+    /// Who is active again has nothing that waits, and did not leave.
+    async fn is_back(&self, user: &mut Resource) -> Result<()> {
+        held::forget_noted(self.tx, &user.id).await?;
+        self.end(user).await
+    }
+
+    async fn end(&self, user: &mut Resource) -> Result<()> {
+        if user.access.held_at.take().is_some() {
+            held::remove(self.tx, &user.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody says once more that a user goes whose deactivation waits; what waits
+    /// then, if he is not gone now: one connection's guard does not bind another one,
+    /// nor an operator.
+    async fn still_waits(
+        &self,
+        user: &mut Resource,
+        operation: HeldOperation,
+    ) -> Result<Option<Held>> {
+        let (tx, tenant_id) = (self.tx, &self.caller.tenant_id);
+        let (Some(own), Some(held)) = (
+            self.caller.connection(),
+            held::find(tx, tenant_id, &user.id).await?,
+        ) else {
+            self.end(user).await?;
+            return Ok(None);
+        };
+        if held.connection_id != own && !self.is_too_much().await? {
+            self.end(user).await?;
+            self.note(&user.id).await?;
+            return Ok(None);
+        }
+        // Whoever asks for more than the other one did is whom it waits for.
+        let is_more = operation == HeldOperation::Delete && held.operation != operation;
+        let held = match is_more {
+            true => Held {
+                operation,
+                connection_id: own.to_owned(),
+                ..held
+            },
+            false => held,
+        };
+        held::put(tx, &held).await?;
+        Ok(Some(held))
+    }
+
+    /// Lets a deactivation wait where there are too many, else notes it.
+    async fn hold(&self, user: &mut Resource, operation: HeldOperation) -> Result<Option<Held>> {
+        let guard = &self.caller.profile.policy.deprovision_guard;
+        let (Some(guard), Some(connection_id)) = (guard, self.caller.connection()) else {
+            return Ok(None);
+        };
+        if !self.is_too_much().await? {
+            self.note(&user.id).await?;
+            return Ok(None);
+        }
+        if held::count(self.tx, connection_id).await? == 0 {
+            // Somebody should look, and once is enough.
+            tracing::warn!(
+                tenant.id = self.caller.tenant_id,
+                connection.id = connection_id,
+                "the deprovision guard lets deactivations wait for an operator"
+            );
+        }
+        user.access.held_at = Some(self.now);
+        let wait = (guard.max_hold.ms() - millis(HELD_INTERVAL)).max(0);
+        let held = Held {
+            user_id: user.id.clone(),
+            tenant_id: self.caller.tenant_id.clone(),
+            connection_id: connection_id.to_owned(),
+            operation,
+            user_name: None,
+            held_at: self.now,
+            // Done with the last look before it has waited for too long.
+            due_at: self.now.saturating_add(wait),
+        };
+        held::put(self.tx, &held).await?;
+        Ok(Some(held))
+    }
+
+    /// Keeps the name of whoever may act, and notes the one that he is to have then.
+    async fn rename_later(
+        &self,
+        before: &Resource,
+        after: &mut Resource,
+        held: Held,
+    ) -> Result<()> {
+        let user_name = after.text(USER_NAME).map(ToOwned::to_owned);
+        if let Some(name) = before.attributes.get(USER_NAME) {
+            after.attributes.insert(USER_NAME.to_owned(), name.clone());
+        }
+        held::put(self.tx, &Held { user_name, ..held }).await
+    }
+
+    /// Whether the connection's guard has one more wait.
+    async fn is_too_much(&self) -> Result<bool> {
+        let guard = &self.caller.profile.policy.deprovision_guard;
+        let (Some(guard), Some(connection_id)) = (guard, self.caller.connection()) else {
+            return Ok(false);
+        };
+        let done = held::noted_since(self.tx, connection_id, self.since(guard)).await?;
+        if guard.holds(done, u64::MAX) {
             return Ok(true);
         }
-        if let Some(guard) = &caller.profile.policy.deprovision_guard {
-            let since = now.saturating_sub(guard.window.ms());
-            if holds(tx, caller, guard, since).await? {
-                return Ok(true);
+        // Counting users is worth it only where their number decides.
+        match guard.holds(done, 0) {
+            false => Ok(false),
+            true => {
+                // Those who left within the window count as they did before it.
+                let active = held::users(self.tx, &self.caller.tenant_id).await?;
+                Ok(guard.holds(done, active.saturating_add(done)))
             }
-            held::note(tx, own, &after.id, now, since).await?;
         }
     }
-    after.access.held_at = None;
-    held::remove(tx, &after.id).await?;
-    Ok(false)
-}
 
-/// Who is active again has nothing that waits.
-async fn release_if_active(tx: &Tx, after: &mut Resource) -> Result<bool> {
-    if after.access.held_at.is_some() && after.active() {
-        after.access.held_at = None;
-        held::remove(tx, &after.id).await?;
-    }
-    Ok(after.access.held_at.is_some())
-}
-
-/// Lets a deactivation wait where there are too many, else notes it.
-async fn hold(
-    tx: &Tx,
-    caller: &Caller,
-    user: &mut Resource,
-    operation: HeldOperation,
-    now: i64,
-) -> Result<bool> {
-    let Some(guard) = &caller.profile.policy.deprovision_guard else {
-        return Ok(false);
-    };
-    let connection_id = caller.connection().unwrap_or_default();
-    let since = now.saturating_sub(guard.window.ms());
-    if !holds(tx, caller, guard, since).await? {
-        held::note(tx, connection_id, &user.id, now, since).await?;
-        return Ok(false);
-    }
-    if held::count(tx, connection_id).await? == 0 {
-        // Somebody should look, and once is enough.
-        tracing::warn!(
-            tenant.id = caller.tenant_id,
-            connection.id = connection_id,
-            "the deprovision guard lets deactivations wait for an operator"
-        );
-    }
-    user.access.held_at = Some(now);
-    let held = Held {
-        user_id: user.id.clone(),
-        tenant_id: caller.tenant_id.clone(),
-        connection_id: connection_id.to_owned(),
-        operation,
-        held_at: now,
-        // Done with the last look before it has waited for too long.
-        due_at: now.saturating_add((guard.max_hold.ms() - HELD_INTERVAL_MS).max(0)),
-    };
-    held::put(tx, &held).await?;
-    Ok(true)
-}
-
-async fn holds(tx: &Tx, caller: &Caller, guard: &Guard, since: i64) -> Result<bool> {
-    let connection_id = caller.connection().unwrap_or_default();
-    let done = held::noted_since(tx, connection_id, since).await?;
-    if guard.holds(done, u64::MAX) {
-        return Ok(true);
-    }
-    // Counting users is worth it only where their number decides.
-    match guard.holds(done, 0) {
-        false => Ok(false),
-        true => {
-            // Those who left within the window count as they did before it.
-            let active = held::users(tx, &caller.tenant_id).await?;
-            Ok(guard.holds(done, active.saturating_add(done)))
+    /// Notes for the connection's guard that a user left.
+    async fn note(&self, user_id: &str) -> Result<()> {
+        let guard = &self.caller.profile.policy.deprovision_guard;
+        match (guard, self.caller.connection()) {
+            (Some(guard), Some(connection_id)) => {
+                let since = self.since(guard);
+                held::note(self.tx, connection_id, user_id, self.now, since).await
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn since(&self, guard: &Guard) -> i64 {
+        self.now.saturating_sub(guard.window.ms())
     }
 }

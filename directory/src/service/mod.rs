@@ -60,7 +60,7 @@ pub use clients::Registration;
 pub use credentials::{Expiry, IssuedCredential, PersonalToken, StoredToken};
 pub use feed::{Feed, FeedFilter, Start, Step};
 pub use groups::{Counts, MEMBER_LIMIT, Modification, Modified, Reference};
-pub use held::{HELD_LIMIT, Resolved};
+pub use held::{HELD_INTERVAL, HELD_LIMIT, Resolved};
 pub use introspection::{ActiveToken, Introspection, Question, TokenKind};
 pub use jobs::Retention;
 pub use journal::{EventPage, RECORD_LIMIT};

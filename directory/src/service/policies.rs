@@ -1,5 +1,7 @@
 //! Setting a connection's policy: what it names must be there.
 
+use std::collections::BTreeSet;
+
 use muster_proto::{schema::Registry, value::Object};
 
 use super::target::record;
@@ -16,7 +18,7 @@ use crate::{
     },
     error::{Error, Result, Violation},
     storage::{
-        Scope, Tx,
+        Scope, Tx, held,
         relations::Wants,
         resources::{self, Reach, Selection},
         schemas, tenants,
@@ -27,7 +29,7 @@ const GROUPS: &str = "default_groups";
 const PROTECTED: &str = "protected_users";
 
 /// The policy as it is kept: paths as the registry spells them, groups and users by
-/// their ids.
+/// their ids. Users whom the former policy named may be gone.
 ///
 /// # Errors
 /// [`Error::Invalid`] with what is wrong.
@@ -36,6 +38,7 @@ pub(super) async fn settled(
     caller: &Caller,
     source: &dyn Source,
     policy: Policy,
+    former: &Policy,
 ) -> Result<Policy> {
     let registry = schemas::registry(tx, &caller.tenant_id).await?;
     let mut policy = policy.checked(registry.user)?;
@@ -44,20 +47,27 @@ pub(super) async fn settled(
         caller,
         registry,
     };
+    let mut groups = BTreeSet::new();
     for group in &mut policy.default_groups {
-        let id = settling
-            .find(ResourceKind::Group, "displayName", group)
-            .await?;
-        *group = match id {
+        let id = settling.find(ResourceKind::Group, group).await?;
+        let id = match id {
             Some(id) => id,
             None if policy.create_default_groups => settling.create(source, group).await?,
             None => return Err(unknown(GROUPS, "group", group)),
         };
+        if !groups.insert(id.clone()) {
+            return Err(Error::invalid(
+                GROUPS,
+                format!("names the group {group:?} twice"),
+            ));
+        }
+        *group = id;
     }
-    for user in &mut policy.protected_users {
-        let id = settling.find(ResourceKind::User, "userName", user).await?;
-        *user = id.ok_or_else(|| unknown(PROTECTED, "user", user))?;
+    let mut users = BTreeSet::new();
+    for user in &policy.protected_users {
+        users.insert(settling.protected(user, former).await?);
     }
+    policy.protected_users = users.into_iter().collect();
     Ok(policy)
 }
 
@@ -90,6 +100,33 @@ fn unknown(field: &str, what: &str, name: &str) -> Error {
     )
 }
 
+/// The id of the user with this `userName`, or the group with this `displayName`.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn named(
+    tx: &Tx,
+    scope: Scope<'_>,
+    kind: ResourceKind,
+    name: &str,
+) -> Result<Option<String>> {
+    let by = match kind {
+        ResourceKind::User => "userName",
+        ResourceKind::Group => "displayName",
+    };
+    let field = Field::find(kind.within(scope.registry), "", by, "")?;
+    let filter = Filter::compare(field, Operator::Equal, name.to_owned().into())?;
+    let selection = Selection {
+        filter: Some(&filter),
+        sort: None,
+        reach: Reach::Live,
+        wants: Wants::NONE,
+    };
+    let page = PageRequest::new(1, 0, None)?;
+    let found = resources::list(tx, scope, kind, &selection, &page).await?;
+    Ok(found.0.items.into_iter().next().map(|(found, _)| found.id))
+}
+
 struct Settling<'a> {
     tx: &'a Tx,
     caller: &'a Caller,
@@ -105,23 +142,31 @@ impl Settling<'_> {
     }
 
     /// The id of what has this id or name.
-    async fn find(&self, kind: ResourceKind, by: &str, wanted: &str) -> Result<Option<String>> {
+    async fn find(&self, kind: ResourceKind, wanted: &str) -> Result<Option<String>> {
         let (reach, wants) = (Reach::Live, Wants::NONE);
         let found = resources::load(self.tx, self.scope(), kind, wanted, reach, wants).await?;
-        if let Some(((found, _), _)) = found {
-            return Ok(Some(found.id));
+        match found {
+            Some(((found, _), _)) => Ok(Some(found.id)),
+            None => named(self.tx, self.scope(), kind, wanted).await,
         }
-        let field = Field::find(kind.within(self.registry), "", by, "")?;
-        let filter = Filter::compare(field, Operator::Equal, wanted.to_owned().into())?;
-        let selection = Selection {
-            filter: Some(&filter),
-            sort: None,
-            reach,
-            wants,
-        };
-        let page = PageRequest::new(1, 0, None)?;
-        let found = resources::list(self.tx, self.scope(), kind, &selection, &page).await?;
-        Ok(found.0.items.into_iter().next().map(|(found, _)| found.id))
+    }
+
+    /// The id of a user who is to be protected.
+    async fn protected(&self, wanted: &str, former: &Policy) -> Result<String> {
+        let was_named = former.protected_users.iter().any(|id| id == wanted);
+        let found = self.find(ResourceKind::User, wanted).await?;
+        let known = found.or_else(|| was_named.then(|| wanted.to_owned()));
+        let id = known.ok_or_else(|| unknown(PROTECTED, "user", wanted))?;
+        let held = held::find(self.tx, &self.caller.tenant_id, &id).await?;
+        match held.is_some() {
+            false => Ok(id),
+            true => Err(Error::invalid(
+                PROTECTED,
+                format!(
+                    "names the user {wanted:?}, whose deactivation waits: release or drop it first"
+                ),
+            )),
+        }
     }
 
     async fn create(&self, source: &dyn Source, name: &str) -> Result<String> {

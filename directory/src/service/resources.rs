@@ -9,7 +9,7 @@ use std::{
 use muster_proto::value::Object;
 
 use super::{
-    Directory, joining,
+    Directory, joining, leaving,
     reading::{Consistency, Reading},
     target::{Edit, Target, advance, check_profile, check_unused, record},
     view::View,
@@ -18,7 +18,6 @@ use crate::{
     auth::Caller,
     domain::{
         Resource,
-        filter::Filter,
         history::{Change, ChangeKind, Position},
         page::{Page, PageRequest},
         patch::{self, Operation},
@@ -170,7 +169,7 @@ impl Directory {
         page: &PageRequest,
         consistency: &Consistency,
     ) -> Result<Reading<Page<View>>> {
-        selection.filter.map_or(Ok(()), Filter::check_size)?;
+        check_filter(caller, selection)?;
         let selection = Selection {
             wants: caller.seen(selection.wants),
             ..*selection
@@ -205,7 +204,7 @@ impl Directory {
         consistency: &Consistency,
     ) -> Result<Reading<Page<View>>> {
         for (_, selection) in selections {
-            selection.filter.map_or(Ok(()), Filter::check_size)?;
+            check_filter(caller, selection)?;
         }
         let known = selections
             .iter()
@@ -373,7 +372,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::GroupsDisabled`],
-    /// [`Error::GroupInUse`], and [`Error::Required`] without a precondition: nothing
+    /// [`Error::GroupInUse`], [`Error::Protected`] also for whom a guard would let wait,
+    /// and [`Error::Required`] without a precondition: nothing
     /// is purged unseen.
     pub async fn purge(
         &self,
@@ -395,8 +395,13 @@ impl Directory {
                 async move {
                     let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
                     let mut resource = found.0;
-                    if kind == ResourceKind::Group {
-                        check_unused(&tx, &target.caller, &resource.id).await?;
+                    match kind {
+                        ResourceKind::Group => {
+                            check_unused(&tx, &target.caller, &resource.id).await?;
+                        }
+                        ResourceKind::User => {
+                            leaving::check_purge(&tx, &target.caller, &resource, now).await?;
+                        }
                     }
                     advance(&mut resource, now);
                     resources::purge(&tx, kind, &resource.id).await?;
@@ -406,6 +411,18 @@ impl Directory {
                 }
             })
             .await
+    }
+}
+
+/// Checks what is looked for: who is shown no groups does not find people by them.
+fn check_filter(caller: &Caller, selection: &Selection<'_>) -> Result<()> {
+    let Some(filter) = selection.filter else {
+        return Ok(());
+    };
+    filter.check_size()?;
+    match caller.knows(ResourceKind::Group) {
+        Err(error) if filter.is_about("groups") => Err(Error::FilterInvalid(error.to_string())),
+        _ => Ok(()),
     }
 }
 

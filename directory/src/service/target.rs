@@ -51,9 +51,9 @@ impl Edit {
         let mut after = before.clone();
         change(&mut after)?;
         caller.may_change(&after.changed_attributes(&before))?;
-        let ignored = target.admit(&before, &mut after, self.said)?;
-        let speaks = self.said.active;
-        let held = leaving::regard(tx, caller, &before, &mut after, speaks, now).await?;
+        let mut ignored = target.admit(&before, &mut after, self.said)?;
+        let (pair, speaks) = ((&before, &mut after), self.said.active);
+        let held = leaving::regard(tx, caller, pair, speaks, &mut ignored, now).await?;
         let report = Report {
             ignored,
             held,
@@ -145,26 +145,22 @@ impl Target {
             (ResourceKind::User, Some(_)) => caller.profile.policy.on_delete,
             _ => OnDelete::Soft,
         };
-        match on_delete {
-            _ if held => self.deactivate(tx, &before, resource, method, now).await,
-            OnDelete::Deactivate => self.deactivate(tx, &before, resource, method, now).await,
-            OnDelete::Soft => {
-                advance(&mut resource, now);
-                resource.deleted_at = Some(resource.updated_at);
-                regard_access(tx, caller, &before, &mut resource, now).await?;
-                resources::delete(tx, &resource).await?;
-                let deleted_at = resource.deleted_at;
-                self.gone(tx, &resource, (method, ChangeKind::Deleted), deleted_at)
-                    .await
-            }
-            OnDelete::Hard => {
-                advance(&mut resource, now);
-                resources::purge(tx, self.kind, &resource.id).await?;
-                history::change_access(tx, &caller.tenant_id).await?;
-                self.gone(tx, &resource, (method, ChangeKind::Purged), None)
-                    .await
-            }
+        if held || on_delete == OnDelete::Deactivate {
+            return self.deactivate(tx, &before, resource, method, now).await;
         }
+        advance(&mut resource, now);
+        if on_delete == OnDelete::Soft {
+            resource.deleted_at = Some(resource.updated_at);
+            regard_access(tx, caller, &before, &mut resource, now).await?;
+        }
+        let change = carry_out(tx, caller, on_delete, &mut resource).await?;
+        let changes: Vec<_> = change.into_iter().collect();
+        let position = record(tx, caller, method, &resource, &changes).await?;
+        Ok(Deleted {
+            position: Some(position),
+            deleted_at: resource.deleted_at,
+            report: Report::of(Outcome::Deleted),
+        })
     }
 
     /// Checks that a provisioning client brings back its own alone.
@@ -179,22 +175,6 @@ impl Target {
             true => Ok(()),
             false => Err(self.kind.not_found(&self.id)),
         }
-    }
-
-    async fn gone(
-        &self,
-        tx: &Tx,
-        resource: &Resource,
-        (method, kind): (&'static str, ChangeKind),
-        deleted_at: Option<i64>,
-    ) -> Result<Deleted> {
-        let changes = [Change::of(kind, resource)];
-        let position = record(tx, &self.caller, method, resource, &changes).await?;
-        Ok(Deleted {
-            position: Some(position),
-            deleted_at,
-            report: Report::of(Outcome::Deleted),
-        })
     }
 
     /// Makes a user inactive who is not to be deleted, or not yet.
@@ -259,6 +239,28 @@ impl Target {
             position: Some(position),
             report: Report::of(Outcome::Created),
         })
+    }
+}
+
+/// Does what a deletion does; what changed then.
+pub(super) async fn carry_out(
+    tx: &Tx,
+    caller: &Caller,
+    on_delete: OnDelete,
+    resource: &mut Resource,
+) -> Result<Option<Change>> {
+    match on_delete {
+        OnDelete::Deactivate => Ok(None),
+        OnDelete::Soft => {
+            resource.deleted_at = Some(resource.updated_at);
+            resources::delete(tx, resource).await?;
+            Ok(Some(Change::of(ChangeKind::Deleted, resource)))
+        }
+        OnDelete::Hard => {
+            resources::purge(tx, resource.kind, &resource.id).await?;
+            history::change_access(tx, &caller.tenant_id).await?;
+            Ok(Some(Change::of(ChangeKind::Purged, resource)))
+        }
     }
 }
 

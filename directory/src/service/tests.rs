@@ -34,6 +34,7 @@ mod oauth;
 mod policies;
 mod schemas;
 mod tokens;
+mod values;
 
 /// Time and identifiers that count up.
 #[derive(Debug, Default)]

@@ -321,6 +321,8 @@ pub async fn count_live(tx: &Tx, connection_id: &str, now_ms: i64) -> Result<u64
     let is_live = Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now_ms));
     let count = credentials::Entity::find()
         .filter(Column::ConnectionId.eq(connection_id))
+        // Those in users' names are theirs.
+        .filter(Column::UserId.is_null())
         .filter(Column::RevokedAt.is_null())
         .filter(is_live)
         .count(&tx.connection())

@@ -41,6 +41,8 @@ pub struct Held {
     pub connection_id: String,
     /// For what.
     pub operation: HeldOperation,
+    /// The `userName` that he is to have then; `None`: the one that he has.
+    pub user_name: Option<String>,
     /// Since when, in milliseconds since the Unix epoch.
     pub held_at: i64,
     /// When it is done all the same, in milliseconds since the Unix epoch.
@@ -53,6 +55,7 @@ struct Row {
     tenant_id: String,
     connection_id: String,
     operation: String,
+    user_name: Option<String>,
     held_at: i64,
     due_at: i64,
 }
@@ -64,6 +67,7 @@ impl TryFrom<Row> for Held {
         let broken = || Error::internal(format!("held_operations of {}", row.user_id));
         Ok(Self {
             operation: HeldOperation::of(&row.operation).ok_or_else(broken)?,
+            user_name: row.user_name,
             user_id: row.user_id,
             tenant_id: row.tenant_id,
             connection_id: row.connection_id,
@@ -92,12 +96,14 @@ pub async fn put(tx: &Tx, held: &Held) -> Result<()> {
     remove(tx, &held.user_id).await?;
     let insert = Sql::new(
         "INSERT INTO held_operations \
-         (user_id, tenant_id, connection_id, operation, held_at, due_at) VALUES (?, ?, ?, ?, ?, ?)",
+         (user_id, tenant_id, connection_id, operation, user_name, held_at, due_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(held.user_id.as_str())
     .bind(held.tenant_id.as_str())
     .bind(held.connection_id.as_str())
     .bind(held.operation.name())
+    .bind(held.user_name.as_deref())
     .bind(held.held_at)
     .bind(held.due_at);
     run(tx, insert).await
@@ -182,6 +188,15 @@ pub async fn note(
             .bind(user_id)
             .bind(now_ms);
     run(tx, note).await
+}
+
+/// Forgets that a user was deactivated: he is back.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_noted(tx: &Tx, user_id: &str) -> Result<()> {
+    let forget = Sql::new("DELETE FROM deactivations WHERE user_id = ?");
+    run(tx, forget.bind(user_id)).await
 }
 
 /// How many users a connection deactivated since then.

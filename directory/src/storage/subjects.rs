@@ -3,9 +3,12 @@
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Tx, sql::Sql};
+use super::{Scope, Tx, sql::Sql};
 use crate::{
-    domain::{access::Access, fold::fold},
+    domain::{
+        access::{Access, Lock},
+        fold::fold,
+    },
     error::{Error, Result},
 };
 
@@ -183,4 +186,41 @@ pub async fn groups(tx: &Tx, user_id: &str, wanted: &GroupsWanted) -> Result<Vec
         true => Err(Error::TooManyGroups(wanted.limit)),
         false => Ok(rows.into_iter().map(|row| row.id).collect()),
     }
+}
+
+/// The last lock of whoever is deleted and was called so, by `userName` or by the
+/// connection's `externalId`; but for locks with this reason.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_of_former(
+    tx: &Tx,
+    scope: Scope<'_>,
+    (user_name, external_id): (&str, Option<&str>),
+    but: &str,
+) -> Result<Option<Lock>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        locked_at: i64,
+        lock_reason: String,
+    }
+    let sql = Sql::new(
+        "SELECT u.locked_at, COALESCE(u.lock_reason, '') AS lock_reason FROM users u \
+         WHERE u.tenant_id = ? AND u.deleted_at IS NOT NULL AND u.locked_at IS NOT NULL \
+         AND COALESCE(u.lock_reason, '') <> ? AND (u.user_name_key = ? OR EXISTS \
+         (SELECT 1 FROM external_ids e WHERE e.resource_id = u.id \
+         AND e.connection_id = ? AND e.external_id = ?)) ORDER BY u.locked_at DESC LIMIT 1",
+    )
+    .bind(scope.tenant_id)
+    .bind(but)
+    .bind(fold(user_name))
+    .bind(scope.connection_id)
+    .bind(external_id);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let row = Row::find_by_statement(statement).one(connection).await?;
+    Ok(row.map(|row| Lock {
+        at: row.locked_at,
+        reason: row.lock_reason,
+    }))
 }

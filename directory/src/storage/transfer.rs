@@ -15,7 +15,8 @@ use super::{
     Handle, Store, Tx, begin, credentials as credential_rows,
     entity::{
         audit_entries, connections, credential_secrets, credentials, extension_schemas,
-        external_ids, groups, memberships, service_clients, settings, tenants, users,
+        external_ids, groups, held_operations, memberships, service_clients, settings, tenants,
+        users,
     },
     history, resources, schemas,
     sql::Sql,
@@ -64,6 +65,8 @@ pub enum Record {
     ExternalId(ExternalIdRow),
     /// A member of a group.
     Membership(MembershipRow),
+    /// A deactivation that waits for an operator.
+    Held(HeldRow),
     /// What somebody did.
     Audit(AuditRow),
 }
@@ -97,6 +100,8 @@ row! {
     ExternalIdRow = external_ids::Model,
     /// A member of a group.
     MembershipRow = memberships::Model,
+    /// A deactivation that waits.
+    HeldRow = held_operations::Model,
     /// What somebody did.
     AuditRow = audit_entries::Model,
 }
@@ -153,6 +158,8 @@ pub struct ResourceRow {
     locked_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lock_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_at: Option<i64>,
 }
 
 macro_rules! resource_row {
@@ -179,8 +186,8 @@ macro_rules! resource_row {
     };
 }
 
-resource_row!(users::Model { tokens_valid_after, locked_at, lock_reason } {});
-resource_row!(groups::Model {} { tokens_valid_after, locked_at, lock_reason });
+resource_row!(users::Model { tokens_valid_after, locked_at, lock_reason, held_at } {});
+resource_row!(groups::Model {} { tokens_valid_after, locked_at, lock_reason, held_at });
 
 impl ResourceRow {
     /// The resource that the row holds.
@@ -203,8 +210,7 @@ impl ResourceRow {
                     reason: self.lock_reason.unwrap_or_default(),
                 }),
                 tokens_valid_after: self.tokens_valid_after,
-                // What waits for an operator is done where it is taken to.
-                held_at: None,
+                held_at: self.held_at,
             },
         };
         resource.conformed(kind.within(registry))
@@ -244,6 +250,7 @@ struct Many {
     groups: Vec<(String, Resource)>,
     external_ids: Vec<external_ids::ActiveModel>,
     memberships: Vec<memberships::ActiveModel>,
+    held: Vec<held_operations::ActiveModel>,
     audit: Vec<audit_entries::ActiveModel>,
 }
 
@@ -323,6 +330,7 @@ impl Many {
             Record::Membership(MembershipRow(row)) => {
                 self.memberships.push(row.into_active_model());
             }
+            Record::Held(HeldRow(row)) => self.held.push(row.into_active_model()),
             Record::Audit(AuditRow(row)) => self.audit.push(row.into_active_model()),
         }
         Ok(())
@@ -356,6 +364,7 @@ impl Many {
         all!(self.clients, service_clients);
         all!(self.external_ids, external_ids);
         all!(self.memberships, memberships);
+        all!(self.held, held_operations);
         all!(self.audit, audit_entries);
         resources::insert_all(tx, &self.registries, &self.users).await?;
         resources::insert_all(tx, &self.registries, &self.groups).await
@@ -363,7 +372,7 @@ impl Many {
 }
 
 /// What rows must not say, with a query that finds those that do.
-const LIES: [(&str, &str); 8] = [
+const LIES: [(&str, &str); 9] = [
     (
         "a tenant has no head",
         "SELECT COUNT(*) AS found FROM tenants t \
@@ -399,6 +408,16 @@ const LIES: [(&str, &str); 8] = [
          LEFT JOIN users mu ON mu.id = m.member_id AND mu.tenant_id = g.tenant_id \
          LEFT JOIN groups mg ON mg.id = m.member_id AND mg.tenant_id = g.tenant_id \
          WHERE mu.id IS NULL AND mg.id IS NULL",
+    ),
+    (
+        "a deactivation waits without its user or connection, or a user without it",
+        "SELECT (SELECT COUNT(*) FROM held_operations o \
+         LEFT JOIN users u ON u.id = o.user_id AND u.tenant_id = o.tenant_id \
+         AND u.held_at IS NOT NULL AND u.deleted_at IS NULL \
+         LEFT JOIN connections c ON c.id = o.connection_id AND c.tenant_id = o.tenant_id \
+         WHERE u.id IS NULL OR c.id IS NULL) + \
+         (SELECT COUNT(*) FROM users u WHERE u.held_at IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM held_operations o WHERE o.user_id = u.id)) AS found",
     ),
     (
         "a version is out of range",

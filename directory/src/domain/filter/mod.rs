@@ -247,13 +247,27 @@ impl Filter {
         Ok(())
     }
 
-    fn size(&self) -> (usize, usize) {
-        let children: &[Self] = match self {
+    /// Whether the condition is about this attribute of the core schema.
+    pub fn is_about(&self, name: &str) -> bool {
+        let field = match self {
+            Self::Compare(field, ..) | Self::Present(field) | Self::Element(field, _) => field,
+            Self::And(_) | Self::Or(_) | Self::Not(_) => {
+                return self.children().iter().any(|child| child.is_about(name));
+            }
+        };
+        matches!(field, Field::Attribute { schema: None, attribute, .. } if attribute.name == name)
+    }
+
+    fn children(&self) -> &[Self] {
+        match self {
             Self::And(children) | Self::Or(children) => children,
             Self::Not(child) | Self::Element(_, child) => std::slice::from_ref(child),
             Self::Compare(..) | Self::Present(_) => &[],
-        };
-        let sizes = children.iter().map(Self::size);
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let sizes = self.children().iter().map(Self::size);
         let (nodes, depth) = sizes.fold((0, 0), |(n, d), (cn, cd)| (n + cn, d.max(cd)));
         (nodes + 1, depth + 1)
     }

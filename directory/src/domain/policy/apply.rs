@@ -2,11 +2,14 @@
 //! from before, however the request said it.
 
 use muster_proto::{
-    schema::is_urn,
+    schema::{USER, is_urn},
     value::{Object, Value},
 };
 
-use super::{Kept, OnOther, Path, Policy, path::is_of_type};
+use super::{
+    Kept, OnOther, Path, Policy,
+    path::{is_of_type, known_type},
+};
 use crate::{
     domain::{Resource, conform::is_primary, fold::fold, report::Ignored},
     error::{Error, Result, Violation},
@@ -46,53 +49,57 @@ impl Policy {
             self.restore_unsaid(was, now);
         }
         self.reject(was, now)?;
-        self.allow(was, now, &mut ignored)?;
+        self.allow(was, now, said, &mut ignored)?;
         if before.is_some() {
             self.keep_name(was, now, said.active, &mut ignored)?;
         }
-        keep("emails", self.emails, was, now, &mut ignored);
-        keep("phoneNumbers", self.phone_numbers, was, now, &mut ignored);
+        for (name, kept) in [
+            ("emails", self.emails),
+            ("phoneNumbers", self.phone_numbers),
+        ] {
+            let keeping = Keeping { name, kept, said };
+            keeping.keep(was, now, &mut ignored);
+        }
+        // What is not known fills nothing, and what is filled must be known.
+        self.look_up(was, now, &mut ignored);
         self.fill_mirrors(was, now);
         self.look_up(was, now, &mut ignored);
         self.require(before.is_none(), was, now)?;
         Ok(ignored)
     }
 
-    /// Puts back what a request does not speak of and may not take away.
+    /// Puts back what a request does not speak of and would be refused for.
     fn restore_unsaid(&self, was: &Object, now: &mut Object) {
         for path in &self.rejected_attributes {
-            if path.get(now).is_none() {
-                path.set(now, path.get(was).cloned());
-            }
-        }
-        if self.allowed_attributes.is_empty() {
-            return;
-        }
-        for path in differing(was, now) {
-            let is_chosen = self
-                .allowed_attributes
-                .iter()
-                .any(|one| is_part(one, &path));
-            let may = is_identity(&path) || self.allows(&path) || is_chosen;
-            if !may && path.get(now).is_none() {
-                path.set(now, path.get(was).cloned());
+            let is_unsaid = path.get(now).is_none() && path.get(was).is_some();
+            match path.of_type {
+                Some(_) if is_unsaid => path.restore(now, was),
+                None if is_unsaid => path.set(now, path.get(was).cloned()),
+                _ => {}
             }
         }
     }
 
     fn reject(&self, was: &Object, now: &Object) -> Result<()> {
         let mut rejected = self.rejected_attributes.iter();
-        match rejected.find(|path| path.get(was) != path.get(now)) {
+        match rejected.find(|path| !have_same(&path.all(was), &path.all(now))) {
             None => Ok(()),
             Some(path) => Err(Error::ReadOnly(path.to_string())),
         }
     }
 
-    fn allow(&self, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) -> Result<()> {
+    fn allow(
+        &self,
+        was: &Object,
+        now: &mut Object,
+        said: Said,
+        ignored: &mut Vec<Ignored>,
+    ) -> Result<()> {
         if self.allowed_attributes.is_empty() {
             return Ok(());
         }
         let mut others = Vec::new();
+        let sent = now.clone();
         for path in differing(was, now) {
             if is_identity(&path) || self.allows(&path) {
                 continue;
@@ -106,6 +113,10 @@ impl Policy {
                 }
                 false => others.extend(keep_parts(&path, &parts, was, now)),
             }
+        }
+        if said.whole {
+            // What is not said is not taken away, and nothing that was sent in vain.
+            others.retain(|path| path.get(&sent).is_some());
         }
         match (self.on_other_attributes, others.first()) {
             (OnOther::Reject, Some(path)) => Err(Error::invalid(path.to_string(), NOT_ALLOWED)),
@@ -156,14 +167,19 @@ impl Policy {
 
     fn look_up(&self, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) {
         for (path, known) in &self.lookups {
-            let value = path.get(now);
-            let Some(text) = value.and_then(Value::as_str) else {
-                continue;
+            let old = path.all(was);
+            let is_known = |value: &Value| {
+                let text = value.as_str();
+                old.contains(&value) || text.is_none_or(|text| is_among(text, known))
             };
-            if path.get(was) == value || is_among(text, known) {
+            if path.all(now).into_iter().all(is_known) {
                 continue;
             }
-            path.set(now, path.get(was).cloned());
+            match path.of_type {
+                // None of that type counts when one of them does not.
+                Some(_) => path.restore(now, was),
+                None => path.set(now, path.get(was).cloned()),
+            }
             ignored.push(because(path, NOT_KNOWN));
         }
     }
@@ -203,6 +219,11 @@ impl Policy {
             false => Err(Error::Invalid(violations)),
         }
     }
+}
+
+/// Whether both are the same values, in whatever order.
+fn have_same(some: &[&Value], others: &[&Value]) -> bool {
+    some.len() == others.len() && some.iter().all(|value| others.contains(value))
 }
 
 /// Whether there is an e-mail address, or a `userName` that is one.
@@ -375,45 +396,71 @@ fn demote(element: &mut Value) {
     }
 }
 
+/// The path of an element, with its type unless a client made it up.
 fn element_path(path: &Path, element: &Value) -> Path {
     let kind = element.as_object().and_then(|object| object.get("type"));
-    let kind = kind.and_then(Value::as_str);
+    let attribute = match path.extension {
+        None => USER.core_attribute(&path.attribute),
+        Some(_) => None,
+    };
+    let known = attribute.zip(kind.and_then(Value::as_str));
+    let known = known.and_then(|(attribute, kind)| known_type(attribute, kind));
     Path {
-        of_type: kind.map(ToOwned::to_owned),
+        of_type: known.map(ToOwned::to_owned),
         ..path.clone()
     }
 }
 
-/// Leaves of a multi-valued attribute the values that are to be kept.
-fn keep(name: &str, kept: Kept, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) {
-    let path = Path::of(None, name);
-    if kept == Kept::All || path.get(was) == path.get(now) {
-        return;
-    }
-    let Some(Value::List(elements)) = now.remove(name) else {
-        return;
-    };
-    let old = was.get(name).and_then(Value::as_list).unwrap_or_default();
-    let winner = elements.iter().position(is_primary);
-    let winner = winner.or_else(|| match kept {
-        Kept::PrimaryOrSingle => {
-            // Of several the one that was there before.
-            let stays = elements.iter().position(|element| old.contains(element));
-            stays.or((!elements.is_empty()).then_some(0))
+/// A multi-valued attribute of which one value is kept.
+struct Keeping {
+    name: &'static str,
+    kept: Kept,
+    said: Said,
+}
+
+impl Keeping {
+    /// Leaves the value that is to be kept.
+    fn keep(&self, was: &Object, now: &mut Object, ignored: &mut Vec<Ignored>) {
+        let path = Path::of(None, self.name);
+        if self.kept == Kept::All || path.get(was) == path.get(now) {
+            return;
         }
-        Kept::All | Kept::PrimaryOnly => None,
-    });
-    if let (None, Some(old)) = (winner, was.get(name)) {
-        // None of them is the one that is kept: the one that was there stays.
-        now.insert(name.to_owned(), old.clone());
-    }
-    for (index, element) in elements.into_iter().enumerate() {
-        match Some(index) == winner {
-            true => {
-                now.insert(name.to_owned(), Value::List(vec![element]));
+        let Some(Value::List(elements)) = now.remove(self.name) else {
+            return;
+        };
+        let old = was.get(self.name).and_then(Value::as_list);
+        let winner = self.winner(&elements, old.unwrap_or_default());
+        if let (None, Some(old)) = (winner, was.get(self.name)) {
+            // None of them is the one that is kept: the one that was there stays.
+            now.insert(self.name.to_owned(), old.clone());
+        }
+        for (index, element) in elements.into_iter().enumerate() {
+            match Some(index) == winner {
+                true => {
+                    now.insert(self.name.to_owned(), Value::List(vec![element]));
+                }
+                false => ignored.push(because(&element_path(&path, &element), NOT_KEPT)),
             }
-            false => ignored.push(because(&element_path(&path, &element), NOT_KEPT)),
         }
+    }
+
+    fn winner(&self, elements: &[Value], old: &[Value]) -> Option<usize> {
+        let winner = elements.iter().position(is_primary);
+        winner.or_else(|| match self.kept {
+            Kept::PrimaryOrSingle => {
+                // Of several the one that was there before.
+                let stays = elements.iter().position(|element| old.contains(element));
+                stays.or((!elements.is_empty()).then_some(0))
+            }
+            // A PATCH such as Entra's, which names an element by its type, does not say
+            // of the only one that it is the primary one.
+            Kept::PrimaryOnly if self.is_only(elements, old) => Some(0),
+            Kept::All | Kept::PrimaryOnly => None,
+        })
+    }
+
+    fn is_only(&self, elements: &[Value], old: &[Value]) -> bool {
+        !self.said.whole && elements.len() == 1 && !old.iter().any(is_primary)
     }
 }
 
@@ -430,6 +477,19 @@ mod tests {
             element.insert("primary".to_owned(), true.into());
         }
         Value::Complex(element)
+    }
+
+    const WHOLE: Said = Said {
+        active: true,
+        whole: true,
+    };
+
+    fn keeping(kept: Kept, said: Said) -> Keeping {
+        Keeping {
+            name: "emails",
+            kept,
+            said,
+        }
     }
 
     fn mails(elements: &[Value]) -> Object {
@@ -450,17 +510,18 @@ mod tests {
             ),
         ] {
             let (mut now, mut ignored) = (mails(&sent), Vec::new());
-            keep("emails", Kept::PrimaryOnly, &was, &mut now, &mut ignored);
+            keeping(Kept::PrimaryOnly, WHOLE).keep(&was, &mut now, &mut ignored);
             assert_eq!((now, ignored.len()), (mails(&kept), left_out), "{sent:?}");
         }
         let (mut now, mut ignored) = (mails(std::slice::from_ref(&home)), Vec::new());
-        keep(
-            "emails",
-            Kept::PrimaryOrSingle,
-            &Object::new(),
-            &mut now,
-            &mut ignored,
+        keeping(Kept::PrimaryOrSingle, WHOLE).keep(&Object::new(), &mut now, &mut ignored);
+        assert_eq!(
+            (now, ignored.len()),
+            (mails(std::slice::from_ref(&home)), 0)
         );
+        // Of a PATCH the only one is the primary one.
+        let (mut now, mut ignored) = (mails(std::slice::from_ref(&home)), Vec::new());
+        keeping(Kept::PrimaryOnly, Said::default()).keep(&Object::new(), &mut now, &mut ignored);
         assert_eq!((now, ignored.len()), (mails(&[home]), 0));
     }
 
@@ -471,7 +532,7 @@ mod tests {
                 .unwrap_or_else(|e| panic!("{e}"));
         let was = mails(&[mail("home", "h", true)]);
         let (mut now, mut ignored) = (mails(&[mail("work", "w", true)]), Vec::new());
-        let allowed = policy.allow(&was, &mut now, &mut ignored);
+        let allowed = policy.allow(&was, &mut now, WHOLE, &mut ignored);
         assert!(allowed.is_ok());
         let kept = mails(&[mail("home", "h", false), mail("work", "w", true)]);
         assert_eq!(now, kept);

@@ -76,6 +76,12 @@ impl Policy {
             if found.simple() != Some(Kind::String) {
                 faults.note(FIELD, format!("{path} is no single text"));
             }
+            if ["userName", "externalId"]
+                .iter()
+                .any(|name| found.path.is_core(name))
+            {
+                faults.note(FIELD, format!("{path} is what users are kept by"));
+            }
             if resolved.insert(found.path, values).is_some() {
                 faults.note(FIELD, format!("{path} is named twice"));
             }
@@ -108,7 +114,9 @@ impl Policy {
             if !targets.insert(target.path.clone()) {
                 faults.note(FIELD, format!("{to} is filled twice"));
             }
-            resolved.insert(source.path, target.path);
+            if resolved.insert(source.path, target.path).is_some() {
+                faults.note(FIELD, format!("{from} is named twice"));
+            }
         }
         if let Some(path) = resolved.keys().find(|path| targets.contains(path)) {
             faults.note(FIELD, format!("{path} is filled and fills another"));
@@ -269,7 +277,11 @@ impl Policy {
 fn covers(whole: &Path, part: &Path) -> bool {
     let same = whole.extension == part.extension
         && (whole.attribute.is_empty() || whole.attribute == part.attribute);
-    let kinds = whole.of_type.is_none() || whole.of_type == part.of_type;
+    let is_same_type = |kind: &String| {
+        let other = part.of_type.as_deref();
+        other.is_some_and(|other| other.eq_ignore_ascii_case(kind))
+    };
+    let kinds = whole.of_type.as_ref().is_none_or(is_same_type);
     let subs = whole.sub.is_none() || whole.sub == part.sub;
     same && kinds && subs
 }

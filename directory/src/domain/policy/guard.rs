@@ -8,6 +8,10 @@ use super::Lifetime;
 /// access for good.
 const LONGEST: Lifetime = Lifetime::THREE_DAYS;
 
+/// The shortest window and hold, in milliseconds: a guard that looks at less guards
+/// nothing.
+const SHORTEST_MS: i64 = 60_000;
+
 /// How many users a connection may deactivate or delete within a while; the rest
 /// wait for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +71,11 @@ impl Guard {
         if self.max_users.is_none() && self.max_percent.is_none() {
             return Some("needs max_users or max_percent");
         }
-        if self.max_percent.is_some_and(|percent| percent > 100) {
-            return Some("max_percent must be at most 100");
+        if self.max_percent.is_some_and(|percent| percent >= 100) {
+            return Some("max_percent must be less than 100: all may go then");
+        }
+        if self.window.ms() < SHORTEST_MS || self.max_hold.ms() < SHORTEST_MS {
+            return Some("window and max_hold must be at least 1m");
         }
         if self.max_hold > LONGEST {
             return Some("max_hold must be at most 72h");

@@ -119,6 +119,9 @@ impl Path {
             return Err(format!("{self} is not written by clients"));
         }
         let sub = self.sub_attribute(attribute)?;
+        if sub.is_some_and(|sub| sub.mutability == Mutability::ReadOnly) {
+            return Err(format!("{self} is not written by clients"));
+        }
         if self.of_type.is_some() && !attribute.multi_valued {
             return Err(format!("{} has one value, and no types", self.attribute));
         }
@@ -129,7 +132,7 @@ impl Path {
             path: Self {
                 extension: extension.map(ToOwned::to_owned),
                 attribute: attribute.name.to_owned(),
-                of_type: self.of_type.clone(),
+                of_type: self.of_type.as_deref().map(|kind| spelled(attribute, kind)),
                 sub: sub.map(|sub| sub.name.to_owned()),
             },
             attribute: Some(attribute),
@@ -150,24 +153,64 @@ impl Path {
         Ok(Some(found))
     }
 
-    /// The value in these attributes.
+    /// The value in these attributes; of several elements of a type the first that has
+    /// one.
     pub fn get<'a>(&self, attributes: &'a Object) -> Option<&'a Value> {
-        let home = match &self.extension {
-            None => attributes,
-            Some(urn) if self.attribute.is_empty() => return attributes.get(urn),
-            Some(urn) => attributes.get(urn)?.as_object()?,
-        };
-        let mut value = home.get(&self.attribute)?;
-        if let Some(kind) = &self.of_type {
-            value = value
-                .as_list()?
-                .iter()
-                .find(|element| is_of_type(element, kind))?;
-        }
-        match &self.sub {
+        self.all(attributes).into_iter().next()
+    }
+
+    /// All values in these attributes: of each element of the type.
+    pub fn all<'a>(&self, attributes: &'a Object) -> Vec<&'a Value> {
+        let sub = |value: &'a Value| match &self.sub {
             None => Some(value),
             Some(sub) => value.as_object()?.get(sub),
+        };
+        match &self.of_type {
+            None => self.whole(attributes).and_then(sub).into_iter().collect(),
+            Some(_) => self.elements(attributes).filter_map(sub).collect(),
         }
+    }
+
+    /// The elements of the type.
+    pub(super) fn elements<'a>(
+        &self,
+        attributes: &'a Object,
+    ) -> impl Iterator<Item = &'a Value> + use<'a, '_> {
+        let list = self.whole(attributes).and_then(Value::as_list);
+        let elements = list.unwrap_or_default().iter();
+        elements.filter(|element| self.chooses(element))
+    }
+
+    /// Whether an element is of the type.
+    pub(super) fn chooses(&self, element: &Value) -> bool {
+        let kind = self.of_type.as_deref();
+        kind.is_none_or(|kind| is_of_type(element, kind))
+    }
+
+    /// The attribute as a whole.
+    fn whole<'a>(&self, attributes: &'a Object) -> Option<&'a Value> {
+        match &self.extension {
+            None => attributes.get(&self.attribute),
+            Some(urn) if self.attribute.is_empty() => attributes.get(urn),
+            Some(urn) => attributes.get(urn)?.as_object()?.get(&self.attribute),
+        }
+    }
+
+    /// Gives these attributes the elements of the type that others have.
+    pub(super) fn restore(&self, attributes: &mut Object, others: &Object) {
+        let attribute = Self {
+            of_type: None,
+            sub: None,
+            ..self.clone()
+        };
+        let mut elements = match attribute.whole(attributes) {
+            Some(Value::List(elements)) => elements.clone(),
+            _ => Vec::new(),
+        };
+        elements.retain(|element| !self.chooses(element));
+        elements.extend(self.elements(others).cloned());
+        let value = (!elements.is_empty()).then_some(Value::List(elements));
+        attribute.set(attributes, value);
     }
 
     /// Gives these attributes this value, or takes it away.
@@ -291,6 +334,22 @@ fn extension(head: &str) -> Option<(Option<String>, &str)> {
         true => Some((Some(head.to_owned()), "")),
         false => Some((Some(urn.to_owned()), name)),
     }
+}
+
+/// A type as the registry spells it, where it knows it.
+fn spelled(attribute: &Attribute, kind: &str) -> String {
+    known_type(attribute, kind).unwrap_or(kind).to_owned()
+}
+
+/// The type of an element that the registry knows by this name: what clients make up
+/// may be anything.
+pub(super) fn known_type(attribute: &Attribute, kind: &str) -> Option<&'static str> {
+    let mut subs = attribute.sub_attributes.iter();
+    let of_type = subs.find(|sub| sub.name == "type")?;
+    let mut known = of_type.canonical_values.iter();
+    known
+        .find(|known| known.eq_ignore_ascii_case(kind))
+        .copied()
 }
 
 pub(super) fn is_of_type(element: &Value, kind: &str) -> bool {

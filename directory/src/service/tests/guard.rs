@@ -6,6 +6,9 @@ const HOUR: i64 = 3_600_000;
 
 const THREE: &str = r#"{"deprovision_guard": {"max_users": 3, "window": "1h", "max_hold": "24h"}}"#;
 
+/// Whoever is deactivated waits.
+const NONE: &str = r#"{"deprovision_guard": {"max_users": 0, "window": "1h"}}"#;
+
 impl World {
     async fn guarded(json: &str, users: usize) -> (Self, Vec<String>) {
         let mut world = Self::new().await;
@@ -95,11 +98,11 @@ async fn nobody_keeps_his_access_for_longer_than_the_hold() {
         world.disable(id).await;
     }
     world.pass(23 * HOUR);
-    world.directory.keep_house().await.unwrap();
+    world.directory.apply_held().await.unwrap();
     assert_eq!(world.standing(&ids[4]).await, (false, true));
     // The last look before 24 hours are over does it.
     world.pass(HOUR - 30_000);
-    world.directory.keep_house().await.unwrap();
+    world.directory.apply_held().await.unwrap();
     for id in &ids {
         assert_eq!(world.standing(id).await, (false, false));
     }
@@ -320,4 +323,139 @@ async fn a_connection_brings_back_its_own_alone() {
         .undelete(&world.caller, kind, &ids[0], free())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_keeps_the_name_by_which_he_signs_in() {
+    let (world, ids) = World::guarded(NONE, 3).await;
+    let tombstone = async |id: &str| {
+        let both = [set("userName", format!("gone-{id}")), set("active", false)].concat();
+        let buried = world.patch(id, both).await.unwrap();
+        assert!(buried.report.held);
+        let ignored = buried.report.ignored.iter().map(|one| one.path.as_str());
+        assert_eq!(ignored.collect::<Vec<_>>(), ["userName"]);
+    };
+    let name = async |id: &str| {
+        let found = world
+            .directory
+            .get(&world.caller, get(id), &Consistency::Strong);
+        let user = found.await.unwrap().value.resource;
+        user.text("userName").unwrap().to_owned()
+    };
+    for id in &ids {
+        tombstone(id).await;
+        tombstone(id).await;
+        assert_eq!(world.standing(id).await, (false, true));
+    }
+    assert_eq!(name(&ids[0]).await, "u0");
+    let operator = operator(&world.caller);
+    let resolve = |id: &String, apply| {
+        let ids = vec![id.clone()];
+        world.directory.resolve_held(&operator, ids, apply)
+    };
+    resolve(&ids[0], false).await.unwrap();
+    assert_eq!(name(&ids[0]).await, "u0");
+    resolve(&ids[1], true).await.unwrap();
+    assert_eq!(name(&ids[1]).await, format!("gone-{}", ids[1]));
+    // A name that somebody has by now is left to him.
+    let taken = world.user(&format!("gone-{}", ids[2])).await;
+    resolve(&ids[2], true).await.unwrap();
+    assert_eq!(name(&ids[2]).await, "u2");
+    assert_eq!(world.standing(&ids[2]).await, (false, false));
+    assert!(taken.view.resource.may_act());
+}
+
+#[tokio::test]
+async fn a_deletion_through_another_connection_is_its_own() {
+    let (world, ids) = World::guarded(NONE, 3).await;
+    for id in &ids {
+        world.disable(id).await;
+    }
+    let mut other = second(&world, NONE).await;
+    let delete = async |caller: &Caller, id: &str| {
+        let kind = ResourceKind::User;
+        let deleting = world.directory.delete(caller, kind, id, free(), false);
+        deleting.await.unwrap().unwrap().report.held
+    };
+    // Its own guard lets it wait; then it is for its sake that he does.
+    assert!(delete(&other, &ids[0]).await);
+    let operator = operator(&world.caller);
+    let page = crate::domain::page::PageRequest::new(0, 0, None).unwrap();
+    let held = world.directory.list_held(&operator, None, &page).await;
+    let held = held.unwrap().items;
+    assert_eq!(Some(held[0].connection_id.as_str()), other.connection());
+    other.profile.policy = Arc::default();
+    assert!(!delete(&other, &ids[1]).await);
+    let found = world
+        .directory
+        .get(&world.caller, get(&ids[1]), &Consistency::Strong);
+    assert!(found.await.is_err());
+    assert_eq!(world.held().await, [ids[0].clone(), ids[2].clone()]);
+}
+
+#[tokio::test]
+async fn a_provisioning_client_purges_nobody_who_would_wait() {
+    let (mut world, ids) = World::guarded(NONE, 2).await;
+    let purge = async |world: &World, id: &str, version: i64| {
+        let exactly = Precondition::parse(&crate::domain::version::etag(version));
+        let kind = ResourceKind::User;
+        world
+            .directory
+            .purge(&world.caller, kind, id, &exactly)
+            .await
+    };
+    let refused = purge(&world, &ids[0], 1).await;
+    assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+    assert!(
+        world.held().await.is_empty(),
+        "what is refused leaves nothing"
+    );
+    world.obey(policy(r#"{"protected_users": ["u0"]}"#)).await;
+    let refused = purge(&world, &ids[0], 1).await;
+    assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+    purge(&world, &ids[1], 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_back_did_not_leave() {
+    let (world, ids) = World::guarded(THREE, 5).await;
+    for _ in 0..3 {
+        world.disable(&ids[0]).await;
+        world.patch(&ids[0], set("active", true)).await.unwrap();
+    }
+    for id in &ids[..3] {
+        assert!(!world.disable(id).await.report.held);
+    }
+    assert!(world.disable(&ids[3]).await.report.held);
+}
+
+#[tokio::test]
+async fn whose_deactivation_waits_is_not_protected_unseen() {
+    let (world, ids) = World::guarded(NONE, 1).await;
+    world.disable(&ids[0]).await;
+    let refused = world
+        .set_policy(policy(r#"{"protected_users": ["u0"]}"#))
+        .await;
+    let told = refused.expect_err("it waits").to_string();
+    assert!(told.contains("release or drop"), "{told}");
+}
+
+#[tokio::test]
+async fn an_operators_lock_outlives_a_deletion() {
+    let (world, ids) = World::guarded("{}", 2).await;
+    let operator = operator(&world.caller);
+    let locked = world
+        .directory
+        .set_locked(&operator, &ids[0], Some("left"), free());
+    locked.await.unwrap();
+    let kind = ResourceKind::User;
+    for id in &ids {
+        let deleting = world
+            .directory
+            .delete(&world.caller, kind, id, free(), false);
+        deleting.await.unwrap();
+    }
+    let again = world.user("U0").await.view.resource;
+    assert!(!again.may_act() && again.id != ids[0]);
+    assert!(world.user("u1").await.view.resource.may_act());
 }

@@ -20,7 +20,7 @@ impl World {
         self.caller.profile.policy = Arc::new(updated.await.unwrap().policy);
     }
 
-    async fn create(&self, fields: &[(&str, &str)]) -> Result<Written> {
+    pub(super) async fn create(&self, fields: &[(&str, &str)]) -> Result<Written> {
         let attributes = fields.iter();
         let attributes = attributes.map(|(name, value)| ((*name).to_owned(), (*value).into()));
         let attributes = attributes.collect();
@@ -35,7 +35,7 @@ impl World {
         patching.await
     }
 
-    async fn set_policy(&self, policy: Policy) -> Result<()> {
+    pub(super) async fn set_policy(&self, policy: Policy) -> Result<()> {
         let edit = ConnectionEdit {
             policy: Some(policy),
             ..ConnectionEdit::default()

@@ -191,6 +191,17 @@ entity!(external_ids, "external_ids", {
     live: bool,
 });
 
+entity!(held_operations, "held_operations", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    user_id: String,
+    tenant_id: String,
+    connection_id: String,
+    operation: String,
+    user_name: Option<String>,
+    held_at: i64,
+    due_at: i64,
+});
+
 entity!(memberships, "memberships", {
     #[sea_orm(primary_key, auto_increment = false)]
     group_id: String,

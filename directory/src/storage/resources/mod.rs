@@ -42,7 +42,7 @@ pub(super) use remembered::Remembered;
 pub(super) use together::Together;
 pub(super) use values::table as values_table;
 pub(super) use write::insert_all;
-pub use write::{delete, insert, purge, restore, update};
+pub use write::{delete, insert, purge, restore, restore_as, update};
 
 /// Attributes that are not in the document because they belong to one
 /// connection alone.

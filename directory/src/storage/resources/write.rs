@@ -43,6 +43,26 @@ pub async fn restore(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<(
     execute(tx, [mark, take]).await
 }
 
+/// Brings a deleted resource back as another one: under other names, too, while those
+/// that it had are somebody else's.
+///
+/// # Errors
+/// As [`restore`], for the names that it has then.
+pub async fn restore_as(
+    tx: &Tx,
+    scope: Scope<'_>,
+    gone: &Resource,
+    after: &Resource,
+) -> Result<()> {
+    let changed = Resource {
+        deleted_at: gone.deleted_at,
+        ..after.clone()
+    };
+    // Names of what is gone are nobody's.
+    update(tx, scope, gone, &changed).await?;
+    restore(tx, scope, after).await
+}
+
 /// Removes a resource for good, with all that names it.
 ///
 /// # Errors
@@ -52,6 +72,7 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     let named = [
         by("DELETE FROM memberships WHERE member_id = ?"),
         by("DELETE FROM held_operations WHERE user_id = ?"),
+        by("DELETE FROM deactivations WHERE user_id = ?"),
         by("DELETE FROM external_ids WHERE resource_id = ?"),
     ];
     execute(tx, named).await?;

@@ -5,8 +5,8 @@ use sea_orm::{
 };
 
 use super::{
-    AuditRow, ClientRow, ConnectionRow, CredentialRow, ExternalIdRow, HeadRow, MembershipRow,
-    Record, SchemaRow, SecretRow, SettingRow, TenantRow,
+    AuditRow, ClientRow, ConnectionRow, CredentialRow, ExternalIdRow, HeadRow, HeldRow,
+    MembershipRow, Record, SchemaRow, SecretRow, SettingRow, TenantRow,
 };
 use crate::{
     error::{Error, Result},
@@ -14,8 +14,8 @@ use crate::{
         Tx,
         entity::{
             audit_entries, connections, credential_secrets, credentials, directory_heads,
-            extension_schemas, external_ids, groups, memberships, service_clients, settings,
-            tenants, users,
+            extension_schemas, external_ids, groups, held_operations, memberships, service_clients,
+            settings, tenants, users,
         },
     },
 };
@@ -204,6 +204,11 @@ impl Rows {
                     last,
                 )
             }
+            12 => {
+                let rows = page!(self, connection, held_operations, UserId);
+                let last = rows.last().map(|row| vec![row.user_id.clone()]);
+                (records(rows, |row| Record::Held(HeldRow(row))), last)
+            }
             _ => self.audit(tx).await?,
         })
     }
@@ -235,7 +240,7 @@ impl Rows {
 }
 
 /// Kinds of rows.
-const STAGES: usize = 13;
+const STAGES: usize = 14;
 
 fn records<M>(rows: Vec<M>, record: impl Fn(M) -> Record) -> Vec<Record> {
     rows.into_iter().map(record).collect()
