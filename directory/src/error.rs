@@ -104,7 +104,7 @@ pub enum Error {
     /// A user is in more groups than an answer may hold.
     #[error("the user is in more than {0} groups")]
     TooManyGroups(usize),
-    /// A user whom the connection's policy protects.
+    /// A user whom the policy of a connection protects.
     #[error("the account is protected: it is not deactivated, deleted or renamed from here")]
     Protected,
     /// The connection provisions users alone.

@@ -8,7 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    cli::Outcome, entra::Entra, grpc::Grpc, runtime::wait, scim::Scim, server::Server, tenant::text,
+    cli::Outcome, entra::Entra, grpc::Grpc, runtime::wait, scim::Scim, server::Server,
+    soon::wait_until, tenant::text,
 };
 
 /// Name of the connection.
@@ -149,8 +150,54 @@ impl Integration {
 
     /// Gives the connection another policy.
     pub fn edit(&self, policy: &str) -> Outcome {
-        let file = file(self.server, policy);
-        self.admin(&["connection", "update", "--name", NAME, "--policy", &file])
+        self.obey(&file(self.server, policy))
+    }
+
+    /// Gives the connection a copy of a preset, of which a part is another.
+    pub fn edit_preset(&self, preset: &str, part: &str, other: &str) -> Outcome {
+        let shown = self.server.admin().run(&["preset", "show", preset]);
+        let text = shown.code(0).stdout();
+        assert!(text.contains(part), "{text}");
+        self.obey(&written(self.server, &text.replace(part, other)))
+    }
+
+    fn obey(&self, file: &str) -> Outcome {
+        self.admin(&["connection", "update", "--name", NAME, "--policy", file])
+    }
+
+    /// What waits for an operator: ids of users.
+    #[track_caller]
+    pub fn held(&self) -> Vec<String> {
+        let listed = self.admin(&["held", "list", "--connection", NAME]);
+        let listed = listed.code(0).json();
+        let listed = listed.as_array().expect("a list").iter();
+        listed.map(|one| text(one, "user_id")).collect()
+    }
+
+    /// The roles of a user, the one that counts first.
+    #[track_caller]
+    pub fn roles(&self, id: &str) -> Vec<String> {
+        let roles = self.admin(&["user", "roles", "--id", id, "--connection", NAME]);
+        let roles = roles.code(0).json();
+        let roles = roles.as_array().expect("a list").iter();
+        roles.map(|role| text(role, "role")).collect()
+    }
+
+    /// What the log has of a user once it has so much, the oldest first: operations, and
+    /// the names of what happened.
+    #[track_caller]
+    pub fn told(&self, id: &str, count: usize) -> Vec<(String, String)> {
+        let mut told = Vec::new();
+        wait_until("the log", || {
+            let printed = self.admin(&["log", "tail", "--user", id]).code(0).stdout();
+            let events = printed.lines().map(serde_json::from_str::<Value>);
+            let events = events.map(|event| event.expect("an object"));
+            told = events
+                .map(|event| (text(&event, "operation"), text(&event, "event")))
+                .collect();
+            told.len() >= count
+        });
+        told
     }
 }
 
@@ -184,9 +231,13 @@ pub fn tenant(server: &Server) -> String {
 
 /// A file with a policy.
 fn file(server: &Server, policy: &str) -> String {
+    let text = format!("description = \"Of a test\"\n\n[policy]\n{policy}\n");
+    written(server, &text)
+}
+
+fn written(server: &Server, text: &str) -> String {
     let name = format!("policy-{}.toml", Uuid::new_v4().simple());
     let path = server.folder().join(name);
-    let text = format!("description = \"Of a test\"\n\n[policy]\n{policy}\n");
     fs::write(&path, text).expect("a file");
     path.to_str().expect("a plain path").to_owned()
 }

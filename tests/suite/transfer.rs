@@ -39,7 +39,26 @@ fn furnished(server: &Server) -> (Tenant, String) {
     scim.group("All", &[&ada, &boss, &gone]);
     let _ = scim.delete(&format!("/Users/{gone}")).status(204);
     let _ = scim.post("/Users", &user).status(409);
+    let leaver = scim.user("leaver");
+    let file = server.folder().join("guard.toml");
+    fs::write(&file, GUARD).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let update = ["connection", "update", "--tenant", &tenant.id];
+    let policy = ["--name", &tenant.connection_id, "--policy", file];
+    let _ = server.admin().json(&[update, policy].concat());
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    let _ = scim.patch(&format!("/Users/{leaver}"), &off).status(200);
     (tenant, ada)
+}
+
+/// Whoever is deactivated waits.
+const GUARD: &str = "description = \"none\"\n[policy.deprovision_guard]\n\
+                     max_users = 0\nwindow = \"1h\"\n";
+
+/// How many deactivations wait.
+fn waiting(launch: &Launch, tenant: &Tenant) -> Option<usize> {
+    let held = ["held", "list", "--tenant", &tenant.id];
+    launch.admin().json(&held).as_array().map(Vec::len)
 }
 
 fn export(launch: &Launch, file: &Path) -> Value {
@@ -113,6 +132,7 @@ fn everything_moves_to_the_other_database_and_is_the_same_file_again() {
     export(&there, &back);
     assert!(fs::read(&file).expect("a file") == fs::read(&back).expect("a file"));
 
+    assert_eq!(waiting(&there, &tenant), Some(1));
     let there = there.start();
     let (scim, grpc) = at(&there, &tenant.token);
     let moved = scim.get(&path).status(200).json();

@@ -173,6 +173,7 @@ pub(super) fn held(held: Held) -> v1::HeldOperation {
         kind: kind.into(),
         hold_time: Some(timestamp(held.held_at)),
         due_time: Some(timestamp(held.due_at)),
+        user_name: held.user_name.unwrap_or_default(),
     }
 }
 

@@ -272,15 +272,12 @@ async fn take_over(
     now: i64,
 ) -> Result<Written> {
     let (scope, policy) = (caller.scope(), &caller.profile.policy);
-    let mut changes = Vec::new();
     let mut before = found.clone();
     let was_gone = before.deleted_at.take().is_some();
-    if was_gone {
-        advance(&mut before, now);
-        changes.push(Change::of(ChangeKind::Undeleted, &before));
-        let edges = members::edges_of(tx, &before.id).await?;
-        changes.extend(edges.into_iter().map(Change::restored));
-    }
+    let mut changes = match was_gone {
+        true => brought_back(tx, &mut before, now).await?,
+        false => Vec::new(),
+    };
     let mut after = before.clone();
     after.attributes = policy.united(&before.attributes, sent.attributes);
     after.owner = before.owner.clone().or(sent.owner);
@@ -322,4 +319,13 @@ async fn take_over(
             ..report
         },
     })
+}
+
+/// What changes with a user who was gone, before anything else does.
+async fn brought_back(tx: &Tx, user: &mut Resource, now: i64) -> Result<Vec<Change>> {
+    advance(user, now);
+    let edges = members::edges_of(tx, &user.id).await?;
+    let undeleted = Change::of(ChangeKind::Undeleted, user);
+    let restored = edges.into_iter().map(Change::restored);
+    Ok([undeleted].into_iter().chain(restored).collect())
 }

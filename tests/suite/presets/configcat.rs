@@ -215,8 +215,22 @@ fn groups_have_a_name_an_external_id_and_members() {
 
 #[test]
 fn the_first_group_counts_where_permissions_conflict() {
-    let roles = configcat().says("group_roles");
-    let roles = roles.as_array().expect("a list").iter();
-    let roles: Vec<_> = roles.map(|one| one["role"].clone()).collect();
-    assert_eq!(roles, ["admin", "developer", "viewer"]);
+    let it = configcat();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let id = entra.provision(&ada.object_id, &mapped(&ada));
+    for name in ["Viewers", "Admins", "Developers"] {
+        let group = entra.provision_group(&format!("ConfigCat {name}"));
+        entra.join(&group, &id);
+    }
+    assert_eq!(it.roles(&id), Vec::<String>::new(), "he is not started yet");
+    let _ = it.admin(&["user", "unlock", "--id", &id]).code(0);
+    assert_eq!(it.roles(&id), ["admin", "developer", "viewer"]);
+}
+
+#[test]
+fn the_log_tells_of_each_user() {
+    let it = configcat();
+    let ada = Person::new("Ada", "Lovelace");
+    super::every_action_is_told(&it, &entra(&it), &mapped(&ada));
 }

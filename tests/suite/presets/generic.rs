@@ -161,16 +161,27 @@ fn a_user_without_a_user_name_fails() {
 
 #[test]
 fn roles_come_with_groups_the_first_counts() {
-    let roles = generic().says("group_roles");
-    let roles = roles.as_array().expect("a list").iter();
-    let roles: Vec<_> = roles.map(|one| (&one["group"], &one["role"])).collect();
-    let (admin, editor, viewer) = (json!("admin"), json!("editor"), json!("viewer"));
-    assert_eq!(
-        roles,
-        [
-            (&json!("Administrators"), &admin),
-            (&json!("Editors"), &editor),
-            (&json!("Everyone"), &viewer),
-        ]
-    );
+    let it = generic();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let id = entra.provision(&ada.upn, &ada.mapped());
+    assert_eq!(it.roles(&id), Vec::<String>::new());
+    let groups = ["Everyone", "Editors", "Administrators"];
+    let groups = groups.map(|name| entra.provision_group(name));
+    for group in &groups {
+        entra.join(group, &id);
+    }
+    assert_eq!(it.roles(&id), ["admin", "editor", "viewer"]);
+    // A mover: the change of his groups is one of his roles.
+    entra.leave(&groups[2], &id);
+    assert_eq!(it.roles(&id), ["editor", "viewer"]);
+    entra.set_active(&id, false);
+    assert_eq!(it.roles(&id), Vec::<String>::new());
+}
+
+#[test]
+fn the_log_has_a_line_for_each_action() {
+    let it = generic();
+    let ada = Person::new("Ada", "Lovelace");
+    super::every_action_is_told(&it, &entra(&it), &ada.mapped());
 }

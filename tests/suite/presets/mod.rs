@@ -12,16 +12,41 @@ mod ultimo;
 mod weftid;
 mod wintro;
 
-use muster_tests::{integration::Integration, scim::Scim, server::Server, tenant::text};
-use serde_json::Value;
+use muster_tests::{
+    entra::Entra, integration::Integration, scim::Scim, server::Server, tenant::text,
+};
+use serde_json::{Value, json};
 
 /// The server that tests share.
 fn server() -> &'static Server {
     super::server()
 }
 
+/// Plays what the log is to have a line for, each action once: a user comes, changes, is
+/// sent as he is, leaves and returns.
+#[track_caller]
+fn every_action_is_told(it: &Integration, entra: &Entra, body: &Value) {
+    let id = entra.scim().post("/Users", body).status(201).id();
+    for _ in 0..2 {
+        let _ = entra.set(&id, "displayName", &json!("Renamed")).status(200);
+    }
+    for active in ["False", "True"] {
+        let _ = entra.set(&id, "active", &json!(active)).status(200);
+    }
+    let expected = [
+        ("create", "scim_user_received"),
+        ("update", "scim_user_updated"),
+        ("skip", ""),
+        ("disable", "scim_user_deactivated"),
+        ("enable", "scim_user_reactivated"),
+    ];
+    let expected = expected.map(|(operation, event)| (operation.to_owned(), event.to_owned()));
+    assert_eq!(it.told(&id, expected.len()), expected);
+}
+
 /// A new secret while the former one still works, as an operator renews it before it
-/// ends: both are good, and the new one goes on alone.
+/// ends: both are good. That the former one ends is
+/// `wintro::a_new_token_takes_over_while_the_old_one_still_works`.
 #[track_caller]
 fn renew(it: &Integration) -> Scim {
     let id = text(&it.credential, "id");

@@ -321,3 +321,42 @@ fn whoever_was_deleted_comes_as_a_new_user() {
     let again = entra.scim().post("/Users", &ada.mapped()).status(201);
     assert_ne!(again.id(), id);
 }
+
+#[test]
+fn what_is_not_sent_stays() {
+    let it = ultimo();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let more = json!({"title": "Countess", "phoneNumbers": [{"type": "work", "value": "1815"}]});
+    let id = entra.provision(&ada.upn, &ada.mapped_with(&more));
+    // An empty value in Entra is none that is sent, whatever else is.
+    let _ = entra
+        .set_all(&id, &json!({"displayName": "Ada King"}))
+        .status(200);
+    let user = entra.read(&id);
+    assert_eq!(
+        (&user["title"], &user["displayName"]),
+        (&json!("Countess"), &json!("Ada King"))
+    );
+    assert_eq!(user["phoneNumbers"][0]["value"], "1815");
+}
+
+#[test]
+fn an_address_that_comes_later_is_kept() {
+    let it = ultimo();
+    let entra = entra(&it);
+    let ada = Person::new("Ada", "Lovelace");
+    let id = entra.provision(&ada.upn, &ada.mapped_with(&json!({"emails": null})));
+    let path = "emails[type eq \"work\"].value";
+    for mail in [&ada.mail, "ada.king@contoso.test"] {
+        let _ = entra.add(&id, path, &json!(mail)).status(200);
+        assert_eq!(entra.read(&id)["emails"][0]["value"], mail.to_owned());
+    }
+}
+
+#[test]
+fn the_log_has_a_line_for_each_action() {
+    let it = ultimo();
+    let ada = Person::new("Ada", "Lovelace");
+    super::every_action_is_told(&it, &entra(&it), &ada.mapped());
+}

@@ -123,6 +123,12 @@ fn there_are_several_named_tokens_without_an_end() {
     let second = it.admin(&create).code(0).json();
     let scim = it.scim_with(&text(&second, "secret"));
     let _ = scim.get("/Users").status(200);
+    let list = ["credential", "list", "--connection", &id];
+    muster_tests::soon::wait_until("the last use", || {
+        let known = it.admin(&list).code(0).json();
+        let mut known = known.as_array().expect("a list").iter();
+        known.any(|one| one["name"] == "second" && one["last_used_at"].is_string())
+    });
     let listed = it
         .admin(&["credential", "list", "--connection", &id])
         .code(0);
@@ -439,6 +445,33 @@ fn batches_and_paths_with_urns_are_understood() {
     );
     assert_eq!(user["name"]["givenName"], "Augusta");
     assert_eq!(user[ENTERPRISE]["department"], "Engines");
+}
+
+#[test]
+fn the_log_has_its_names_of_events() {
+    let it = weftid();
+    let entra = entra(&it);
+    let (ada, bob) = (Person::new("Ada", "Lovelace"), Person::new("Bob", "Kahn"));
+    super::every_action_is_told(&it, &entra, &ada.mapped());
+    let id = entra.scim().post("/Users", &bob.mapped()).status(201).id();
+    let body = json!({"schemas": [GROUP], "displayName": "Engineers"});
+    let group = entra.scim().post("/Groups", &body).status(201).id();
+    entra.join(&group, &id);
+    entra.leave(&group, &id);
+    let _ = entra.scim().delete(&format!("/Groups/{group}")).status(204);
+    let _ = entra.scim().delete(&format!("/Users/{id}")).status(204);
+    let names = |id: &str, count| -> Vec<_> {
+        let told = it.told(id, count).into_iter();
+        told.map(|(_, event)| event).collect()
+    };
+    assert_eq!(names(&id, 2), ["scim_user_received", "scim_user_deleted"]);
+    let of_groups = [
+        "scim_group_received",
+        "scim_group_member_added",
+        "scim_group_member_removed",
+        "scim_group_deleted",
+    ];
+    assert_eq!(names(&group, 4), of_groups);
 }
 
 #[test]

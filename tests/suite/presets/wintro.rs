@@ -293,5 +293,44 @@ fn a_deletion_disables_and_active_brings_him_back() {
 
 #[test]
 fn the_threshold_is_five_hundred() {
-    assert_eq!(wintro().says("deprovision_guard")["max_users"], 500);
+    let it = wintro();
+    assert_eq!(it.says("deprovision_guard")["max_users"], 500);
+    // The same with a threshold that a test can reach.
+    let _ = it
+        .edit_preset("wintro", "max_users = 500", "max_users = 1")
+        .code(0);
+    let entra = entra(&it);
+    let people = ["Ada", "Bob", "Cleo"].map(|name| Person::new(name, "Lovelace"));
+    let ids = people
+        .each_ref()
+        .map(|one| entra.provision(&one.mail, &one.mapped()));
+    for (id, person) in ids.iter().zip(&people) {
+        assert_eq!(entra.bury(id, person)["active"], false);
+    }
+    let [gone, dropped, released] = &ids;
+    assert!(!it.user(gone).effective_active);
+    let mut held = vec![dropped.clone(), released.clone()];
+    held.sort();
+    assert_eq!(it.held(), held);
+    // Whoever waits may act, and is known by his name.
+    for (id, person) in [(dropped, &people[1]), (released, &people[2])] {
+        let user = it.user(id);
+        assert!(user.effective_active && user.deactivation_held);
+        assert_eq!(user.user_name, person.upn);
+    }
+    let _ = it.admin(&["held", "drop", "--id", dropped]).code(0);
+    let _ = it.admin(&["held", "release", "--id", released]).code(0);
+    assert_eq!(it.held(), Vec::<String>::new());
+    let (kept, gone) = (it.user(dropped), it.user(released));
+    assert_eq!((kept.active, kept.effective_active), (Some(true), true));
+    assert_eq!(kept.user_name, people[1].upn);
+    assert_eq!((gone.active, gone.effective_active), (Some(false), false));
+    assert_eq!(gone.user_name, people[2].tombstone());
+}
+
+#[test]
+fn the_log_has_create_update_disable_and_skip() {
+    let it = wintro();
+    let ada = Person::new("Ada", "Lovelace");
+    super::every_action_is_told(&it, &entra(&it), &ada.mapped());
 }

@@ -34,6 +34,8 @@ impl Policy {
         self.resolve_mirror(schema, &mut faults);
         self.check_matching(&mut faults);
         self.check_allowed(&mut faults);
+        self.check_named(&mut faults);
+        self.check_rejected(&mut faults);
         self.check_groups(&mut faults);
         self.check_rest(&mut faults);
         faults.finish(self)
@@ -172,6 +174,10 @@ impl Policy {
                 }
             }
         }
+    }
+
+    /// What is named elsewhere must be there.
+    fn check_named(&self, faults: &mut Faults) {
         let lists = [
             (
                 "required_attributes",
@@ -188,15 +194,18 @@ impl Policy {
                 }
             }
         }
+    }
+
+    fn check_rejected(&self, faults: &mut Faults) {
         for path in &self.rejected_attributes {
-            if ["userName", "active", "externalId"].contains(&path.to_string().as_str()) {
+            if ["userName", "active", "externalId"]
+                .iter()
+                .any(|name| path.is_core(name))
+            {
                 faults.note(REJECTED, format!("{path} is what users are kept by"));
             }
-            if self
-                .required_attributes
-                .iter()
-                .any(|required| covers(path, required))
-            {
+            let mut required = self.required_attributes.iter();
+            if required.any(|required| covers(path, required)) {
                 faults.note(REJECTED, format!("{path} is required"));
             }
         }
