@@ -6,7 +6,7 @@ use muster_directory::{service::Directory, storage::Store};
 use crate::{
     arguments::{Admin, Audit, Client, Epoch, Migrate, Tenant},
     clients::{self, TokenCommand},
-    connections, credentials, held, keys, log, output, presets, schema,
+    connections, credentials, faults, held, keys, log, output, presets, schema,
     serve::open_directory,
     settings::Settings,
     transfer,
@@ -33,9 +33,10 @@ pub(crate) async fn run(command: Admin, settings: &Settings) -> anyhow::Result<(
         }
         command => {
             let directory = open_directory(settings).await?;
+            let tenant = command.tenant().map(ToOwned::to_owned);
             let done = on_directory(command, &directory, settings).await;
             directory.close().await;
-            done
+            done.map_err(|error| faults::told(error, tenant.as_deref()))
         }
     }
 }
@@ -98,7 +99,7 @@ async fn tenant(command: Tenant, directory: &Directory) -> anyhow::Result<()> {
         Tenant::List { json } => {
             let tenants = directory.list_tenants().await?;
             let tenants: Vec<_> = tenants.iter().map(output::tenant).collect();
-            output::many(&tenants, json)?;
+            output::many(&tenants, &["name", "id", "created_at"], json)?;
         }
         Tenant::Show {
             tenant,
@@ -130,7 +131,7 @@ async fn migrate(command: Migrate, settings: &Settings) -> anyhow::Result<()> {
     };
     let migrations = store.migrations().await?;
     let migrations: Vec<_> = migrations.iter().map(output::migration).collect();
-    output::many(&migrations, json)?;
+    output::many(&migrations, &["applied", "name"], json)?;
     store.close().await;
     Ok(())
 }

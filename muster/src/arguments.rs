@@ -2,12 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+mod connections;
 mod log;
 mod tokens;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::connections::{Connection, FlavorName, PolicySource, Preset};
 pub(crate) use self::log::{Log, Tail};
 pub(crate) use self::tokens::{
     Client, Credential, CredentialKind, FederationArguments, Held, Key, Lifetime, User, WhichHeld,
@@ -206,6 +208,30 @@ pub(crate) enum Admin {
     },
 }
 
+impl Admin {
+    /// In which tenant it is; `None` for what is about all, or about tenants.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        let tenant = match self {
+            Self::Connection(command) => command.tenant(),
+            Self::Credential(command) => command.tenant(),
+            Self::Client(command) => command.tenant()?,
+            Self::User(command) => command.tenant(),
+            Self::Held(command) => command.tenant(),
+            Self::Schema(command) => command.tenant(),
+            Self::Audit(Audit::Verify { tenant, .. }) => tenant,
+            Self::Log(Log::Tail(tail)) => &tail.tenant,
+            Self::Tenant(_)
+            | Self::Preset(_)
+            | Self::Key(_)
+            | Self::Migrate(_)
+            | Self::Epoch(_)
+            | Self::Export { .. }
+            | Self::Import { .. } => return None,
+        };
+        Some(&tenant.tenant)
+    }
+}
+
 /// Commands on the epoch.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Epoch {
@@ -310,138 +336,6 @@ pub(crate) enum Tenant {
     },
 }
 
-/// Commands on connections.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Connection {
-    /// Create a connection
-    Create {
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Its name.
-        #[command(flatten)]
-        name: Name,
-        /// What it does with what its client sends.
-        #[command(flatten)]
-        source: PolicySource,
-        /// What kind of client it serves: how far it deviates from the RFCs
-        /// [default: the preset's, else entra]
-        #[arg(long, value_enum)]
-        flavor: Option<FlavorName>,
-        /// How long its new credentials live, for example `365d`, or `never`
-        /// [default: the policy's, else never]
-        #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
-        credential_lifetime: Option<Lifetime>,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Change a connection; its client need not do anything
-    Update {
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Its id or name.
-        #[command(flatten)]
-        name: Name,
-        /// What it does with what its client sends.
-        #[command(flatten)]
-        source: PolicySource,
-        /// What kind of client it serves: how far it deviates from the RFCs
-        #[arg(
-            long,
-            value_enum,
-            required_unless_present_any = ["credential_lifetime", "preset", "policy"]
-        )]
-        flavor: Option<FlavorName>,
-        /// How long its new credentials live, for example `365d`, or `never`
-        #[arg(long, value_name = "DURATION", value_parser = Lifetime::parse)]
-        credential_lifetime: Option<Lifetime>,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// List the tenant's connections
-    List {
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Tell how a connection has fared in the last 24 hours, and what to do
-    Health {
-        /// Its id or name
-        #[arg(long)]
-        connection: String,
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Show one connection
-    Show {
-        /// Id or name of the connection
-        #[arg(required_unless_present = "named")]
-        connection: Option<String>,
-        /// The same
-        #[arg(
-            long = "connection",
-            value_name = "CONNECTION",
-            conflicts_with = "connection"
-        )]
-        named: Option<String>,
-        /// Whose.
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-/// Where a connection's policy comes from.
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub(crate) struct PolicySource {
-    /// A policy that comes with muster: see `muster preset list`
-    #[arg(long, value_name = "PRESET")]
-    pub(crate) preset: Option<String>,
-    /// File with a policy, in the form of a preset; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
-}
-
-/// Commands on the policies that come with muster. They need no database.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Preset {
-    /// List them
-    List {
-        /// Form of the result.
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Print one as a file, to be copied and changed
-    Show {
-        /// Its name
-        name: String,
-    },
-}
-
-/// Kinds of clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FlavorName {
-    /// Microsoft Entra, and whoever sends what it sends: lenient
-    Entra,
-    /// Okta
-    Okta,
-    /// RFC 7643 and RFC 7644 to the letter
-    Strict,
-}
-
 /// Commands on the schemas of a tenant's own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schema {
@@ -494,6 +388,17 @@ pub(crate) enum Schema {
         #[command(flatten)]
         json: Json,
     },
+}
+
+impl Schema {
+    fn tenant(&self) -> &InTenant {
+        match self {
+            Self::Put { tenant, .. }
+            | Self::List { tenant, .. }
+            | Self::Show { tenant, .. }
+            | Self::Delete { tenant, .. } => tenant,
+        }
+    }
 }
 
 /// What a schema extends.
@@ -570,6 +475,35 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_connection_is_named_either_way_and_told_what_to_change() {
+        let read = |line: &str| {
+            let read = Arguments::try_parse_from(format!("muster connection {line}").split(' '));
+            read.map_err(|error| error.to_string())
+        };
+        for command in ["show", "health", "policy"] {
+            assert!(read(&format!("{command} entra")).is_ok(), "{command}");
+            assert!(read(&format!("{command} --connection entra")).is_ok());
+            let told = read(command).err().unwrap_or_default();
+            assert!(told.contains("CONNECTION"), "{told}");
+            assert!(read(&format!("{command} a --connection b")).is_err());
+        }
+        for change in [
+            "--preset wintro",
+            "--policy x.toml",
+            "--flavor okta",
+            "--credential-lifetime 1y",
+            "--preset wintro --flavor okta --credential-lifetime never",
+        ] {
+            assert!(read(&format!("update entra {change}")).is_ok(), "{change}");
+        }
+        assert!(read("update entra --preset wintro --policy x.toml").is_err());
+        let told = read("update entra").err().unwrap_or_default();
+        for option in ["--preset", "--policy", "--flavor", "--credential-lifetime"] {
+            assert!(told.contains(option), "{option} is not in {told}");
+        }
     }
 
     #[test]

@@ -76,7 +76,11 @@ pub(crate) async fn run(command: Client, directory: &Directory) -> anyhow::Resul
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let clients = directory.list_clients(&tenant.id, "", LIMIT).await?;
             let clients: Vec<_> = clients.iter().map(shown).collect();
-            output::many(&clients, json)?;
+            output::many(
+                &clients,
+                &["name", "id", "disabled", "last_used_at", "scopes"],
+                json,
+            )?;
         }
         Client::Show {
             client,

@@ -1,22 +1,27 @@
 //! Commands on connections.
 
-use anyhow::Context as _;
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, anyhow};
 use muster_directory::{
-    auth::Caller,
     domain::{flavor::Flavor, policy},
+    error::{Error, Taken},
     service::{ConnectionEdit, Directory},
-    storage::tenants::Connection as Found,
+    storage::tenants::{Connection as Found, Tenant},
 };
 use serde_json::Value;
 
 use crate::{
     arguments::{Connection, FlavorName, Lifetime, PolicySource},
     credentials::operator,
-    log, output,
+    faults, log, output, policies,
     presets::{self, Preset},
     settings::Settings,
     urls::Urls,
 };
+
+/// What is shown of each in a line.
+const COLUMNS: [&str; 5] = ["name", "id", "flavor", "tenant_url", "created_at"];
 
 /// Runs one command.
 pub(crate) async fn run(
@@ -35,10 +40,12 @@ pub(crate) async fn run(
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let caller = operator(&tenant.id);
-            let preset = presets::read(&source, settings)?;
-            let edit = edit(preset, flavor, credential_lifetime)?;
-            let created = directory.create_connection(&caller, name.get(), edit);
+            let wanted = Wanted {
+                source,
+                flavor,
+                credential_lifetime,
+            };
+            let created = wanted.create(directory, settings, &tenant, name.get());
             output::one(&shower.show(&created.await?)?, json)?;
         }
         Connection::Update {
@@ -51,61 +58,138 @@ pub(crate) async fn run(
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let connection = directory.find_connection(&tenant.id, name.get()).await?;
-            let caller = operator(&tenant.id);
-            let updated = Update {
+            let wanted = Wanted {
                 source,
                 flavor,
                 credential_lifetime,
             };
-            let updated = updated.run(directory, settings, &caller, &connection);
-            output::one(&shower.show(&updated.await?)?, json)?;
+            let updated = wanted.update(directory, settings, &connection).await?;
+            output::one(&shower.show(&updated)?, json)?;
+            note_lifetime(&connection, &updated, credential_lifetime)?;
         }
         Connection::List { tenant, json } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let connections = directory.list_connections(&tenant.id).await?;
             let connections: Vec<_> = connections.iter().map(|c| shower.summary(c)).collect();
-            output::many(&connections, json)?;
+            output::many(&connections, &COLUMNS, json)?;
         }
         Connection::Health {
             connection,
             tenant,
             json,
-        } => log::health(directory, &connection, &tenant, json).await?,
+        } => log::health(directory, connection.get(), &tenant, json).await?,
         Connection::Show {
             connection,
-            named,
             tenant,
             json,
         } => {
-            // One of the two is there; the parser sees to it.
-            let connection = connection.or(named).unwrap_or_default();
             let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, &connection).await?;
-            output::one(&shower.show(&connection)?, json)?;
+            let found = directory.find_connection(&tenant.id, connection.get());
+            output::one(&shower.show(&found.await?)?, json)?;
+        }
+        Connection::Policy {
+            connection,
+            tenant,
+            json,
+        } => {
+            let tenant = directory.find_tenant(&tenant.tenant).await?;
+            let found = directory.find_connection(&tenant.id, connection.get());
+            policies::export(directory, &found.await?, json).await?;
         }
     }
     Ok(())
 }
 
-struct Update {
+/// What a connection shall be.
+struct Wanted {
     source: PolicySource,
     flavor: Option<FlavorName>,
     credential_lifetime: Option<Lifetime>,
 }
 
-impl Update {
-    async fn run(
+impl Wanted {
+    async fn create(
         self,
         directory: &Directory,
         settings: &Settings,
-        caller: &Caller,
+        tenant: &Tenant,
+        name: &str,
+    ) -> anyhow::Result<Found> {
+        let edit = self.edit(directory, settings, &tenant.id).await?;
+        let caller = operator(&tenant.id);
+        let created = directory.create_connection(&caller, name, edit);
+        created.await.map_err(|error| match error {
+            Error::Taken(Taken::ConnectionName) => taken(tenant, name),
+            other => refused(other),
+        })
+    }
+
+    async fn update(
+        self,
+        directory: &Directory,
+        settings: &Settings,
         connection: &Found,
     ) -> anyhow::Result<Found> {
-        let preset = presets::read(&self.source, settings)?;
-        let edit = edit(preset, self.flavor, self.credential_lifetime)?;
-        let updated = directory.update_connection(caller, &connection.id, edit);
-        Ok(updated.await?)
+        let caller = operator(&connection.tenant_id);
+        let edit = self.edit(directory, settings, &caller.tenant_id).await?;
+        let updated = directory.update_connection(&caller, &connection.id, edit);
+        updated.await.map_err(refused)
     }
+
+    async fn edit(
+        self,
+        directory: &Directory,
+        settings: &Settings,
+        tenant_id: &str,
+    ) -> anyhow::Result<ConnectionEdit> {
+        let preset = presets::read(&self.source)?;
+        if let Some(preset) = &preset {
+            let registered = directory.list_schemas(tenant_id).await?.into_iter();
+            let registered = registered.map(|schema| (schema.extends, schema.definition));
+            let wrong = preset.faults(registered.collect(), settings);
+            if !wrong.is_empty() {
+                return Err(faults::of_policy(&wrong));
+            }
+        }
+        edit(preset, self.flavor, self.credential_lifetime)
+    }
+}
+
+/// A name that another connection has: it may be the one that was meant.
+fn taken(tenant: &Tenant, name: &str) -> anyhow::Error {
+    let place = match tenant.name.as_str() {
+        "default" => String::new(),
+        other => format!("--tenant {other} "),
+    };
+    anyhow!(
+        "the tenant has a connection {name:?} already; \
+         \"muster connection update {place}--name {name}\" changes it"
+    )
+}
+
+fn refused(error: Error) -> anyhow::Error {
+    match error {
+        Error::Invalid(wrong) => faults::of_policy(&wrong),
+        other => other.into(),
+    }
+}
+
+/// Says that a lifetime of credentials went with the policy that had it, or before
+/// which it was set.
+fn note_lifetime(before: &Found, after: &Found, said: Option<Lifetime>) -> io::Result<()> {
+    let (was, is) = (
+        before.policy.credential_lifetime,
+        after.policy.credential_lifetime,
+    );
+    let Some(was) = was.filter(|_| was != is && said.is_none()) else {
+        return Ok(());
+    };
+    let now = is.map_or_else(|| "for good".to_owned(), |life| life.to_string());
+    writeln!(
+        io::stderr(),
+        "note: new credentials lived {was}, and live {now} with this policy; \
+         --credential-lifetime {was} sets it again"
+    )
 }
 
 fn edit(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use muster_directory::{
     auth::{Caller, Grant, OWN_SCOPES, Principal, Scopes},
     clock::{Source as _, System},
@@ -10,8 +10,9 @@ use muster_directory::{
         credential::{Federation, Wanted},
         version::Precondition,
     },
+    error::Error,
     service::{Directory, Expiry},
-    storage::credentials,
+    storage::{credentials, tenants::Connection},
 };
 use serde_json::json;
 
@@ -24,6 +25,17 @@ use crate::{
 
 /// Most credentials that are listed.
 const LIMIT: usize = 10_000;
+
+/// What is shown of each in a line.
+const COLUMNS: [&str; 7] = [
+    "name",
+    "id",
+    "kind",
+    "connection_id",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+];
 
 /// Whoever runs a command, in a tenant.
 pub(crate) fn operator(tenant_id: &str) -> Caller {
@@ -59,7 +71,7 @@ pub(crate) async fn run(
                 expires(expires_in)?,
                 granted(scopes, user),
             );
-            let (issued, _) = created.await?;
+            let (issued, _) = created.await.map_err(|error| full(error, &connection))?;
             let urls = Urls::find(directory, settings).await?.of(&connection);
             output::one(&output::issued(&issued, &urls), json)?;
         }
@@ -69,15 +81,19 @@ pub(crate) async fn run(
             json,
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
-            let connection = directory.find_connection(&tenant.id, &connection).await?;
+            let connection_id = match connection {
+                Some(name) => Some(directory.find_connection(&tenant.id, &name).await?.id),
+                None => None,
+            };
             let wanted = credentials::Wanted {
-                connection_id: Some(connection.id),
+                connection_id,
+                personal: Some(false),
                 revoked: true,
                 ..Default::default()
             };
             let tokens = directory.list_tokens(&tenant.id, &wanted, LIMIT).await?;
             let tokens: Vec<_> = tokens.iter().map(output::stored).collect();
-            output::many(&tokens, json)?;
+            output::many(&tokens, &COLUMNS, json)?;
         }
         Credential::Rotate {
             id,
@@ -128,7 +144,8 @@ pub(crate) async fn lock(command: User, directory: &Directory) -> anyhow::Result
                     "group": role.group_name,
                 })
             });
-            output::many(&roles.collect::<Vec<_>>(), json)?;
+            let roles: Vec<_> = roles.collect();
+            output::many(&roles, &["role", "group", "group_id"], json)?;
             return Ok(());
         }
         User::Lock {
@@ -156,6 +173,18 @@ pub(crate) async fn lock(command: User, directory: &Directory) -> anyhow::Result
     });
     output::one(&shown, json)?;
     Ok(())
+}
+
+/// The error with the way on where the connection may have no further credential.
+fn full(error: Error, connection: &Connection) -> anyhow::Error {
+    match (error, connection.policy.credential_limit) {
+        (Error::TokenState(_), Some(limit)) => anyhow!(
+            "the connection has as many credentials as its policy allows ({limit}). \
+             \"muster credential rotate --id ID\" gives one a new secret without a gap; \
+             or revoke one first"
+        ),
+        (other, _) => other.into(),
+    }
 }
 
 /// When a new credential ends.

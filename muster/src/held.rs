@@ -1,7 +1,12 @@
 //! Commands on deactivations that wait for an operator.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::anyhow;
 use muster_directory::{
-    domain::page::PageRequest,
+    auth::{Caller, Principal},
+    domain::{Kind, Resource, page::PageRequest, resource::ResourceKind},
+    error::Error,
     service::{Directory, HELD_LIMIT},
     storage::held::Held as Waiting,
 };
@@ -13,6 +18,20 @@ use crate::{
     output,
 };
 
+/// What is shown of each in a line.
+const COLUMNS: [&str; 7] = [
+    "user_name",
+    "user_id",
+    "operation",
+    "connection",
+    "external_id",
+    "display_name",
+    "due_at",
+];
+
+/// Users who are read at once.
+const AT_ONCE: usize = 500;
+
 /// Runs one command.
 pub(crate) async fn run(command: Held, directory: &Directory) -> anyhow::Result<()> {
     match command {
@@ -23,8 +42,9 @@ pub(crate) async fn run(command: Held, directory: &Directory) -> anyhow::Result<
         } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let held = all(directory, &tenant.id, connection.as_deref()).await?;
-            let held: Vec<_> = held.iter().map(shown).collect();
-            output::many(&held, json)?;
+            let people = People::find(directory, &tenant.id, &held).await?;
+            let held: Vec<_> = held.iter().map(|held| people.shown(held)).collect();
+            output::many(&held, &COLUMNS, json)?;
         }
         Held::Release {
             which,
@@ -57,10 +77,18 @@ async fn resolve(
     let mut resolved = 0;
     for ids in ids.chunks(HELD_LIMIT) {
         let caller = operator(&tenant.id);
-        let done = directory.resolve_held(&caller, ids.to_vec(), apply).await?;
+        let done = directory.resolve_held(&caller, ids.to_vec(), apply).await;
+        let done = done.map_err(|error| match error {
+            Error::NotFound {
+                kind: Kind::User,
+                id,
+            } => anyhow!("nothing waits for user {id:?} in tenant {:?}", tenant.name),
+            other => other.into(),
+        })?;
         resolved += done.count;
     }
-    output::one(&json!({"resolved": resolved, "applied": apply}), json)?;
+    let done = if apply { "released" } else { "dropped" };
+    output::one(&json!({done: resolved}), json)?;
     Ok(())
 }
 
@@ -87,12 +115,60 @@ async fn all(
     }
 }
 
-fn shown(held: &Waiting) -> Value {
-    json!({
-        "user_id": held.user_id,
-        "connection_id": held.connection_id,
-        "operation": held.operation.name(),
-        "held_at": output::instant(Some(held.held_at)),
-        "due_at": output::instant(Some(held.due_at)),
-    })
+/// Who they are for whom something waits, and the names of connections.
+struct People {
+    users: HashMap<String, Resource>,
+    connections: HashMap<String, String>,
+}
+
+impl People {
+    async fn find(
+        directory: &Directory,
+        tenant_id: &str,
+        held: &[Waiting],
+    ) -> anyhow::Result<Self> {
+        let connections = directory.list_connections(tenant_id).await?;
+        let mut people = Self {
+            users: HashMap::new(),
+            connections: connections.into_iter().map(|c| (c.id, c.name)).collect(),
+        };
+        for held in held.chunks(AT_ONCE) {
+            let mut by_connection = BTreeMap::<_, BTreeSet<_>>::new();
+            for one in held {
+                let ids = by_connection.entry(&one.connection_id).or_default();
+                ids.insert(one.user_id.clone());
+            }
+            for (connection_id, ids) in by_connection {
+                let caller = eyes_of(tenant_id, connection_id);
+                let found = directory.get_many(&caller, ResourceKind::User, ids);
+                people.users.extend(found.await?);
+            }
+        }
+        Ok(people)
+    }
+
+    fn shown(&self, held: &Waiting) -> Value {
+        let user = self.users.get(&held.user_id);
+        let told = |name| user.and_then(|user| user.text(name));
+        json!({
+            "user_id": held.user_id,
+            "user_name": told("userName"),
+            "display_name": told("displayName"),
+            "external_id": told("externalId"),
+            "connection_id": held.connection_id,
+            "connection": self.connections.get(&held.connection_id),
+            "operation": held.operation.name(),
+            "held_at": output::instant(Some(held.held_at)),
+            "due_at": output::instant(Some(held.due_at)),
+        })
+    }
+}
+
+/// Whoever sees users as this connection does: each has an `externalId` of his own.
+fn eyes_of(tenant_id: &str, connection_id: &str) -> Caller {
+    let principal = Principal::Connection {
+        connection_id: connection_id.to_owned(),
+        credential_id: String::new(),
+    };
+    Caller::inside(tenant_id, principal)
 }

@@ -16,7 +16,11 @@ pub(crate) async fn run(command: Key, directory: &Directory) -> anyhow::Result<(
         Key::List { json } => {
             let keys = directory.list_keys().await?;
             let keys: Vec<_> = keys.iter().map(shown).collect();
-            output::many(&keys, json)?;
+            output::many(
+                &keys,
+                &["kid", "algorithm", "state", "sign_from", "sign_until"],
+                json,
+            )?;
         }
         Key::Rotate { algorithm, json } => {
             let algorithm = algorithm.map(|name| name.parse::<Algorithm>());

@@ -35,6 +35,7 @@ pub(crate) fn connection(connection: &Connection, urls: &Of) -> Value {
         "credential_lifetime_seconds": lifetime.map(|lifetime| lifetime.ms() / 1_000),
         "tenant_id": connection.tenant_id,
         "tenant_url": urls.own_url,
+        "version": connection.version,
         "created_at": instant(Some(connection.created_at)),
     })
 }
@@ -149,23 +150,29 @@ pub(crate) fn one(value: &Value, json: Json) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints a list of results: as JSON an array, else a line each.
+/// Prints a list of results: as JSON an array of all there is, else a line each, with
+/// these columns.
 ///
 /// # Errors
 /// Standard output is closed.
-pub(crate) fn many(values: &[Value], json: Json) -> io::Result<()> {
+pub(crate) fn many(values: &[Value], columns: &[&str], json: Json) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json.json {
         return writeln!(out, "{}", Value::from(values));
     }
+    if values.is_empty() {
+        // Not among the results: whoever counts lines counts none.
+        return writeln!(io::stderr(), "nothing");
+    }
     for value in values {
-        let fields = value.as_object().into_iter().flatten();
-        let fields: Vec<_> = fields
-            .map(|(name, value)| format!("{name}={}", plain(value)))
-            .collect();
-        writeln!(out, "{}", fields.join("  "))?;
+        writeln!(out, "{}", line(value, columns))?;
     }
     Ok(())
+}
+
+fn line(value: &Value, columns: &[&str]) -> String {
+    let shown = |name: &&str| format!("{name}={}", plain(&value[*name]));
+    columns.iter().map(shown).collect::<Vec<_>>().join("  ")
 }
 
 fn plain(value: &Value) -> String {
@@ -173,5 +180,19 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_columns_in_their_order() {
+        let value = json!({"id": 7, "name": "entra", "scopes": ["a"], "end": null});
+        assert_eq!(
+            line(&value, &["name", "id", "end", "nothing"]),
+            "name=entra  id=7  end=-  nothing=-"
+        );
     }
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(command: Schema, directory: &Directory) -> anyhow::Resul
             let tenant = directory.find_tenant(&tenant.tenant).await?;
             let schemas = directory.list_schemas(&tenant.id).await?;
             let schemas: Vec<_> = schemas.iter().map(summary).collect();
-            output::many(&schemas, json)?;
+            output::many(&schemas, &["name", "urn", "resource", "updated_at"], json)?;
         }
         Schema::Show { urn, tenant, json } => {
             let tenant = directory.find_tenant(&tenant.tenant).await?;

@@ -347,14 +347,14 @@ impl Settings {
     ///
     /// # Errors
     /// Which are.
-    pub(crate) fn check_served(&self, base: &str) -> Result<(), Error> {
+    pub(crate) fn check_served(&self, base: &str) -> Result<(), String> {
         let wanted = base.trim_end_matches('/');
         match self.base_paths.iter().any(|path| path == wanted) {
             true => Ok(()),
-            false => Err(Error(format!(
-                "base_path: {base:?} is none of the server's base_paths, which are {}",
+            false => Err(format!(
+                "{base:?} is none of the server's base_paths, which are {}",
                 self.base_paths.join(", ")
-            ))),
+            )),
         }
     }
 

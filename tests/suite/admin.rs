@@ -1,5 +1,7 @@
 //! The admin commands, which work on the database beside a running server.
 
+mod policies;
+
 use muster_tests::{
     scim::Scim,
     tenant::{Tenant, text},

@@ -24,6 +24,7 @@ pub mod resource;
 pub mod search;
 pub mod signing_key;
 pub mod sort;
+pub mod span;
 pub mod version;
 
 pub use muster_proto::fold;

@@ -498,7 +498,8 @@ async fn check_number(tx: &Tx, credential: &Credential) -> Result<()> {
     match credentials::count_live(tx, connection_id, now).await? < u64::from(limit) {
         true => Ok(()),
         false => Err(Error::TokenState(
-            "the connection has as many credentials as its policy allows; revoke one first",
+            "the connection has as many credentials as its policy allows; rotating one \
+             gives a new secret without a gap, or revoke one first",
         )),
     }
 }

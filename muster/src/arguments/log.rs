@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use muster_directory::domain::span;
 
 use super::{InTenant, Json};
 
@@ -33,7 +34,7 @@ pub(crate) struct Tail {
     #[arg(long)]
     pub(crate) failures: bool,
     /// Only of the last so long, for example `1h`
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = span::parse)]
     pub(crate) since: Option<Duration>,
     /// Most events
     #[arg(long, value_name = "COUNT", default_value_t = 50,

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
+use muster_directory::domain::span;
 
 use super::{InTenant, Json, Name};
 
@@ -20,7 +21,7 @@ impl Lifetime {
     pub(super) fn parse(text: &str) -> Result<Self, humantime::DurationError> {
         match text {
             "never" => Ok(Self::Never),
-            text => humantime::parse_duration(text).map(Self::For),
+            text => span::parse(text).map(Self::For),
         }
     }
 }
@@ -86,11 +87,11 @@ pub(crate) enum Credential {
         #[command(flatten)]
         json: Json,
     },
-    /// List the connection's credentials
+    /// List the credentials of a connection, or of all
     List {
-        /// Id or name of the connection
+        /// Id or name of the connection [default: all]
         #[arg(long)]
-        connection: String,
+        connection: Option<String>,
         /// Whose.
         #[command(flatten)]
         tenant: InTenant,
@@ -106,10 +107,11 @@ pub(crate) enum Credential {
         /// How long the former secrets go on to work, for example `24h`; at most 7
         /// days
         #[arg(long, value_name = "DURATION", default_value = "24h",
-            value_parser = humantime::parse_duration)]
+            value_parser = span::parse)]
         overlap: Duration,
-        /// How long it is valid from now on, for example `365d` [default: as before]
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        /// How long it is valid from now on, for example `365d` [default: as long as a
+        /// new one would be; as before if its connection says nothing]
+        #[arg(long, value_name = "DURATION", value_parser = span::parse)]
         expires_in: Option<Duration>,
         /// Whose.
         #[command(flatten)]
@@ -130,6 +132,17 @@ pub(crate) enum Credential {
         #[command(flatten)]
         json: Json,
     },
+}
+
+impl Credential {
+    pub(super) fn tenant(&self) -> &InTenant {
+        match self {
+            Self::Create { tenant, .. }
+            | Self::List { tenant, .. }
+            | Self::Rotate { tenant, .. }
+            | Self::Revoke { tenant, .. } => tenant,
+        }
+    }
 }
 
 /// Commands on service clients.
@@ -229,6 +242,20 @@ pub(crate) enum Client {
     },
 }
 
+impl Client {
+    /// None for what has its tenant in a file.
+    pub(super) fn tenant(&self) -> Option<&InTenant> {
+        match self {
+            Self::Create { tenant, .. }
+            | Self::List { tenant, .. }
+            | Self::Show { tenant, .. }
+            | Self::Disable { tenant, .. }
+            | Self::Enable { tenant, .. } => Some(tenant),
+            Self::Token { .. } => None,
+        }
+    }
+}
+
 /// Commands on signing keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
@@ -311,6 +338,16 @@ pub(crate) enum User {
     },
 }
 
+impl User {
+    pub(super) fn tenant(&self) -> &InTenant {
+        match self {
+            Self::Lock { tenant, .. }
+            | Self::Roles { tenant, .. }
+            | Self::Unlock { tenant, .. } => tenant,
+        }
+    }
+}
+
 /// Commands on deactivations that wait.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Held {
@@ -350,6 +387,16 @@ pub(crate) enum Held {
         #[command(flatten)]
         json: Json,
     },
+}
+
+impl Held {
+    pub(super) fn tenant(&self) -> &InTenant {
+        match self {
+            Self::List { tenant, .. }
+            | Self::Release { tenant, .. }
+            | Self::Drop { tenant, .. } => tenant,
+        }
+    }
 }
 
 /// Which of those that wait are meant.

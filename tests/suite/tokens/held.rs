@@ -130,10 +130,12 @@ fn tokens_live_until_an_operator_releases_what_is_held() {
     let (tenant, connection) = (&world.tenant.id, &world.tenant.connection_id);
     let listed = admin.json(&["held", "list", "--tenant", tenant]);
     assert_eq!(text(&listed[0], "user_id"), users[4]);
+    assert_eq!(text(&listed[0], "user_name"), "e");
+    assert_eq!(text(&listed[0], "connection"), "entra");
     let all_of = [
         "held", "release", "--all-of", connection, "--tenant", tenant,
     ];
-    assert_eq!(admin.json(&all_of)["resolved"], 1);
+    assert_eq!(admin.json(&all_of), json!({"released": 1}));
     assert!(!world.user(&users[4]).effective_active && world.held().is_empty());
 }
 

@@ -247,7 +247,7 @@ impl Policy {
 
     fn check_rest(&self, faults: &mut Faults) {
         let guard = self.deprovision_guard.as_ref();
-        if let Some(rule) = guard.and_then(Guard::contradiction) {
+        for rule in guard.into_iter().flat_map(Guard::contradictions) {
             faults.note("deprovision_guard", rule);
         }
         faults.bound("protected_users", self.protected_users.len(), LIST_LIMIT);

@@ -66,21 +66,26 @@ impl Guard {
         over_count || over_share
     }
 
-    /// What is wrong with it.
-    pub(super) fn contradiction(&self) -> Option<&'static str> {
-        if self.max_users.is_none() && self.max_percent.is_none() {
-            return Some("needs max_users or max_percent");
-        }
-        if self.max_percent.is_some_and(|percent| percent >= 100) {
-            return Some("max_percent must be less than 100: all may go then");
-        }
-        if self.window.ms() < SHORTEST_MS || self.max_hold.ms() < SHORTEST_MS {
-            return Some("window and max_hold must be at least 1m");
-        }
-        if self.max_hold > LONGEST {
-            return Some("max_hold must be at most 72h");
-        }
-        (self.window.ms() > 31 * 86_400_000).then_some("window must be at most 31d")
+    /// Everything that is wrong with it.
+    pub(super) fn contradictions(&self) -> impl Iterator<Item = &'static str> {
+        let guards_nothing = self.max_users.is_none() && self.max_percent.is_none();
+        let is_over_all = self.max_percent.is_some_and(|percent| percent >= 100);
+        let is_short = self.window.ms() < SHORTEST_MS || self.max_hold.ms() < SHORTEST_MS;
+        let rules = [
+            (guards_nothing, "needs max_users or max_percent"),
+            (
+                is_over_all,
+                "max_percent must be less than 100: all may go then",
+            ),
+            (is_short, "window and max_hold must be at least 1m"),
+            (self.max_hold > LONGEST, "max_hold must be at most 72h"),
+            (
+                self.window.ms() > 31 * 86_400_000,
+                "window must be at most 31d",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(is_broken, _)| *is_broken);
+        broken.map(|(_, rule)| rule)
     }
 }
 
@@ -115,8 +120,15 @@ mod tests {
 
     #[test]
     fn a_guard_that_guards_nothing_is_refused() {
-        assert!(guard(None, None).contradiction().is_some());
-        assert!(guard(None, Some(101)).contradiction().is_some());
-        assert!(guard(Some(1), None).contradiction().is_none());
+        assert_eq!(guard(None, None).contradictions().count(), 1);
+        assert_eq!(guard(Some(1), None).contradictions().count(), 0);
+        let day = Lifetime::of_ms(86_400_000).unwrap_or_else(|e| panic!("{e}"));
+        let year = Lifetime::of_ms(365 * day.ms()).unwrap_or_else(|e| panic!("{e}"));
+        let wrong = Guard {
+            window: year,
+            max_hold: year,
+            ..guard(None, Some(101))
+        };
+        assert_eq!(wrong.contradictions().count(), 3, "all of them are told");
     }
 }

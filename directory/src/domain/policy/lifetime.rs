@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::domain::span;
+
 /// A span of time in whole milliseconds, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(i64);
@@ -35,16 +37,8 @@ impl Lifetime {
 impl fmt::Display for Lifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = u64::try_from(self.0).unwrap_or_default();
-        let days = ms / 86_400_000;
         // "365d" comes back as such, not as a year and some hours.
-        match days > 0 && ms % 86_400_000 == 0 {
-            true => write!(f, "{days}d"),
-            false => write!(
-                f,
-                "{}",
-                humantime::format_duration(Duration::from_millis(ms))
-            ),
-        }
+        f.write_str(&span::format(Duration::from_millis(ms)))
     }
 }
 
@@ -59,7 +53,7 @@ impl<'de> Deserialize<'de> for Lifetime {
         use serde::de::Error;
         let text = String::deserialize(deserializer)?;
         let wrong = |e: &dyn fmt::Display| D::Error::custom(format!("{text:?}: {e}"));
-        let span = humantime::parse_duration(&text).map_err(|e| wrong(&e))?;
+        let span = span::parse(&text).map_err(|e| wrong(&e))?;
         let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self::of_ms(ms).map_err(|e| wrong(&e))
     }
@@ -71,7 +65,7 @@ mod tests {
 
     #[test]
     fn spans_are_written_as_they_are_read() {
-        for text in ["365d", "72h", "1h 30m", "500ms"] {
+        for text in ["365d", "72h", "1h 30m", "366d 1h", "500ms"] {
             let json = format!("{text:?}");
             let read: Lifetime = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}"));
             let again = serde_json::to_string(&read).unwrap_or_default();
