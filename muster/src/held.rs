@@ -67,29 +67,54 @@ async fn resolve(
     apply: bool,
 ) -> anyhow::Result<()> {
     let tenant = directory.find_tenant(&tenant.tenant).await?;
-    let ids = match which.all_of {
-        None => which.ids,
-        Some(connection) => {
-            let held = all(directory, &tenant.id, Some(&connection)).await?;
-            held.into_iter().map(|held| held.user_id).collect()
+    let resolved = match which.all_of {
+        Some(connection) => resolve_all(directory, &tenant.id, &connection, apply).await?,
+        None => {
+            let resolved = resolve_these(directory, &tenant.id, &which.ids, apply).await;
+            resolved.map_err(|error| match error {
+                Error::NotFound {
+                    kind: Kind::User,
+                    id,
+                } => anyhow!("nothing waits for user {id:?} in tenant {:?}", tenant.name),
+                other => other.into(),
+            })?
         }
     };
-    let mut resolved = 0;
-    for ids in ids.chunks(HELD_LIMIT) {
-        let caller = operator(&tenant.id);
-        let done = directory.resolve_held(&caller, ids.to_vec(), apply).await;
-        let done = done.map_err(|error| match error {
-            Error::NotFound {
-                kind: Kind::User,
-                id,
-            } => anyhow!("nothing waits for user {id:?} in tenant {:?}", tenant.name),
-            other => other.into(),
-        })?;
-        resolved += done.count;
-    }
     let done = if apply { "released" } else { "dropped" };
     output::one(&json!({done: resolved}), json)?;
     Ok(())
+}
+
+async fn resolve_these(
+    directory: &Directory,
+    tenant_id: &str,
+    ids: &[String],
+    apply: bool,
+) -> Result<usize, Error> {
+    let (caller, mut resolved) = (operator(tenant_id), 0);
+    for ids in ids.chunks(HELD_LIMIT) {
+        let done = directory.resolve_held(&caller, ids.to_vec(), apply).await?;
+        resolved += done.count;
+    }
+    Ok(resolved)
+}
+
+async fn resolve_all(
+    directory: &Directory,
+    tenant_id: &str,
+    connection: &str,
+    apply: bool,
+) -> anyhow::Result<usize> {
+    let connection = directory.find_connection(tenant_id, connection).await?;
+    let (caller, mut resolved) = (operator(tenant_id), 0);
+    loop {
+        let done = directory.resolve_held_of(&caller, &connection.id, apply);
+        let done = done.await?;
+        resolved += done;
+        if done < HELD_LIMIT {
+            return Ok(resolved);
+        }
+    }
 }
 
 /// Everything that waits in a tenant, or for a connection's sake.

@@ -107,29 +107,43 @@ impl Directory {
                 let work = Arc::clone(&work);
                 async move {
                     let (caller, user_ids) = &*work;
-                    let mut position = None;
+                    let mut found = Vec::new();
                     for id in user_ids {
                         let held = held::find(&tx, &caller.tenant_id, id).await?;
-                        let held = held.ok_or_else(|| ResourceKind::User.not_found(id))?;
-                        let resolving = Resolving {
-                            tx: &tx,
-                            target: Target::new(
-                                caller,
-                                ResourceKind::User,
-                                id,
-                                &Precondition::default(),
-                            ),
-                            now,
-                        };
-                        position = Some(resolving.resolve(&held, apply).await?);
+                        found.push(held.ok_or_else(|| ResourceKind::User.not_found(id))?);
                     }
-                    Ok(Resolved {
-                        count: user_ids.len(),
-                        position,
-                    })
+                    resolve_these(&tx, caller, &found, apply, now).await
                 }
             })
             .await
+    }
+
+    /// Does, or drops, what waits for a connection's sake, at most [`HELD_LIMIT`] of it;
+    /// how many there were. What others resolve meanwhile is resolved.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn resolve_held_of(
+        &self,
+        caller: &Caller,
+        connection_id: &str,
+        apply: bool,
+    ) -> Result<usize> {
+        let now = self.source.now_ms();
+        let work = Arc::new((caller.clone(), connection_id.to_owned()));
+        let resolving = self.store.write(&caller.tenant_id, METHOD, move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, connection_id) = &*work;
+                let of = HeldOf {
+                    connection_id: Some(connection_id),
+                    ..HeldOf::default()
+                };
+                let found = held::list(&tx, &caller.tenant_id, of, HELD_LIMIT).await?;
+                resolve_these(&tx, caller, &found, apply, now).await
+            }
+        });
+        Ok(resolving.await?.count)
     }
 
     /// Does what has waited for as long as it may, in all tenants. Several processes may
@@ -174,6 +188,29 @@ impl Directory {
             }
         }
     }
+}
+
+async fn resolve_these(
+    tx: &Tx,
+    caller: &Caller,
+    held: &[Held],
+    apply: bool,
+    now: i64,
+) -> Result<Resolved> {
+    let mut position = None;
+    for held in held {
+        let (kind, any) = (ResourceKind::User, Precondition::default());
+        let resolving = Resolving {
+            tx,
+            target: Target::new(caller, kind, &held.user_id, &any),
+            now,
+        };
+        position = Some(resolving.resolve(held, apply).await?);
+    }
+    Ok(Resolved {
+        count: held.len(),
+        position,
+    })
 }
 
 struct Resolving<'a> {

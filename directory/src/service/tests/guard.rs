@@ -89,6 +89,13 @@ async fn an_operator_releases_or_drops_it() {
     let some = resolve(&ids[4..6], true).await;
     assert!(matches!(some, Err(Error::NotFound { .. })), "{some:?}");
     assert_eq!(world.held().await, ids[5..]);
+    // Or whatever waits.
+    let own = world.caller.connection().unwrap();
+    for count in [1, 0] {
+        let resolved = world.directory.resolve_held_of(&operator, own, true).await;
+        assert_eq!(resolved.unwrap(), count);
+    }
+    assert_eq!(world.standing(&ids[5]).await, (false, false));
 }
 
 #[tokio::test]
