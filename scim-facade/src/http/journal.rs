@@ -196,7 +196,11 @@ impl Note {
             metrics::counter!("scim_held_deactivations_total").increment(1);
         }
         let mut event = ProvisioningEvent {
-            operation: outcome(self.operation, report.outcome()).into(),
+            operation: match (self.operation, report.held) {
+                // That he waits inactive is not what was asked for.
+                (Kind::Delete, true) => Kind::Delete.into(),
+                (asked, _) => outcome(asked, report.outcome()).into(),
+            },
             method: self.method.to_string(),
             resource_type: self.resource_type.into(),
             resource_id: known.resource_id,
@@ -385,6 +389,18 @@ mod tests {
         assert_eq!(told(None), Kind::Update);
         assert_eq!(told(Some(WriteOutcome::Disabled)), Kind::Disable);
         assert_eq!(told(Some(WriteOutcome::Unchanged)), Kind::Skip);
+    }
+
+    #[test]
+    fn a_deletion_that_waits_is_a_deletion() {
+        let note = Note::new(Operation::Users(Verb::Delete), &Method::DELETE, "i");
+        note.came_to(Some(v1::WriteReport {
+            outcome: WriteOutcome::Disabled.into(),
+            held: true,
+            ..v1::WriteReport::default()
+        }));
+        let event = note.event(204, None, "");
+        assert_eq!((event.operation(), event.held), (Kind::Delete, true));
     }
 
     #[test]
