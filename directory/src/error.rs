@@ -227,7 +227,8 @@ impl Taken {
 pub struct Violation {
     /// Path of the field, for example `emails.primary`.
     pub field: String,
-    /// The rule, for example `must be true or false`.
+    /// The rule, for example `must be true or false`; of a value that is missing
+    /// `is required: ` and why.
     pub rule: String,
 }
 
@@ -238,6 +239,14 @@ impl Violation {
             field: field.into(),
             rule: rule.into(),
         }
+    }
+
+    /// How the rules of values begin that are missing.
+    const MISSING: &'static str = "is required: ";
+
+    /// Whether the field has no value, and must have one.
+    pub fn is_missing(&self) -> bool {
+        self.rule.starts_with(Self::MISSING)
     }
 
     fn list(violations: &[Self]) -> String {

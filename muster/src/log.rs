@@ -11,7 +11,7 @@ use muster_directory::{
     clock::{Source as _, System},
     domain::{
         health::{Expiry, Failure, Health},
-        provisioning::{Event, first_id_at},
+        provisioning::{Event, RESOLVED, first_id_at},
         resource::ResourceKind,
     },
     service::{Directory, EventQuery},
@@ -33,9 +33,25 @@ const LATE_MS: i64 = 10_000;
 /// Most events read at once while following.
 const AT_ONCE: usize = 1_000;
 
-/// Runs one command.
+/// Runs one command. That nobody reads on is no fault.
 pub(crate) async fn run(command: Log, directory: &Directory) -> anyhow::Result<()> {
     let Log::Tail(tail) = command;
+    unless_closed(show(tail, directory).await)
+}
+
+/// An end without a complaint where standard output was closed.
+fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_closed = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    match result {
+        Err(error) if is_closed(&error) => Ok(()),
+        result => result,
+    }
+}
+
+async fn show(tail: Tail, directory: &Directory) -> anyhow::Result<()> {
     let tenant = directory.find_tenant(&tail.tenant.tenant).await?;
     let now = System.now_ms();
     let since = tail
@@ -55,6 +71,10 @@ pub(crate) async fn run(command: Log, directory: &Directory) -> anyhow::Result<(
     let limit = usize::try_from(tail.limit).unwrap_or(usize::MAX);
     let mut events = directory.tail_events(&tenant.id, &wanted, limit).await?;
     events.reverse();
+    if events.is_empty() && !tail.json.json {
+        // Standard output has events and nothing else.
+        let _ = writeln!(io::stderr(), "There is no such event in the log.");
+    }
     print(&events, tail.json)?;
     if tail.follow {
         follow(directory, &tenant.id, wanted, events, &tail, now).await?;
@@ -113,15 +133,24 @@ pub(crate) async fn health(
     let connection = directory.find_connection(&tenant.id, connection).await?;
     let health = directory.connection_health(&tenant.id, &connection.id);
     let health = health.await?;
-    if json.json {
+    let told = if json.json {
         let mut shown = health_fields(&health);
         shown["connection_id"] = connection.id.into();
         shown["name"] = connection.name.into();
-        output::one(&shown, json)?;
+        output::one(&shown, json)
     } else {
-        tell(&connection.name, &health)?;
-    }
-    Ok(())
+        tell(&connection.name, &health)
+    };
+    unless_closed(told.map_err(Into::into))
+}
+
+/// A time for people: all of one width, so that columns stay columns.
+fn clock(ms: i64) -> String {
+    let Value::String(text) = instant(Some(ms)) else {
+        return "-".to_owned();
+    };
+    let whole = text.split(['.', 'Z']).next().unwrap_or_default();
+    format!("{whole}.{:03}Z", ms.rem_euclid(1_000))
 }
 
 fn print(events: &[Event], json: Json) -> io::Result<()> {
@@ -182,13 +211,11 @@ fn fields(event: &Event) -> Value {
 /// An event for people: what there is of it, in a line.
 fn line(event: &Event) -> String {
     let details = &event.details;
-    let time = instant(Some(event.at));
-    let time = time.as_str().unwrap_or_default();
-    let mut parts = vec![
-        time.to_owned(),
-        event.status.to_string(),
-        event.operation.as_str().to_owned(),
-    ];
+    let status = match event.status {
+        RESOLVED => "-".to_owned(),
+        status => status.to_string(),
+    };
+    let mut parts = vec![clock(event.at), status, event.operation.as_str().to_owned()];
     let mut told = |name: &str, value: &str| {
         let separate = if name.is_empty() { "" } else { "=" };
         if !value.is_empty() {
@@ -200,6 +227,9 @@ fn line(event: &Event) -> String {
     told("id", &event.resource_id);
     told("external_id", &event.external_id);
     told("reason", &event.reason);
+    if event.status == 401 {
+        told("credential", &event.credential_id);
+    }
     told("scim_type", &event.scim_type);
     told("attribute", &event.attribute);
     told("changed", &details.changed.join(","));
@@ -224,8 +254,13 @@ fn health_fields(health: &Health) -> Value {
             "scim_type": failure.tally.scim_type,
             "reason": failure.tally.reason,
             "attribute": failure.tally.attribute,
-            "example_external_id": failure.example_external_id,
+            "example_external_id": failure.example.external_id,
             "example_event_id": failure.tally.latest,
+            "example_time": instant(Some(failure.example.at)),
+            "example_resource_id": failure.example.resource_id,
+            "example_detail": failure.example.details.detail,
+            "example_credential_id": failure.example.credential_id,
+            "example_credential_name": failure.credential_name,
             "remedy": failure.remedy,
         })
     };
@@ -254,10 +289,7 @@ fn health_fields(health: &Health) -> Value {
 
 fn tell(name: &str, health: &Health) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let shown = |at: Option<i64>| match instant(at) {
-        Value::String(text) => text,
-        _ => "-".to_owned(),
-    };
+    let shown = |at: Option<i64>| at.map_or("-".to_owned(), clock);
     writeln!(out, "{name}: {}", health.verdict.as_str())?;
     if !health.why.is_empty() {
         writeln!(out, "  {}", health.why)?;
@@ -273,39 +305,64 @@ fn tell(name: &str, health: &Health) -> io::Result<()> {
     )?;
     writeln!(out, "held operations: {}", health.held)?;
     for failure in &health.top {
-        let tally = &failure.tally;
-        let names = [&tally.reason, &tally.scim_type, &tally.attribute];
-        let names: Vec<_> = names
-            .into_iter()
-            .filter(|n| !n.is_empty())
-            .cloned()
-            .collect();
-        writeln!(
-            out,
-            "{} x {} {}",
-            tally.count,
-            tally.status,
-            names.join(" ")
-        )?;
-        if !failure.example_external_id.is_empty() {
-            writeln!(out, "  for example {}", failure.example_external_id)?;
+        for line in failure_lines(failure) {
+            writeln!(out, "{line}")?;
         }
-        writeln!(out, "  {}", failure.remedy)?;
     }
     for expiry in &health.expiring {
-        let at = shown(Some(expiry.expires_at));
-        let (name, id, days) = (&expiry.name, &expiry.credential_id, expiry.threshold_days);
-        writeln!(
-            out,
-            "credential {name} ({id}) ends at {at}, within {days} days"
-        )?;
+        writeln!(out, "{}", expiry_line(expiry))?;
     }
     Ok(())
 }
 
+/// What failed, the latest of it, and what to do.
+fn failure_lines(failure: &Failure) -> Vec<String> {
+    let (tally, example) = (&failure.tally, &failure.example);
+    let heading = [
+        format!("{} x {}", tally.count, tally.status),
+        tally.reason.clone(),
+        tally.scim_type.clone(),
+        tally.attribute.clone(),
+    ];
+    let mut latest = vec![format!("  latest {}", clock(example.at))];
+    let mut told = |name: &str, value: &str| {
+        if !value.is_empty() {
+            latest.push(format!("{name}={value}"));
+        }
+    };
+    told("external_id", &example.external_id);
+    told("id", &example.resource_id);
+    if tally.status == 401 {
+        told("credential", &example.credential_id);
+        told("name", &failure.credential_name);
+    }
+    told("detail", &example.details.detail);
+    let heading = heading.into_iter().filter(|part| !part.is_empty());
+    vec![
+        heading.collect::<Vec<_>>().join(" "),
+        latest.join("  "),
+        format!("  {}", failure.remedy),
+    ]
+}
+
+fn expiry_line(expiry: &Expiry) -> String {
+    let (name, id, at) = (
+        &expiry.name,
+        &expiry.credential_id,
+        clock(expiry.expires_at),
+    );
+    match expiry.threshold_days {
+        0 => format!("credential {name} ({id}) ended at {at}"),
+        days => format!("credential {name} ({id}) ends at {at}, within {days} days"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use muster_directory::domain::provisioning::{Details, Operation};
+    use muster_directory::domain::{
+        health::Tally,
+        provisioning::{Details, Operation},
+    };
 
     use super::*;
 
@@ -326,8 +383,51 @@ mod tests {
         };
         assert_eq!(
             line(&event),
-            "2027-01-15T08:00:00Z  409  create  user  external_id=x  reason=USER_NAME_TAKEN  \
+            "2027-01-15T08:00:00.000Z  409  create  user  external_id=x  reason=USER_NAME_TAKEN  \
              accents=capital-ops,empty-path"
         );
+    }
+
+    #[test]
+    fn times_have_one_width() {
+        for (ms, expected) in [
+            (1_800_000_000_000, "2027-01-15T08:00:00.000Z"),
+            (1_800_000_000_120, "2027-01-15T08:00:00.120Z"),
+            (1_800_000_000_007, "2027-01-15T08:00:00.007Z"),
+        ] {
+            assert_eq!(clock(ms), expected);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_latest_event() {
+        let failure = Failure {
+            tally: Tally {
+                status: 401,
+                count: 2,
+                ..Tally::default()
+            },
+            example: Event {
+                at: 1_800_000_000_000,
+                credential_id: "c".to_owned(),
+                ..Event::default()
+            },
+            credential_name: "entra-2026".to_owned(),
+            remedy: "Make a new one.".to_owned(),
+        };
+        let expected = [
+            "2 x 401",
+            "  latest 2027-01-15T08:00:00.000Z  credential=c  name=entra-2026",
+            "  Make a new one.",
+        ];
+        assert_eq!(failure_lines(&failure), expected);
+    }
+
+    #[test]
+    fn nobody_hears_that_nobody_reads() {
+        let closed = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(unless_closed(Err(closed.into())).is_ok());
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(unless_closed(Err(full.into())).is_err());
     }
 }

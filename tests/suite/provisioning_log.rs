@@ -4,6 +4,7 @@ mod commands;
 mod failures;
 mod health;
 mod operations;
+mod paths;
 mod policy;
 
 use muster_proto::v1::{

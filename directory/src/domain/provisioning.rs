@@ -12,6 +12,9 @@ use super::resource::ResourceKind;
 /// From which status on a request has failed.
 const FAILURES: u16 = 400;
 
+/// Status of what became of a deactivation that waited: it is no request's.
+pub const RESOLVED: u16 = 0;
+
 /// Longest detail, in characters.
 const DETAIL_LIMIT: usize = 500;
 
@@ -105,7 +108,7 @@ pub struct Details {
     pub filtered: Vec<String>,
     /// By which attribute an existing user was found and taken over.
     pub matched_by: String,
-    /// Whether the deactivation waits for an operator.
+    /// Whether the deactivation or deletion waits for an operator.
     pub held: bool,
     /// How many members a group got.
     pub members_added: i32,
@@ -138,7 +141,7 @@ pub struct Event {
     pub resource_id: String,
     /// The client's own identifier, where it is known.
     pub external_id: String,
-    /// Of HTTP.
+    /// Of HTTP, or [`RESOLVED`].
     pub status: u16,
     /// Keyword of RFC 7644 table 9.
     pub scim_type: String,
@@ -159,13 +162,16 @@ impl Event {
     }
 
     /// What happened to a user or a group, by the name that WeftID gave such
-    /// events; empty where nothing did.
+    /// events; empty where nothing did. Whose deactivation waits still acts, and who
+    /// was found as he is to be was received without a change.
     pub fn happened(&self) -> &'static str {
         use ResourceKind::{Group, User};
         let details = &self.details;
         let only_members = details.changed.iter().all(|name| name == "members");
         match (self.kind, self.operation) {
-            _ if self.failed() => "",
+            _ if self.failed() || details.held => "",
+            // It was dropped: to him nothing happened.
+            (_, Operation::Enable) if self.status == RESOLVED => "",
             (Some(User), Operation::Create) => "scim_user_received",
             (Some(User), _) if !details.matched_by.is_empty() => "scim_user_received",
             (Some(User), Operation::Update) => "scim_user_updated",
@@ -276,8 +282,29 @@ mod tests {
         let mut taken_over = event(ResourceKind::User, O::Update);
         taken_over.details.matched_by = "userName".to_owned();
         assert_eq!(taken_over.happened(), "scim_user_received");
+        taken_over.operation = O::Skip;
+        assert_eq!(taken_over.happened(), "scim_user_received");
         taken_over.status = 409;
         assert_eq!(taken_over.happened(), "", "nothing happened");
+    }
+
+    #[test]
+    fn what_waits_has_not_happened() {
+        for operation in [Operation::Disable, Operation::Delete] {
+            let mut waits = event(ResourceKind::User, operation);
+            waits.details.held = true;
+            assert_eq!(waits.happened(), "");
+        }
+        let resolved = |operation| {
+            let resolved = Event {
+                status: RESOLVED,
+                ..event(ResourceKind::User, operation)
+            };
+            resolved.happened()
+        };
+        assert_eq!(resolved(Operation::Disable), "scim_user_deactivated");
+        assert_eq!(resolved(Operation::Delete), "scim_user_deleted");
+        assert_eq!(resolved(Operation::Enable), "", "it was dropped");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     domain::{Kind, history::Refusal},
-    error::{Error, Taken, told},
+    error::{Error, Taken, Violation, told},
 };
 
 /// When a caller may try again.
@@ -154,6 +154,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ScopeMissing(_) => (Code::PermissionDenied, Reason::ScopeMissing),
         Error::NotFound { kind, .. } => (Code::NotFound, not_found(*kind)),
         Error::Taken(taken) => (Code::AlreadyExists, already_exists(*taken)),
+        Error::Invalid(violations) if are_missing(violations) => {
+            (Code::InvalidArgument, Reason::RequiredAttributeMissing)
+        }
         Error::Invalid(_) => (Code::InvalidArgument, Reason::FieldInvalid),
         Error::Required(_) => (Code::InvalidArgument, Reason::RequiredAttributeMissing),
         Error::ReadOnly(_) | Error::Immutable(_) | Error::Unremovable(_) => {
@@ -197,6 +200,11 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
     }
 }
 
+/// Whether nothing is wrong but that values are missing.
+fn are_missing(violations: &[Violation]) -> bool {
+    !violations.is_empty() && violations.iter().all(Violation::is_missing)
+}
+
 fn not_found(kind: Kind) -> ErrorReason {
     match kind {
         Kind::User => ErrorReason::UserNotFound,
@@ -235,6 +243,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         return pairs.map(|(name, value)| (name.to_owned(), value)).into();
     }
     let pair = match error {
+        Error::Invalid(violations) => match violations.first() {
+            Some(first) if are_missing(violations) => ("attribute", detail(&first.field)),
+            _ => return HashMap::new(),
+        },
         Error::ScopeMissing(scope) => ("scope", detail(scope)),
         Error::Taken(taken) => ("attribute", taken.attribute().to_owned()),
         Error::Required(attribute) => ("attribute", (*attribute).to_owned()),
@@ -297,6 +309,24 @@ mod tests {
         let metadata = status.metadata();
         assert!(metadata.get(PUSHBACK).is_some_and(|ms| ms == "2"));
         assert!(refusal(&Error::RateLimited(wait)).is_none(), "no audit");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_from_what_is_wrong() {
+        let missing = || Violation::new("title", "is required: the title is missing");
+        let wrong = || Violation::new("active", "must be true or false");
+        let reason = |violations: Vec<Violation>| {
+            let error = Error::Invalid(violations);
+            let attribute = metadata(&error).remove("attribute");
+            (classify(&error).1, attribute.unwrap_or_default())
+        };
+        assert_eq!(
+            reason(vec![missing(), missing()]),
+            (ErrorReason::RequiredAttributeMissing, "title".to_owned())
+        );
+        let invalid = (ErrorReason::FieldInvalid, String::new());
+        assert_eq!(reason(vec![missing(), wrong()]), invalid);
+        assert_eq!(reason(vec![]), invalid);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //!
 //! What waits is bounded: when there is no room the newest are dropped and
 //! counted. Of one connection no more may wait than there is room left for the
-//! others, so that none of them keeps another from its log. A process that is killed takes at most half a second of the log with
-//! it; one that is stopped writes what waits.
+//! others, so that none of them keeps another from its log. A process that is killed
+//! takes at most half a second of the log with it; one that is stopped writes what
+//! waits.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,16 +20,19 @@ use super::Directory;
 use crate::{
     auth::{Caller, Principal},
     domain::{
-        health::{self, Expiry, Failure, Health},
-        provisioning::Event,
+        provisioning::{Details, Event, Operation, RESOLVED},
+        report::Outcome,
+        resource::ResourceKind,
     },
     error::{Error, Result},
     storage::{
-        credentials::{self, Credential},
-        held,
+        credentials::Credential,
+        held::Held,
         provisioning::{self, EventQuery},
     },
 };
+
+mod health;
 
 /// Most events that wait to be written.
 const WAITING: usize = 10_000;
@@ -41,9 +45,6 @@ pub const RECORD_LIMIT: usize = 1_000;
 
 /// How far apart events of a dead credential are, in milliseconds.
 const APART_MS: i64 = 60_000;
-
-/// Most credentials whose ends are told of.
-const CREDENTIALS: u64 = 1_000;
 
 /// What waits to be written, and what had no room.
 #[derive(Debug, Default)]
@@ -213,6 +214,41 @@ impl Directory {
         self.journal.add([event]);
     }
 
+    /// Notes in the log of its connection what became of a deactivation that waited,
+    /// once that is committed: [`Outcome::Disabled`] or [`Outcome::Deleted`] of one
+    /// that was done, [`Outcome::Enabled`] of one that was dropped. The caller
+    /// decided; the server itself when nobody did in time.
+    pub fn note_resolved(&self, caller: &Caller, held: &Held, came_to: Outcome) {
+        let operation = match came_to {
+            Outcome::Disabled => Operation::Disable,
+            Outcome::Deleted => Operation::Delete,
+            Outcome::Enabled => Operation::Enable,
+            Outcome::Unchanged | Outcome::Created | Outcome::Updated => Operation::Other,
+        };
+        let detail = match (&caller.principal, operation) {
+            (_, Operation::Enable) => "An operator dropped what waited: the user still acts.",
+            (Principal::Server, _) => "Nobody decided in time: what waited was done.",
+            _ => "An operator let what waited happen.",
+        };
+        let event = Event {
+            id: self.source.new_id(),
+            at: self.source.now_ms(),
+            tenant_id: held.tenant_id.clone(),
+            connection_id: held.connection_id.clone(),
+            operation,
+            kind: Some(ResourceKind::User),
+            resource_id: held.user_id.clone(),
+            status: RESOLVED,
+            request_id: caller.request_id.clone(),
+            details: Details {
+                detail: detail.to_owned(),
+                ..Details::default()
+            },
+            ..Event::default()
+        };
+        self.journal.add([event.clean()]);
+    }
+
     /// How many events had no room since the start of this process.
     pub fn dropped_events(&self) -> u64 {
         self.journal.dropped.load(Ordering::Relaxed)
@@ -245,7 +281,11 @@ impl Directory {
             let work = Arc::clone(&batch);
             let written = self.store.administer("RecordProvisioning", move |tx| {
                 let events = Arc::clone(&work);
-                async move { provisioning::insert(&tx, &events).await }
+                async move {
+                    let mut events = events.to_vec();
+                    provisioning::name(&tx, &mut events).await?;
+                    provisioning::insert(&tx, &events).await
+                }
             });
             match written.await {
                 Ok(()) => {}
@@ -322,70 +362,6 @@ impl Directory {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         provisioning::list(&self.store.single(), tenant_id, wanted, limit).await
     }
-
-    /// How a connection of the tenant fares.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn connection_health(&self, tenant_id: &str, connection_id: &str) -> Result<Health> {
-        let now = self.source.now_ms();
-        let tx = self.store.snapshot().await?;
-        let since = now.saturating_sub(health::WINDOW_MS);
-        let tallies = provisioning::tallies(&tx, tenant_id, connection_id, since).await?;
-        let last = provisioning::last(&tx, tenant_id, connection_id, false).await?;
-        let success = provisioning::last(&tx, tenant_id, connection_id, true).await?;
-        let ending = credentials::Wanted {
-            connection_id: Some(connection_id.to_owned()),
-            expires_before: Some(health::warned_until(now)),
-            ..credentials::Wanted::default()
-        };
-        let ending = credentials::list(&tx, tenant_id, &ending, CREDENTIALS).await?;
-        let count = |failed_only: bool| -> i64 {
-            let counted = tallies.iter().filter(|tally| tally.failed || !failed_only);
-            counted.map(|tally| tally.count).sum()
-        };
-        let (requests, failures) = (count(false), count(true));
-        let (verdict, why) = health::verdict(&tallies, last, now);
-        let top = health::top(tallies);
-        let latest: Vec<_> = top.iter().map(|tally| tally.latest.as_str()).collect();
-        let names = provisioning::external_ids(&tx, &latest).await?;
-        let names: HashMap<_, _> = names.into_iter().collect();
-        let top = top.into_iter().map(|tally| Failure {
-            example_external_id: names.get(&tally.latest).cloned().unwrap_or_default(),
-            remedy: health::remedy(&tally),
-            tally,
-        });
-        Ok(Health {
-            verdict,
-            why,
-            last_success: success.map(|last| last.at),
-            last_request: last.map(|last| last.at),
-            expected_next: last.map(|last| last.at.saturating_add(health::CYCLE_MS)),
-            requests,
-            failures,
-            top: top.collect(),
-            expiring: expiring(ending, now),
-            held: i64::try_from(held::count(&tx, connection_id).await?).unwrap_or(i64::MAX),
-        })
-    }
-}
-
-/// The credentials of a connection itself that are warned of now, the next to end first.
-fn expiring(credentials: Vec<Credential>, now_ms: i64) -> Vec<Expiry> {
-    let own = credentials.into_iter();
-    let own = own.filter(|credential| credential.user_id.is_none());
-    let warned = own.filter_map(|credential| {
-        let expires_at = credential.expires_at?;
-        Some(Expiry {
-            threshold_days: health::threshold(expires_at, now_ms)?,
-            expires_at,
-            credential_id: credential.id,
-            name: credential.name,
-        })
-    });
-    let mut warned: Vec<_> = warned.collect();
-    warned.sort_by_key(|expiry| expiry.expires_at);
-    warned
 }
 
 #[cfg(test)]

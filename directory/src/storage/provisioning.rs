@@ -1,6 +1,8 @@
 //! The provisioning log: events go in by the hundred, and come out as lists and
 //! counts. Rows are found by their ids, which are in the order of time.
 
+use std::collections::{HashMap, HashSet};
+
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _,
@@ -10,7 +12,7 @@ use sea_orm::{
 
 use super::{
     Tx,
-    entity::provisioning_events,
+    entity::{external_ids, provisioning_events},
     history::at_once,
     sql::{Sql, can_be},
 };
@@ -18,7 +20,7 @@ use crate::{
     domain::{
         health::{Last, Tally},
         history::ResourceType,
-        provisioning::{Event, Operation, first_id_at},
+        provisioning::{Event, Operation, RESOLVED, first_id_at},
         resource::ResourceKind,
     },
     error::{Error, Result},
@@ -161,7 +163,7 @@ pub async fn list(tx: &Tx, tenant_id: &str, wanted: &EventQuery, limit: u64) -> 
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Events of a connection since a time, by what they are.
+/// Requests of a connection since a time, by what they are.
 ///
 /// # Errors
 /// The database's.
@@ -185,12 +187,13 @@ pub async fn tallies(
     let sql = Sql::new(
         "SELECT failed, operation, http_status, scim_type, reason, attribute, \
          COUNT(*) AS count, MAX(id) AS latest FROM provisioning_events \
-         WHERE tenant_id = ? AND connection_id = ? AND id >= ? \
+         WHERE tenant_id = ? AND connection_id = ? AND id >= ? AND http_status > ? \
          GROUP BY failed, operation, http_status, scim_type, reason, attribute",
     )
     .bind(tenant_id)
     .bind(connection_id)
-    .bind(first_id_at(since_ms));
+    .bind(first_id_at(since_ms))
+    .bind(i64::from(RESOLVED));
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
     let rows = Row::find_by_statement(statement).all(connection).await?;
@@ -223,7 +226,8 @@ pub async fn last(
         .column(Column::RecordedAt)
         .column(Column::HttpStatus)
         .filter(Column::TenantId.eq(tenant_id))
-        .filter(Column::ConnectionId.eq(connection_id));
+        .filter(Column::ConnectionId.eq(connection_id))
+        .filter(Column::HttpStatus.gt(i64::from(RESOLVED)));
     if succeeded {
         query = query.filter(Column::Failed.eq(false));
     }
@@ -239,21 +243,51 @@ pub async fn last(
     }))
 }
 
-/// Whom these events are about, as their client calls them, by their ids.
+/// These events, in no order.
 ///
 /// # Errors
 /// The database's.
-pub async fn external_ids(tx: &Tx, ids: &[&str]) -> Result<Vec<(String, String)>> {
-    use provisioning_events::Column;
+pub async fn find(tx: &Tx, ids: &[&str]) -> Result<Vec<Event>> {
     let rows = provisioning_events::Entity::find()
+        .filter(provisioning_events::Column::Id.is_in(ids.iter().copied()))
+        .all(&tx.connection())
+        .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Gives events that name somebody by our id alone what their connection calls him,
+/// also where he was deleted, but for those of whom nothing is kept any more.
+///
+/// # Errors
+/// The database's.
+pub async fn name(tx: &Tx, events: &mut [Event]) -> Result<()> {
+    use external_ids::Column;
+    let is_nameless =
+        |event: &&mut Event| event.external_id.is_empty() && !event.resource_id.is_empty();
+    let nameless: Vec<_> = events.iter_mut().filter(is_nameless).collect();
+    let ids: HashSet<_> = nameless.iter().map(|event| &event.resource_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, String)> = external_ids::Entity::find()
         .select_only()
-        .column(Column::Id)
+        .column(Column::ConnectionId)
+        .column(Column::ResourceId)
         .column(Column::ExternalId)
-        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::ResourceId.is_in(ids))
         .into_tuple()
         .all(&tx.connection())
         .await?;
-    Ok(rows)
+    let rows = rows.into_iter();
+    // What another connection calls him is not for this one to know.
+    let names: HashMap<_, _> = rows.map(|(of, id, name)| ((of, id), name)).collect();
+    for event in nameless {
+        let key = (event.connection_id.clone(), event.resource_id.clone());
+        if let Some(name) = names.get(&key) {
+            event.external_id.clone_from(name);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets the oldest events from before a time, at most so many; how many.

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     exchange::{Answer, Exchange, Fault},
-    journal::Note,
+    journal::{Note, Part},
     precondition::Conditions,
     reply::Outcome,
     routes::{self, Verb},
@@ -45,7 +45,8 @@ pub(super) async fn run(exchange: &Exchange) -> Answer {
                 plan.failed(index);
                 let operation = &request.operations[index];
                 let location = named_location(exchange, operation);
-                record(exchange, &note(operation), error.status(), Some(&error));
+                let note = Arc::new(note(operation));
+                part(exchange, &note).tell(error.status(), Some(&error));
                 refuse(&mut results[index], error, location);
             }
             Step::Do(operations) => {
@@ -206,12 +207,8 @@ async fn perform(
     let (target, id) = match find(method, path) {
         Ok(found) => found,
         Err(error) => {
-            record(
-                exchange,
-                &Note::stray(&verb(method)),
-                error.status(),
-                Some(&error),
-            );
+            let note = Arc::new(Note::stray(&verb(method)));
+            part(exchange, &note).tell(error.status(), Some(&error));
             return Made {
                 id: None,
                 done: Done::failed(error, None),
@@ -220,23 +217,22 @@ async fn perform(
     };
     let location = target.location(exchange, &id);
     let note = Note::new(target.operation(), &verb(method), &id);
-    let part = exchange.part(id.clone(), conditions, data, note);
-    let note = Arc::clone(&part.note);
-    let made = match once_or_twice(target, part).await {
+    let request = exchange.part(id.clone(), conditions, data, note);
+    let part = part(exchange, &request.note);
+    let made = match once_or_twice(target, request).await {
         Ok(outcome) => made(outcome, id, location),
         Err(error) => Made {
             id: None,
             done: Done::failed(error, location),
         },
     };
-    record(exchange, &note, made.done.status, made.done.error.as_ref());
+    part.tell(made.done.status, made.done.error.as_ref());
     made
 }
 
-/// Adds what an operation came to to what the request came to.
-fn record(exchange: &Exchange, note: &Note, status: u16, error: Option<&ScimError>) {
-    let event = note.event(status, error, exchange.caller.request_id());
-    exchange.note.part(event);
+/// Of what the request tells when it is done, or ends before.
+fn part<'a>(exchange: &'a Exchange, note: &Arc<Note>) -> Part<'a> {
+    Part::new(&exchange.note, note, exchange.caller.request_id())
 }
 
 /// The method of an operation; of one that HTTP does not have, any.

@@ -25,7 +25,7 @@ use muster_proto::schema::{Registry, ResourceType};
 use super::{
     App, auth, body,
     content::Media,
-    journal::{self, Note},
+    journal::{Note, Teller},
     observe::occasion,
     origin::origin,
     precondition::{Conditions, Verdict},
@@ -279,6 +279,7 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
     let label = media.as_ref().copied().unwrap_or(Media::Scim);
     let id = place.as_ref().map_or("", |place| place.id.as_str());
     let note = Arc::new(Note::new(operation, &parts.method, id));
+    let teller = Teller::new(&app, &caller, &note);
     let answer = match place {
         Ok(place) => {
             let request = Arrived {
@@ -311,7 +312,7 @@ async fn serve(operation: Operation, request: Request, app: App) -> Response {
         }
     };
     let status = response.status().as_u16();
-    journal::tell(&app, &caller, &note, status, error.as_ref()).await;
+    teller.tell(status, error.as_ref()).await;
     label.label(response)
 }
 

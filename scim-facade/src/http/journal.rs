@@ -4,46 +4,43 @@
 //! the answer is known the directory is told, with the caller's own credential:
 //! the facade has no rights of its own. Names of attributes are told, never their
 //! values: of a lookup not what was looked for, of an error not what stands in
-//! quotes, unless it is a word of SCIM.
+//! quotes, unless it is a word of SCIM. `tell` sees to it that the directory hears of
+//! every request that it let in, also when nobody waits for the answer any more.
 
 use std::{
     mem,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use axum::http::{Method, request::Parts};
+use axum::http::Method;
 use muster_proto::{
     reason,
-    schema::ResourceType,
+    schema::{ResourceType, USER},
     v1::{self, ProvisioningEvent, ProvisioningOperation as Kind, WriteOutcome},
 };
 
 use super::{
-    App, auth,
     list::Of,
-    observe::occasion,
     profile::Profile,
     routes::{Operation, Verb},
 };
-use crate::{
-    client::Caller,
-    scim::{
-        error::{ScimError, ScimType},
-        filter::Filter,
-        flavor::{Accents, Met},
-        path::{Definition, Path},
-    },
+use crate::scim::{
+    error::{ScimError, ScimType},
+    filter::Filter,
+    flavor::{Accents, Met},
+    path::{Definition, Path},
 };
 
-/// How long an answer waits at most for the directory to have taken its event.
-const PATIENCE: Duration = Duration::from_millis(500);
+mod tell;
 
-/// Most events that the directory is told at once; it takes no more.
-const AT_ONCE: usize = 1_000;
+pub(super) use self::tell::{Part, Teller, stray};
 
-/// Words in quotes that are nobody's: an error that names them may be kept whole.
-const WORDS: [&str; 7] = ["add", "replace", "remove", "User", "Group", "value", ""];
+/// Words in quotes that are nobody's: an error that names them may be kept whole. So
+/// are the types that elements of the core schema have.
+const WORDS: [&str; 9] = [
+    "add", "replace", "remove", "User", "Group", "value", "True", "False", "",
+];
 
 /// What is known of a request so far.
 pub(super) struct Note {
@@ -199,7 +196,11 @@ impl Note {
             metrics::counter!("scim_held_deactivations_total").increment(1);
         }
         let mut event = ProvisioningEvent {
-            operation: outcome(self.operation, report.outcome()).into(),
+            operation: match (self.operation, report.held) {
+                // That he waits inactive is not what was asked for.
+                (Kind::Delete, true) => Kind::Delete.into(),
+                (asked, _) => outcome(asked, report.outcome()).into(),
+            },
             method: self.method.to_string(),
             resource_type: self.resource_type.into(),
             resource_id: known.resource_id,
@@ -221,7 +222,7 @@ impl Note {
             let reason = error.reason().and_then(reason::parse);
             event.reason = reason.unwrap_or_default().into();
             event.scim_type = error.scim_type().map_or("", ScimType::as_str).to_owned();
-            error.attribute().clone_into(&mut event.attribute);
+            event.attribute = without_quotes(error.attribute());
             event.detail = without_quotes(error.detail());
         }
         event
@@ -297,7 +298,7 @@ fn without_quotes(text: &str) -> String {
         let end = closing(quoted);
         let piece = quoted.get(..end).unwrap_or(quoted);
         kept.push('"');
-        kept.push_str(if WORDS.contains(&piece) { piece } else { "…" });
+        kept.push_str(if is_word(piece) { piece } else { "…" });
         rest = match quoted.get(end + 1..) {
             Some(rest) => {
                 kept.push('"');
@@ -308,6 +309,13 @@ fn without_quotes(text: &str) -> String {
     }
     kept.push_str(rest);
     kept
+}
+
+/// Whether a text in quotes is a word of SCIM: `work` in `emails[type eq "work"]`.
+fn is_word(text: &str) -> bool {
+    let parts = USER.core.attributes.iter().flat_map(|a| a.sub_attributes);
+    let mut types = parts.flat_map(|part| part.canonical_values);
+    WORDS.contains(&text) || types.any(|kind| *kind == text)
 }
 
 /// Where the quote is that ends a text; behind it when there is none.
@@ -324,71 +332,8 @@ fn closing(quoted: &str) -> usize {
     quoted.len()
 }
 
-/// Tells the directory what a request came to. That one was answered does not
-/// depend on it.
-pub(super) async fn tell(
-    app: &App,
-    caller: &Caller,
-    note: &Note,
-    status: u16,
-    error: Option<&ScimError>,
-) {
-    // Who was not let in is nobody, and is not asked about again: that would be
-    // one more failure of his.
-    if status != 401 && note.provisions.get() == Some(&true) {
-        send(app, caller, note.events(status, error, caller.request_id())).await;
-    }
-}
-
-/// Tells it of a request that no endpoint takes.
-pub(super) async fn tell_stray(app: &App, parts: &Parts, error: &ScimError) {
-    let path = parts.uri.path();
-    let mut bases = app.config.base_paths.iter();
-    let below = bases.find_map(|base| path.strip_prefix(base.trim_end_matches('/')));
-    let Some(below) = below.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-        return;
-    };
-    let connection = below.strip_prefix("/connections/");
-    let connection = connection.and_then(|rest| rest.split('/').next());
-    let caller = auth::bearer(&parts.headers)
-        .and_then(|token| Caller::new(token, connection, occasion(parts, &app.config)));
-    let Some(caller) = caller else {
-        return;
-    };
-    // No endpoint has asked who he is.
-    let profile = match app.profiles.known(&caller) {
-        Some(profile) => Ok(profile),
-        None => app.profiles.ask(&app.directory, &caller).await,
-    };
-    let Ok(profile) = profile else {
-        return;
-    };
-    let note = Note::stray(&parts.method);
-    note.admitted(&profile);
-    tell(app, &caller, &note, error.status(), Some(error)).await;
-}
-
-async fn send(app: &App, caller: &Caller, mut events: Vec<ProvisioningEvent>) {
-    // Whatever the connection's profile is by now.
-    let caller = caller.under_any();
-    while !events.is_empty() {
-        let later = events.split_off(events.len().min(AT_ONCE));
-        let count = events.len();
-        let request = v1::RecordProvisioningEventsRequest { events };
-        let call = app.directory.record_provisioning_events(&caller, request);
-        let dropped = match tokio::time::timeout(PATIENCE, call).await {
-            Ok(Ok(taken)) => u64::try_from(taken.dropped).unwrap_or_default(),
-            Ok(Err(_)) | Err(_) => count as u64,
-        };
-        metrics::counter!("scim_provisioning_events_dropped_total").increment(dropped);
-        events = later;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use muster_proto::schema::USER;
-
     use super::*;
     use crate::scim::{filter, flavor::Flavor};
 
@@ -406,6 +351,10 @@ mod tests {
             (r#"an end "without"#, r#"an end "…"#),
             (r#""a\"ada@x" and "b""#, r#""…" and "…""#),
             (r#"a backslash "\\" ends"#, r#"a backslash "…" ends"#),
+            (
+                r#"emails[type eq "work"].value and [type eq "ada"]"#,
+                r#"emails[type eq "work"].value and [type eq "…"]"#,
+            ),
             ("plain", "plain"),
         ] {
             assert_eq!(without_quotes(text), kept);
@@ -440,6 +389,18 @@ mod tests {
         assert_eq!(told(None), Kind::Update);
         assert_eq!(told(Some(WriteOutcome::Disabled)), Kind::Disable);
         assert_eq!(told(Some(WriteOutcome::Unchanged)), Kind::Skip);
+    }
+
+    #[test]
+    fn a_deletion_that_waits_is_a_deletion() {
+        let note = Note::new(Operation::Users(Verb::Delete), &Method::DELETE, "i");
+        note.came_to(Some(v1::WriteReport {
+            outcome: WriteOutcome::Disabled.into(),
+            held: true,
+            ..v1::WriteReport::default()
+        }));
+        let event = note.event(204, None, "");
+        assert_eq!((event.operation(), event.held), (Kind::Delete, true));
     }
 
     #[test]

@@ -178,7 +178,7 @@ pub(crate) fn normalize(mut request: Request) -> Request {
 async fn no_route(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let error = ScimError::new(404, "There is no such endpoint.");
-    journal::tell_stray(&app, &parts, &error).await;
+    journal::stray(&app, &parts, &error).await;
     reply::error(&error)
 }
 
@@ -209,7 +209,7 @@ async fn wrong_method(app: &App, request: Request) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
     let error = ScimError::new(status, "The endpoint does not have this method.");
     let (parts, _) = request.into_parts();
-    journal::tell_stray(app, &parts, &error).await;
+    journal::stray(app, &parts, &error).await;
     reply::error(&error)
 }
 

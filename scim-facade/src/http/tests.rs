@@ -30,6 +30,7 @@ use doorkeeper::{Doorkeeper, HERE, refusal, too_often, who};
 mod description;
 mod doorkeeper;
 mod groups;
+mod hangups;
 mod limits;
 mod token;
 mod wellknown;
@@ -63,8 +64,11 @@ impl GroupService for Groups {
         request: tonic::Request<v1::CreateGroupRequest>,
     ) -> Result<tonic::Response<v1::CreateGroupResponse>, tonic::Status> {
         let group = request.into_inner().group.unwrap_or_default();
-        if group.display_name == "often" {
-            return Err(too_often());
+        match group.display_name.as_str() {
+            "often" => return Err(too_often()),
+            "busy" => return hangups::never().await,
+            "broken" => panic!("it is broken"),
+            _ => {}
         }
         Ok(tonic::Response::new(v1::CreateGroupResponse {
             group: self.first(),
@@ -166,13 +170,25 @@ async fn send(request: Request<Body>) -> Reply {
     send_to(Groups(&[]), request).await
 }
 
-async fn send_to(groups: Groups, mut request: Request<Body>) -> Reply {
+async fn send_to(groups: Groups, request: Request<Body>) -> Reply {
+    let response = answer(groups, Doorkeeper::default(), request).await;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    Reply {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
+    }
+}
+
+/// What a facade before this directory answers.
+async fn answer(groups: Groups, doorkeeper: Doorkeeper, mut request: Request<Body>) -> Response {
     // Every client names its host.
     let headers = request.headers_mut();
     headers
         .entry("host")
         .or_insert(HeaderValue::from_static("h:1"));
-    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
+    let doorkeeper = ProvisioningServiceServer::new(doorkeeper);
     let services = tonic::service::Routes::new(doorkeeper);
     let services = services.add_service(GroupServiceServer::new(groups));
     let services = services.add_service(wellknown::service());
@@ -195,14 +211,7 @@ async fn send_to(groups: Groups, mut request: Request<Body>) -> Reply {
         turns: Turns::default(),
     });
     let service = MapRequest::new(router, normalize as fn(Request<Body>) -> Request<Body>);
-    let response = service.oneshot(request).await.expect("infallible");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    Reply {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
-    }
+    service.oneshot(request).await.expect("infallible")
 }
 
 fn request(method: &str, path: &str, token: &str, body: &str) -> Request<Body> {

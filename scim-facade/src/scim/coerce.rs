@@ -124,6 +124,7 @@ fn is_exact(number: &Number, decimal: f64) -> bool {
 
 fn out_of_range(path: &impl Display) -> ScimError {
     ScimError::invalid_value(format!("{path} has a number of more than 64 bits."))
+        .about(path.to_string())
 }
 
 /// Text to the truth value it spells, in any case.
@@ -336,7 +337,7 @@ impl Reader<'_> {
             (_, Json::String(text)) if self.clears(&text) => Ok(Value::Null),
             (Kind::String | Kind::Reference, Json::String(text)) if text.is_empty() => {
                 let detail = format!("{path} must not be empty; null clears it.");
-                Err(ScimError::invalid_value(detail))
+                Err(ScimError::invalid_value(detail).about(path))
             }
             (_, Json::String(text)) => match self.spelled(&text, kind) {
                 Some(value) => Ok(value),
@@ -349,9 +350,10 @@ impl Reader<'_> {
             },
             (Kind::Decimal, Json::Number(number)) => match decimal(&number) {
                 Some(decimal) if is_exact(&number, decimal) => Ok(Value::Decimal(decimal)),
-                Some(_) => Err(ScimError::invalid_value(format!(
-                    "{path} has a whole number of more digits than are kept."
-                ))),
+                Some(_) => {
+                    let detail = format!("{path} has a whole number of more digits than are kept.");
+                    Err(ScimError::invalid_value(detail).about(path))
+                }
                 None => Err(out_of_range(&path)),
             },
             (_, other) => Err(wrong_type(&other, kind, path)),
@@ -381,6 +383,7 @@ impl Reader<'_> {
 /// What a list with more than [`MAX_ELEMENTS`] meets.
 pub fn too_many_elements(path: &str) -> ScimError {
     ScimError::invalid_value(format!("{path} may have at most {MAX_ELEMENTS} elements."))
+        .about(path)
 }
 
 /// RFC 7643 section 2.4: `true` appears no more than once.
@@ -394,7 +397,7 @@ pub fn one_primary(values: &[Value], path: &str) -> Result<(), ScimError> {
     };
     if values.iter().filter(is_primary).count() > 1 {
         let detail = format!("Only one element of {path} may be primary.");
-        return Err(ScimError::invalid_value(detail));
+        return Err(ScimError::invalid_value(detail).about(path));
     }
     Ok(())
 }
@@ -402,7 +405,7 @@ pub fn one_primary(values: &[Value], path: &str) -> Result<(), ScimError> {
 /// What a body with an attribute that nobody knows meets: it does not conform
 /// to the schema.
 pub fn unknown(name: &str) -> ScimError {
-    ScimError::invalid_syntax(format!("{name} is no attribute of the resource."))
+    ScimError::invalid_syntax(format!("{name} is no attribute of the resource.")).about(name)
 }
 
 fn wrong_type(json: &Json, kind: Kind, path: &str) -> ScimError {
@@ -421,7 +424,7 @@ fn wrong_type(json: &Json, kind: Kind, path: &str) -> ScimError {
 
 fn mismatch(json: &Json, expected: &str, path: &str) -> ScimError {
     let found = json.type_name();
-    ScimError::invalid_value(format!("{path} must be {expected}, not {found}."))
+    ScimError::invalid_value(format!("{path} must be {expected}, not {found}.")).about(path)
 }
 
 #[cfg(test)]

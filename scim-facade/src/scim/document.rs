@@ -435,7 +435,7 @@ fn merge_all(home: &mut Object, parts: Object) -> Result<(), ScimError> {
 
 fn not_an_object(name: &str, json: &Json) -> ScimError {
     let found = json.type_name();
-    ScimError::invalid_value(format!("{name} must be an object, not {found}."))
+    ScimError::invalid_value(format!("{name} must be an object, not {found}.")).about(name)
 }
 
 #[cfg(test)]

@@ -176,6 +176,15 @@ impl ScimError {
         }
     }
 
+    /// The same with the attribute that it is about, for the log.
+    #[must_use]
+    pub fn about(self, attribute: impl Into<String>) -> Self {
+        Self {
+            attribute: attribute.into(),
+            ..self
+        }
+    }
+
     /// 500, with the one sentence that says nothing.
     pub fn internal() -> Self {
         Self::new(500, INTERNAL)

@@ -136,7 +136,7 @@ pub fn member_names(json: Json, accents: Accents<'_>) -> Result<Vec<MemberName>,
         other => {
             let found = other.type_name();
             let detail = format!("{MEMBERS} must be a list, not {found}.");
-            Err(ScimError::invalid_value(detail))
+            Err(ScimError::invalid_value(detail).about(MEMBERS))
         }
     }
 }
@@ -208,6 +208,7 @@ fn no_others(members: &Members, accents: Accents<'_>) -> Result<(), ScimError> {
 
 fn nameless() -> ScimError {
     ScimError::invalid_value("Each element of members must name a member in \"value\".")
+        .about(MEMBERS)
 }
 
 /// What is shown of each member.

@@ -49,7 +49,8 @@ pub fn resource(mut user: v1::User, kind: &'static ResourceType, links: &Links) 
 }
 
 pub(super) fn wrong_shape(error: WrongShape) -> ScimError {
-    ScimError::invalid_value(format!("{} has a value of the wrong type.", error.0))
+    let detail = format!("{} has a value of the wrong type.", error.0);
+    ScimError::invalid_value(detail).about(error.0)
 }
 
 pub(super) fn meta(meta: Option<v1::ResourceMeta>) -> Meta {

@@ -79,6 +79,38 @@ fn the_tail_of_the_log_is_printed_with_the_newest_at_the_end() {
 }
 
 #[test]
+fn an_empty_log_says_so_and_a_closed_output_is_no_fault() {
+    let world = world();
+    let launch = super::super::server().launch();
+    let admin = super::super::server().admin();
+    let command = ["log", "tail", "--tenant", &world.tenant.id];
+    let outcome = admin.run(&command).code(0);
+    assert_eq!(outcome.stdout(), "");
+    assert!(
+        outcome.stderr().contains("no such event"),
+        "{}",
+        outcome.stderr()
+    );
+    assert_eq!(tail(&world, &[]), [] as [Value; 0]);
+    let _ = world.scim.user("ada");
+    let _ = world.event();
+    for form in [&["--json"][..], &[]] {
+        let mut tail = Command::new(launch.binary())
+            .args(command)
+            .args(form)
+            .args(["--database-url", &launch.database_url()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(tail.stdout.take());
+        let ended = tail.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success() && !said.contains("pipe"), "{said}");
+    }
+}
+
+#[test]
 fn who_follows_sees_what_comes() {
     let world = world();
     let _ = world.scim.user("before");
@@ -138,7 +170,9 @@ fn the_health_of_a_connection_is_printed() {
     for part in [
         "entra: failing",
         "1 failed (50.0 %)",
-        "1 x 409",
+        "1 x 409 USER_NAME_TAKEN",
+        "  latest 2",
+        "detail=",
         "credential short",
     ] {
         assert!(text.contains(part), "{part}: {text}");

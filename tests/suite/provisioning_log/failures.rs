@@ -1,6 +1,8 @@
 //! What was refused, by the facade or by the directory.
 
-use muster_proto::v1::{ErrorReason, ProvisioningOperation as Op, ResourceType};
+use muster_proto::v1::{
+    ErrorReason, ListProvisioningEventsRequest, ProvisioningOperation as Op, ResourceType,
+};
 use muster_tests::scim::USER;
 use serde_json::json;
 
@@ -64,6 +66,10 @@ fn what_the_facade_refuses_is_in_the_log() {
     assert_eq!(event.reason(), ErrorReason::RequiredAttributeMissing);
     assert_eq!(event.attribute, "userName");
     assert_eq!(event.external_id, "x-1");
+
+    let wrong = json!({"schemas": [USER], "userName": "ada", "active": "perhaps"});
+    let _ = scim.post("/Users", &wrong).scim_error(400, "invalidValue");
+    assert_eq!(last(&world, 9).attribute, "active");
 }
 
 #[test]
@@ -96,7 +102,18 @@ fn what_the_directory_refuses_is_in_the_log_with_its_reason() {
 
     let draft = world.scim.patching(&format!("/Users/{id}"), &title);
     let _ = draft.header("if-match", "W/\"99\"").send().status(412);
-    assert_eq!(last(&world, 4).reason(), ErrorReason::EtagMismatch);
+    let event = last(&world, 4);
+    assert_eq!(event.reason(), ErrorReason::EtagMismatch);
+    assert_eq!(
+        (event.resource_id.as_str(), event.external_id.as_str()),
+        (id.as_str(), "x-1")
+    );
+    let own = ListProvisioningEventsRequest {
+        external_id: "x-1".to_owned(),
+        failures_only: true,
+        ..ListProvisioningEventsRequest::default()
+    };
+    assert_eq!(world.list(own).len(), 1, "found by the client's own id");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{World, world};
 
 impl World {
     #[track_caller]
-    fn health(&self) -> Health {
+    pub(super) fn health(&self) -> Health {
         let request = GetConnectionHealthRequest {
             connection_id: self.tenant.connection_id.clone(),
         };
@@ -21,7 +21,7 @@ impl World {
 
     /// Its health when it has so many requests.
     #[track_caller]
-    fn health_after(&self, requests: i64) -> Health {
+    pub(super) fn health_after(&self, requests: i64) -> Health {
         let mut health = Health::default();
         wait_until("the requests to be counted", || {
             health = self.health();
@@ -94,6 +94,51 @@ fn lookups_that_nobody_answers_lead_into_quarantine() {
 }
 
 #[test]
+fn lookups_that_cannot_be_read_are_no_wrong_address() {
+    let world = world();
+    for _ in 0..5 {
+        let _ = world.scim.find("/Users", "userName eq").status(400);
+    }
+    let health = world.health_after(5);
+    assert_eq!(health.verdict(), Verdict::QuarantineRisk);
+    let reason = &health.verdict_reason;
+    assert!(reason.contains("invalidFilter"), "{reason}");
+    assert!(!reason.contains("Tenant URL"), "{reason}");
+}
+
+#[test]
+fn whoever_has_nothing_to_come_with_is_told_so_without_a_request() {
+    let world = world();
+    let admin = super::super::server().admin();
+    let (tenant, id) = (&world.tenant.id, &world.tenant.credential_id);
+    let make = ["connection", "create", "--tenant", tenant, "--name", "new"];
+    let _ = admin.json(&make);
+    let ask = ["connection", "health", "--tenant", tenant, "--connection"];
+    let new = admin.json(&[&ask[..], &["new"]].concat());
+    assert_eq!(new["verdict"], "quiet");
+    let why = new["why"].as_str().expect("a text");
+    assert!(why.contains("no credential yet"), "{why}");
+
+    let _ = admin.json(&["credential", "revoke", "--tenant", tenant, "--id", id]);
+    let health = world.health();
+    assert_eq!(health.verdict(), Verdict::QuarantineRisk);
+    let reason = &health.verdict_reason;
+    assert!(reason.contains("muster credential create"), "{reason}");
+    let [ended] = health.expiring_credentials.as_slice() else {
+        panic!("the last one: {health:?}");
+    };
+    assert_eq!((&ended.credential_id, ended.threshold_days), (id, 0));
+    let text = admin.run(&[&ask[..], &["entra"]].concat()).code(0).stdout();
+    assert!(text.contains(&format!("({id}) ended at ")), "{text}");
+
+    // With another one all is well again.
+    let _ = world
+        .tenant
+        .credential(super::super::server(), "entra", &[]);
+    assert_eq!(world.health().verdict(), Verdict::Quiet);
+}
+
+#[test]
 fn a_dead_credential_leads_into_quarantine() {
     let world = world();
     let server = super::super::server();
@@ -103,15 +148,19 @@ fn a_dead_credential_leads_into_quarantine() {
     let _ = server
         .admin()
         .json(&["credential", "revoke", "--tenant", tenant, "--id", id]);
-    wait_until("the risk", || {
+    let mut health = Health::default();
+    wait_until("the refused request", || {
         let _ = world.scim.get("/Users");
-        world.health().verdict() == Verdict::QuarantineRisk
+        health = world.health();
+        health.failures_24h > 0
     });
-    let health = world.health();
+    assert_eq!(health.verdict(), Verdict::QuarantineRisk);
     let dead = health.top_failures.iter();
     let dead = dead.filter(|failure| failure.reason() == ErrorReason::CredentialInvalid);
     let remedies: Vec<_> = dead.map(|failure| failure.remedy.as_str()).collect();
     assert_eq!(remedies.len(), 1, "{health:?}");
+    let credential = &health.top_failures[0].example_credential_id;
+    assert_eq!((credential, health.top_failures[0].http_status), (id, 401));
     assert!(remedies[0].contains("muster credential"), "{remedies:?}");
 }
 

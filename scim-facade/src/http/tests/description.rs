@@ -44,7 +44,7 @@ async fn tokens_of_users_see_their_own_endpoint() {
 
 #[tokio::test]
 async fn a_refused_credential_is_forgotten() {
-    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
+    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper::default());
     let directory = DirectoryClient::new(tonic::service::Routes::new(doorkeeper));
     let profiles = Profiles::default();
     let caller =

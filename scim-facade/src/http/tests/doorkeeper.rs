@@ -8,9 +8,13 @@ use muster_proto::v1::{
 
 use super::*;
 
+/// Where the events go that a doorkeeper is told.
+pub(super) type Told = tokio::sync::mpsc::UnboundedSender<v1::ProvisioningEvent>;
+
 /// Knows one credential, one of a user and one client, and nothing else. Of
 /// each there is one that comes too often, and one that comes from `HERE`.
-pub(super) struct Doorkeeper;
+#[derive(Default)]
+pub(super) struct Doorkeeper(pub(super) Option<Told>);
 
 pub(super) const HERE: &str = "127.0.0.1";
 
@@ -75,9 +79,13 @@ impl ProvisioningService for Doorkeeper {
 
     async fn record_provisioning_events(
         &self,
-        _: tonic::Request<v1::RecordProvisioningEventsRequest>,
+        request: tonic::Request<v1::RecordProvisioningEventsRequest>,
     ) -> Result<tonic::Response<v1::RecordProvisioningEventsResponse>, tonic::Status> {
-        Err(who())
+        let told = self.0.as_ref().ok_or_else(who)?;
+        for event in request.into_inner().events {
+            told.send(event).map_err(|_| who())?;
+        }
+        Ok(tonic::Response::new(Default::default()))
     }
 
     async fn list_provisioning_events(

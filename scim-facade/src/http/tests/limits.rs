@@ -83,7 +83,7 @@ async fn the_directory_is_told_where_the_client_comes_from() {
 
 #[tokio::test]
 async fn the_listener_knows_its_clients() {
-    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper);
+    let doorkeeper = ProvisioningServiceServer::new(Doorkeeper::default());
     let directory = DirectoryClient::new(tonic::service::Routes::new(doorkeeper));
     let any = SocketAddr::new(HERE.parse().expect("an address"), 0);
     let server = crate::Server::bind(any, Config::default(), directory, None).await;

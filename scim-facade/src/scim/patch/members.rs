@@ -7,7 +7,7 @@ use super::{GroupEdit, Op, Target, dialect};
 use crate::scim::{
     error::ScimError,
     flavor::Accent,
-    group::{MemberName, member_names},
+    group::{MEMBERS, MemberName, member_names},
     json::Json,
     path::Definition,
 };
@@ -30,9 +30,10 @@ pub(super) fn edit(target: Target<'_>) -> Result<Option<GroupEdit>, ScimError> {
     let Target { op, value, .. } = target;
     match (op, value) {
         (Op::Remove, None | Some(Json::Null)) => Ok(Some(GroupEdit::ClearMembers)),
-        (Op::Add | Op::Replace, None) => Err(ScimError::invalid_value(
-            "The operation on members needs a value.",
-        )),
+        (Op::Add | Op::Replace, None) => {
+            let detail = "The operation on members needs a value.";
+            Err(ScimError::invalid_value(detail).about(MEMBERS))
+        }
         (Op::Remove, Some(json)) => {
             let members = member_names(json, accents)?;
             Ok((!members.is_empty()).then_some(GroupEdit::RemoveMembers(members)))

@@ -187,7 +187,7 @@ impl Target<'_> {
             other => {
                 let found = other.type_name();
                 let detail = format!("{} must be an object, not {found}.", self.path);
-                return Err(ScimError::invalid_value(detail));
+                return Err(ScimError::invalid_value(detail).about(self.path.to_string()));
             }
         };
         for (key, json) in members.0 {
@@ -400,13 +400,14 @@ impl Target<'_> {
     fn take_value(&mut self) -> Result<Json, ScimError> {
         self.value.take().ok_or_else(|| {
             let detail = format!("The operation on {} needs a value.", self.path);
-            ScimError::invalid_value(detail)
+            ScimError::invalid_value(detail).about(self.path.to_string())
         })
     }
 }
 
 fn no_elements(path: &AttrPath) -> ScimError {
     ScimError::invalid_path(format!("{path} has no elements to choose from."))
+        .about(path.to_string())
 }
 
 #[cfg(test)]
