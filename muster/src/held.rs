@@ -80,6 +80,8 @@ async fn resolve(
             })?
         }
     };
+    // What the connection's log is to have of it.
+    directory.write_events().await;
     let done = if apply { "released" } else { "dropped" };
     output::one(&json!({done: resolved}), json)?;
     Ok(())

@@ -24,6 +24,9 @@ const TEXT_LIMIT: usize = 200;
 /// Most entries of a list.
 const LIST_LIMIT: usize = 100;
 
+/// Most bytes of all lists of an event: whoever sends events keeps no books here.
+const LISTS_LIMIT: usize = 8 * 1_024;
+
 /// What a request was about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Operation {
@@ -211,6 +214,7 @@ impl Event {
         ] {
             trim(text, TEXT_LIMIT);
         }
+        let mut left = LISTS_LIMIT;
         for list in [
             &mut details.changed,
             &mut details.accents,
@@ -218,15 +222,25 @@ impl Event {
         ] {
             list.truncate(LIST_LIMIT);
             list.iter_mut().for_each(|text| trim(text, TEXT_LIMIT));
+            list.retain(|text| takes(&mut left, text.len()));
         }
         details.ignored.truncate(LIST_LIMIT);
         for left_out in &mut details.ignored {
             trim(&mut left_out.path, TEXT_LIMIT);
             trim(&mut left_out.reason, TEXT_LIMIT);
         }
+        let ignored = &mut details.ignored;
+        ignored.retain(|one| takes(&mut left, one.path.len() + one.reason.len()));
         self.name = self.happened().to_owned();
         self
     }
+}
+
+/// Whether there is room for so many bytes, which are then taken.
+fn takes(left: &mut usize, bytes: usize) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(*left);
+    rest.is_some()
 }
 
 /// Cuts a text, and takes out what no line of a log has; not every database keeps
@@ -260,6 +274,23 @@ mod tests {
             status: 200,
             ..Event::default()
         }
+    }
+
+    #[test]
+    fn an_event_is_no_larger_than_what_it_is_for() {
+        let long = || vec!["x".repeat(1_000); 1_000];
+        let event = Event {
+            details: Details {
+                changed: long(),
+                accents: long(),
+                filtered: long(),
+                detail: "d".repeat(100_000),
+                ..Details::default()
+            },
+            ..Event::default()
+        };
+        let json = serde_json::to_string(&event.clean().details);
+        assert!(json.is_ok_and(|json| json.len() < 2 * LISTS_LIMIT));
     }
 
     #[test]
@@ -332,7 +363,8 @@ mod tests {
             external_id: "a\0b\n".to_owned(),
             details: Details {
                 detail: "é".repeat(DETAIL_LIMIT + 1),
-                accents: vec!["a".repeat(TEXT_LIMIT + 1); LIST_LIMIT + 1],
+                accents: vec!["a".repeat(TEXT_LIMIT + 1); 3],
+                filtered: vec!["f".to_owned(); LIST_LIMIT + 1],
                 ..Details::default()
             },
             ..Event::default()
@@ -341,10 +373,8 @@ mod tests {
         assert_eq!(clean.resource_id, "");
         assert_eq!(clean.external_id, "ab");
         assert_eq!(clean.details.detail.chars().count(), DETAIL_LIMIT);
-        assert_eq!(
-            clean.details.accents,
-            vec!["a".repeat(TEXT_LIMIT); LIST_LIMIT]
-        );
+        assert_eq!(clean.details.accents, vec!["a".repeat(TEXT_LIMIT); 3]);
+        assert_eq!(clean.details.filtered, vec!["f"; LIST_LIMIT]);
         let id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
         let kept = Event {
             resource_id: id.clone(),

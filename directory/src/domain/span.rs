@@ -14,8 +14,12 @@ const CALENDAR: [(&[&str], u32); 2] = [
 /// Reads a span: a year is 365 days, a month 30.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn parse(text: &str) -> Result<Duration, humantime::DurationError> {
+/// What is wrong with it, in words.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    read(text).map_err(|error| format!("{error}; a duration is 1h, 30d or 1h 30m"))
+}
+
+fn read(text: &str) -> Result<Duration, humantime::DurationError> {
     let (mut rest, mut sum) = (text, Duration::ZERO);
     while let Some(start) = rest.find(char::is_alphabetic) {
         let (number, unit) = rest.split_at(start);

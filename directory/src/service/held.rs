@@ -14,6 +14,7 @@ use crate::{
         Resource,
         history::{Change, Position},
         page::{MAX_SIZE, Page, PageRequest, Place},
+        report::Outcome,
         resource::ResourceKind,
         version::Precondition,
     },
@@ -40,6 +41,8 @@ pub const HELD_LIMIT: usize = 1_000;
 pub struct Resolved {
     /// How many there were.
     pub count: usize,
+    /// What waited, and what it came to.
+    what: Vec<(Held, Outcome)>,
     /// The tenant's position; `None` when there was none.
     pub position: Option<Position>,
 }
@@ -102,20 +105,27 @@ impl Directory {
         let user_ids: BTreeSet<_> = user_ids.into_iter().collect();
         let now = self.source.now_ms();
         let work = Arc::new((caller.clone(), user_ids));
-        self.store
-            .write(&caller.tenant_id, METHOD, move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, user_ids) = &*work;
-                    let mut found = Vec::new();
-                    for id in user_ids {
-                        let held = held::find(&tx, &caller.tenant_id, id).await?;
-                        found.push(held.ok_or_else(|| ResourceKind::User.not_found(id))?);
-                    }
-                    resolve_these(&tx, caller, &found, apply, now).await
+        let resolving = self.store.write(&caller.tenant_id, METHOD, move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, user_ids) = &*work;
+                let mut found = Vec::new();
+                for id in user_ids {
+                    let held = held::find(&tx, &caller.tenant_id, id).await?;
+                    found.push(held.ok_or_else(|| ResourceKind::User.not_found(id))?);
                 }
-            })
-            .await
+                resolve_these(&tx, caller, &found, apply, now).await
+            }
+        });
+        Ok(self.told(caller, resolving.await?))
+    }
+
+    /// Tells the log of each connection what became of what waited.
+    fn told(&self, caller: &Caller, resolved: Resolved) -> Resolved {
+        for (held, outcome) in &resolved.what {
+            self.note_resolved(caller, held, *outcome);
+        }
+        resolved
     }
 
     /// Does, or drops, what waits for a connection's sake, at most [`HELD_LIMIT`] of it;
@@ -143,7 +153,7 @@ impl Directory {
                 resolve_these(&tx, caller, &found, apply, now).await
             }
         });
-        Ok(resolving.await?.count)
+        Ok(self.told(caller, resolving.await?).count)
     }
 
     /// Does what has waited for as long as it may, in all tenants. Several processes may
@@ -197,7 +207,7 @@ async fn resolve_these(
     apply: bool,
     now: i64,
 ) -> Result<Resolved> {
-    let mut position = None;
+    let (mut position, mut what) = (None, Vec::new());
     for held in held {
         let (kind, any) = (ResourceKind::User, Precondition::default());
         let resolving = Resolving {
@@ -205,10 +215,13 @@ async fn resolve_these(
             target: Target::new(caller, kind, &held.user_id, &any),
             now,
         };
-        position = Some(resolving.resolve(held, apply).await?);
+        let (at, outcome) = resolving.resolve(held, apply).await?;
+        position = Some(at);
+        what.push((held.clone(), outcome));
     }
     Ok(Resolved {
         count: held.len(),
+        what,
         position,
     })
 }
@@ -220,7 +233,7 @@ struct Resolving<'a> {
 }
 
 impl Resolving<'_> {
-    async fn resolve(&self, held: &Held, apply: bool) -> Result<Position> {
+    async fn resolve(&self, held: &Held, apply: bool) -> Result<(Position, Outcome)> {
         let (tx, caller) = (self.tx, &self.target.caller);
         held::remove(tx, &held.user_id).await?;
         let (before, _) = self.target.load(tx, Reach::Live, Wants::NONE).await?;
@@ -236,10 +249,19 @@ impl Resolving<'_> {
         regard_access(tx, caller, &before, &mut after, self.now).await?;
         resources::update(tx, caller.scope(), &before, &after).await?;
         let mut changes = vec![Change::between(&before, &after)];
-        if apply && held.operation == HeldOperation::Delete {
-            changes.extend(self.delete(held, &mut after).await?);
+        let mut outcome = match apply {
+            true => Outcome::Disabled,
+            false => Outcome::Enabled,
+        };
+        if apply
+            && held.operation == HeldOperation::Delete
+            && let Some(change) = self.delete(held, &mut after).await?
+        {
+            changes.push(change);
+            outcome = Outcome::Deleted;
         }
-        record(tx, caller, METHOD, &after, &changes).await
+        let position = record(tx, caller, METHOD, &after, &changes).await?;
+        Ok((position, outcome))
     }
 
     /// Gives a user the name that his client gave him with the deactivation, unless

@@ -2,8 +2,8 @@
 //! no request waits for its own.
 //!
 //! What waits is bounded: when there is no room the newest are dropped and
-//! counted. Of one connection no more may wait than there is room left for the
-//! others, so that none of them keeps another from its log. A process that is killed
+//! counted. Of one connection, and of one tenant, no more may wait than there is
+//! room left for the others, so that none keeps another from its log. A process that is killed
 //! takes at most half a second of the log with it; one that is stopped writes what
 //! waits.
 
@@ -55,31 +55,38 @@ pub(super) struct Journal {
     dead: Mutex<HashMap<String, i64>>,
 }
 
-/// Events in their order, and how many each connection has among them.
+/// Events in their order, and how many each connection and each tenant has among them.
 #[derive(Debug, Default)]
 struct Waiting {
     events: VecDeque<Event>,
+    /// By the ids of connections and of tenants, of which none is another's.
     shares: HashMap<String, usize>,
 }
 
 impl Waiting {
-    /// Lets an event wait, unless its connection has taken its share.
+    /// Lets an event wait, unless its connection or its tenant has taken its share.
     fn push(&mut self, event: Event) -> bool {
         let room = WAITING.saturating_sub(self.events.len());
-        let share = self.shares.entry(event.connection_id.clone()).or_default();
-        let is_taken = *share < room;
+        let share = |owner: &String| self.shares.get(owner).copied().unwrap_or_default();
+        let is_taken = owners(&event).iter().all(|owner| share(owner) < room);
         if is_taken {
-            *share += 1;
+            self.count(&event);
             self.events.push_back(event);
         }
         is_taken
     }
 
+    fn count(&mut self, event: &Event) {
+        for owner in owners(event) {
+            *self.shares.entry(owner.clone()).or_default() += 1;
+        }
+    }
+
     fn take(&mut self) -> Vec<Event> {
         let count = self.events.len().min(AT_ONCE);
         let taken: Vec<_> = self.events.drain(..count).collect();
-        for event in &taken {
-            if let Some(share) = self.shares.get_mut(&event.connection_id) {
+        for owner in taken.iter().flat_map(owners) {
+            if let Some(share) = self.shares.get_mut(owner) {
                 *share = share.saturating_sub(1);
             }
         }
@@ -91,11 +98,15 @@ impl Waiting {
     fn give_back(&mut self, events: &[Event]) -> usize {
         let room = WAITING.saturating_sub(self.events.len());
         for event in events.iter().take(room).rev() {
-            *self.shares.entry(event.connection_id.clone()).or_default() += 1;
+            self.count(event);
             self.events.push_front(event.clone());
         }
         events.len().saturating_sub(room)
     }
+}
+
+fn owners(event: &Event) -> [&String; 2] {
+    [&event.connection_id, &event.tenant_id]
 }
 
 impl Journal {
@@ -218,7 +229,7 @@ impl Directory {
     /// once that is committed: [`Outcome::Disabled`] or [`Outcome::Deleted`] of one
     /// that was done, [`Outcome::Enabled`] of one that was dropped. The caller
     /// decided; the server itself when nobody did in time.
-    pub fn note_resolved(&self, caller: &Caller, held: &Held, came_to: Outcome) {
+    pub(super) fn note_resolved(&self, caller: &Caller, held: &Held, came_to: Outcome) {
         let operation = match came_to {
             Outcome::Disabled => Operation::Disable,
             Outcome::Deleted => Operation::Delete,
@@ -372,6 +383,7 @@ mod tests {
         (0..count).map(move |number| Event {
             id: number.to_string(),
             connection_id: connection.to_owned(),
+            tenant_id: format!("of-{connection}"),
             ..Event::default()
         })
     }
@@ -393,6 +405,14 @@ mod tests {
         taken.is_settled = true;
         drop(taken);
         assert_eq!(journal.add(of("loud", 1)), 0);
+        // Connections of one tenant have the room of one.
+        for number in 0..5 {
+            let mut event = of(&format!("loud-{number}"), 1).next().expect("one");
+            event.tenant_id = "of-loud".to_owned();
+            let more = std::iter::repeat_n(event, WAITING);
+            let _ = journal.add(more);
+        }
+        assert_eq!(journal.add(of("quiet", 100)), 0);
         // What comes back has the room that it had.
         let waited = journal.waiting().events.len();
         drop(journal.take());

@@ -18,7 +18,7 @@ pub(crate) enum Lifetime {
 
 impl Lifetime {
     /// Reads `365d`, or `never`.
-    pub(super) fn parse(text: &str) -> Result<Self, humantime::DurationError> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self::Never),
             text => span::parse(text).map(Self::For),

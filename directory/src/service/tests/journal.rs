@@ -96,6 +96,7 @@ async fn what_became_of_a_deactivation_is_in_the_log_and_no_request() {
         tenant_id: world.caller.tenant_id.clone(),
         connection_id: connection_id.clone(),
         operation: HeldOperation::Deactivate,
+        user_name: None,
         held_at: 0,
         due_at: 0,
     };
