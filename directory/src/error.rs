@@ -1,7 +1,7 @@
 //! What can go wrong, as facts. No wire vocabulary: gRPC codes and details are
 //! made of these in `grpc/status.rs`, sentences for operators in `Display`.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::domain::Kind;
 
@@ -230,6 +230,7 @@ pub struct Violation {
     /// The rule, for example `must be true or false`; of a value that is missing
     /// `is required: ` and why.
     pub rule: String,
+    is_missing: bool,
 }
 
 impl Violation {
@@ -238,15 +239,21 @@ impl Violation {
         Self {
             field: field.into(),
             rule: rule.into(),
+            is_missing: false,
         }
     }
 
-    /// How the rules of values begin that are missing.
-    const MISSING: &'static str = "is required: ";
+    /// The violation of a field that must have a value and has none; how that is known.
+    pub fn missing(field: impl Into<String>, how: impl fmt::Display) -> Self {
+        Self {
+            is_missing: true,
+            ..Self::new(field, format!("is required: {how}"))
+        }
+    }
 
     /// Whether the field has no value, and must have one.
     pub fn is_missing(&self) -> bool {
-        self.rule.starts_with(Self::MISSING)
+        self.is_missing
     }
 
     fn list(violations: &[Self]) -> String {

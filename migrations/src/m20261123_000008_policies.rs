@@ -20,7 +20,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP: [&str; 9] = [
+const UP: [&str; 10] = [
     // JSON of a policy; how long credentials live stays in its own column.
     "ALTER TABLE connections ADD COLUMN policy TEXT NOT NULL DEFAULT '{}'",
     // Since when a deactivation waits: the user is not active for his client, and may
@@ -37,6 +37,7 @@ const UP: [&str; 9] = [
         held_at BIGINT NOT NULL,
         due_at BIGINT NOT NULL)",
     "CREATE INDEX ix_held_operations_due ON held_operations (due_at)",
+    "CREATE INDEX ix_held_operations_connection ON held_operations (connection_id, user_id)",
     // What a guard counts: rows older than its window are deleted.
     "CREATE TABLE deactivations (
         connection_id TEXT NOT NULL REFERENCES connections (id),

@@ -80,8 +80,6 @@ async fn resolve(
             })?
         }
     };
-    // What the connection's log is to have of it.
-    directory.write_events().await;
     let done = if apply { "released" } else { "dropped" };
     output::one(&json!({done: resolved}), json)?;
     Ok(())
@@ -96,6 +94,8 @@ async fn resolve_these(
     let (caller, mut resolved) = (operator(tenant_id), 0);
     for ids in ids.chunks(HELD_LIMIT) {
         let done = directory.resolve_held(&caller, ids.to_vec(), apply).await?;
+        // What the log is to have of it: few events wait in memory.
+        directory.write_events().await;
         resolved += done.count;
     }
     Ok(resolved)
@@ -112,6 +112,7 @@ async fn resolve_all(
     loop {
         let done = directory.resolve_held_of(&caller, &connection.id, apply);
         let done = done.await?;
+        directory.write_events().await;
         resolved += done;
         if done < HELD_LIMIT {
             return Ok(resolved);

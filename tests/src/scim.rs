@@ -1,7 +1,7 @@
 //! A SCIM client that needs a base URL and a token only, so that the same
 //! checks run against any deployment.
 
-use std::{fmt, sync::OnceLock};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, Uri, Version, body::Bytes, header::HeaderMap};
@@ -25,6 +25,10 @@ pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 /// The core schema of groups.
 pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+
+/// How long an answer may take: whoever waits for that of a server that was killed in
+/// the wrong moment waits for good.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Words that would tell a client about the store behind the server.
 const WORDS_OF_THE_STORE: &[&str] = &[
@@ -263,7 +267,10 @@ impl Draft {
     /// # Errors
     /// In words, when there is no whole answer.
     pub fn attempt(self) -> Result<Reply, String> {
-        runtime::wait(self.exchange(client())).map_err(|e| e.to_string())
+        let exchange = self.exchange(client());
+        let answer = runtime::wait(async { tokio::time::timeout(PATIENCE, exchange).await });
+        let answer = answer.map_err(|_| format!("none within {PATIENCE:?}"))?;
+        answer.map_err(|e| e.to_string())
     }
 
     async fn exchange(

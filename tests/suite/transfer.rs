@@ -26,6 +26,13 @@ fn other(engine: Engine) -> Engine {
 /// A directory with something of everything; its tenant, and a user's id.
 fn furnished(server: &Server) -> (Tenant, String) {
     let tenant = Tenant::create(server);
+    let file = server.folder().join("guard.toml");
+    fs::write(&file, GUARD).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let update = ["connection", "update", "--tenant", &tenant.id];
+    let policy = ["--name", &tenant.connection_id, "--policy", file];
+    // Before the server remembers anybody.
+    let _ = server.admin().json(&[update, policy].concat());
     let scim = tenant.scim();
     let boss = scim.user("boss");
     let user = json!({
@@ -40,20 +47,14 @@ fn furnished(server: &Server) -> (Tenant, String) {
     let _ = scim.delete(&format!("/Users/{gone}")).status(204);
     let _ = scim.post("/Users", &user).status(409);
     let leaver = scim.user("leaver");
-    let file = server.folder().join("guard.toml");
-    fs::write(&file, GUARD).expect("a file");
-    let file = file.to_str().expect("UTF-8");
-    let update = ["connection", "update", "--tenant", &tenant.id];
-    let policy = ["--name", &tenant.connection_id, "--policy", file];
-    let _ = server.admin().json(&[update, policy].concat());
     let off = json!([{"op": "replace", "path": "active", "value": false}]);
     let _ = scim.patch(&format!("/Users/{leaver}"), &off).status(200);
     (tenant, ada)
 }
 
-/// Whoever is deactivated waits.
-const GUARD: &str = "description = \"none\"\n[policy.deprovision_guard]\n\
-                     max_users = 0\nwindow = \"1h\"\n";
+/// The second one who leaves waits.
+const GUARD: &str = "description = \"one\"\n[policy.deprovision_guard]\n\
+                     max_users = 1\nwindow = \"1h\"\n";
 
 /// How many deactivations wait.
 fn waiting(launch: &Launch, tenant: &Tenant) -> Option<usize> {

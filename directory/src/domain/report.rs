@@ -38,7 +38,7 @@ pub struct Report {
     pub changed: Vec<String>,
     /// What the connection's policy left out.
     pub ignored: Vec<Ignored>,
-    /// Whether the deactivation waits for an operator.
+    /// Whether the deactivation or deletion waits for an operator.
     pub held: bool,
     /// The SCIM path by which an existing user was found and taken over.
     pub matched_by: Option<String>,

@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_from_what_is_wrong() {
-        let missing = || Violation::new("title", "is required: the title is missing");
+        let missing = || Violation::missing("title", "the title is missing");
         let wrong = || Violation::new("active", "must be true or false");
         let reason = |violations: Vec<Violation>| {
             let error = Error::Invalid(violations);

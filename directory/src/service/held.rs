@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Directory,
+    jobs::millis,
     policies::named,
     revocation::regard_access,
     target::{Target, advance, carry_out, record},
@@ -156,12 +157,24 @@ impl Directory {
         Ok(self.told(caller, resolving.await?).count)
     }
 
-    /// Does what has waited for as long as it may, in all tenants. Several processes may
+    /// Does what has waited for as long as it may, in all tenants, and says in the log
+    /// what began to wait since it was last looked. Several processes may
     /// do it at once.
     ///
     /// # Errors
     /// The database's.
     pub async fn apply_held(&self) -> Result<()> {
+        let since = self.source.now_ms().saturating_sub(millis(HELD_INTERVAL));
+        let begun = held::begun_since(&self.store.single(), since).await?;
+        for (tenant_id, connection_id, number) in begun {
+            // Somebody should look.
+            tracing::warn!(
+                tenant.id = tenant_id,
+                connection.id = connection_id,
+                number,
+                "the deprovision guard lets deactivations wait for an operator"
+            );
+        }
         for tenant in tenants::list_tenants(&self.store.single()).await? {
             // One tenant's trouble is not another's.
             if let Err(error) = self.apply_due(&tenant.id).await {

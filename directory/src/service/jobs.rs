@@ -7,11 +7,12 @@ use crate::{
     auth::{Caller, Principal},
     domain::{
         history::{Actor, AuditEntry, Change, ChangeKind},
+        policy::Guard,
         resource::ResourceKind,
     },
     error::Result,
     storage::{
-        Tx, credentials, feed, history, provisioning,
+        Tx, credentials, feed, held, history, provisioning,
         relations::Wants,
         resources::{self, Reach},
         spent, tenants,
@@ -61,8 +62,9 @@ impl Directory {
         deleted_at.saturating_add(millis(self.retention.deleted))
     }
 
-    /// Purges what was deleted long ago and forgets changes that are older than they are kept, and events of the
-    /// provisioning log. Several processes may do it at once.
+    /// Purges what was deleted long ago and forgets changes that are older than they
+    /// are kept, and events of the provisioning log. Several processes may do it at
+    /// once.
     ///
     /// # Errors
     /// The database's.
@@ -91,12 +93,14 @@ impl Directory {
         Ok(pruned.await? > 0)
     }
 
-    /// Forgets secrets and tokens that have ended, and would be refused anyway.
+    /// Forgets secrets and tokens that have ended, and would be refused anyway, and
+    /// what no guard counts any more.
     async fn forget_spent(&self) -> Result<()> {
         let now = self.source.now_ms();
         self.store
             .administer("ForgetSpent", move |tx| async move {
                 credentials::forget_secrets(&tx, now).await?;
+                held::forget_before(&tx, now.saturating_sub(Guard::LONGEST_WINDOW_MS)).await?;
                 spent::forget(&tx, now).await
             })
             .await

@@ -5,6 +5,7 @@ use muster_proto::value::{Object, Value};
 
 use super::{
     leaving,
+    policies::named,
     resources::Written,
     revocation::regard_access,
     target::{advance, record},
@@ -24,7 +25,7 @@ use crate::{
     },
     error::{Error, Result, Taken},
     storage::{
-        Tx,
+        Tx, held,
         members::{self, NewMember},
         relations::{Relations, Wants},
         resources::{self, Reach, Selection},
@@ -34,6 +35,8 @@ use crate::{
 
 const METHOD: &str = "CreateUser";
 
+const USER_NAME: &str = "userName";
+
 /// Whoever is created is active or not, and nothing of him is taken away.
 const SAID: Said = Said {
     active: true,
@@ -41,7 +44,7 @@ const SAID: Said = Said {
 };
 
 /// Why a new user may not act yet.
-const AWAITS: &str = "awaits activation";
+pub(super) const AWAITS: &str = "awaits activation";
 
 /// Most users who are gone among whom the last one is looked for.
 const GONE: i32 = 1_000;
@@ -81,7 +84,8 @@ async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Resul
             reason: AWAITS.to_owned(),
         });
     }
-    // An operator's word outlives a deletion: nobody comes back without it.
+    // An operator's word outlives a deletion: nobody comes back without it while the
+    // deleted one is kept.
     let names = (
         user.text("userName").unwrap_or_default(),
         user.text("externalId"),
@@ -279,11 +283,15 @@ async fn take_over(
         false => Vec::new(),
     };
     let mut after = before.clone();
+    let name = sent.attributes.get(USER_NAME).cloned();
     after.attributes = policy.united(&before.attributes, sent.attributes);
     after.owner = before.owner.clone().or(sent.owner);
     let mut ignored = policy.admit(Some(&before), &mut after, SAID)?;
+    if was_gone {
+        keep_free_name(tx, caller, &mut after, name).await?;
+    }
     after.check(scope.registry.user)?;
-    let held = match was_gone {
+    let waits = match was_gone {
         // He had no access that could wait.
         true => false,
         false => {
@@ -302,6 +310,7 @@ async fn take_over(
         false => resources::update(tx, scope, &before, &after).await?,
     }
     if was_gone && after.active() {
+        held::forget_noted(tx, &after.id).await?;
         report.outcome = Outcome::Enabled;
     }
     let position = match changes.is_empty() {
@@ -314,11 +323,27 @@ async fn take_over(
         position,
         report: Report {
             ignored,
-            held,
+            held: waits,
             matched_by: Some(key.path().to_string()),
             ..report
         },
     })
+}
+
+/// Whoever comes back keeps the name that he had, as the policy has it, unless it is
+/// somebody else's by now: then he has the one that is sent.
+async fn keep_free_name(
+    tx: &Tx,
+    caller: &Caller,
+    user: &mut Resource,
+    sent: Option<Value>,
+) -> Result<()> {
+    let kept = user.text(USER_NAME).unwrap_or_default();
+    let holder = named(tx, caller.scope(), ResourceKind::User, kept).await?;
+    if let (Some(_), Some(sent)) = (holder.filter(|holder| *holder != user.id), sent) {
+        user.attributes.insert(USER_NAME.to_owned(), sent);
+    }
+    Ok(())
 }
 
 /// What changes with a user who was gone, before anything else does.

@@ -17,8 +17,9 @@ const USER_NAME: &str = "userName";
 
 const RENAMED_LATER: &str = "changes when the deactivation that waits is done";
 
-/// Looks at a write of a user, before it is done. Whether his deactivation waits: then
-/// he is not active for his client, may act, and has the name by which he signs in.
+/// Looks at a write of a user, before it is done. Whether it is a deactivation that
+/// waits: then he is not active for his client, may act, and has the name by which he
+/// signs in.
 /// `speaks_of_active`: whether the request says if he is active.
 ///
 /// # Errors
@@ -45,7 +46,10 @@ pub(super) async fn regard(
         return Ok(false);
     }
     if !leaves {
-        return Ok(waits);
+        if waits && is_renamed {
+            regarding.forget_name(after).await?;
+        }
+        return Ok(false);
     }
     let held = match waits {
         true => {
@@ -96,11 +100,18 @@ pub(super) async fn regard_deletion(
 /// # Errors
 /// [`Error::Protected`].
 pub(super) async fn check_purge(tx: &Tx, caller: &Caller, user: &Resource, now: i64) -> Result<()> {
-    let mut user = user.clone();
-    let is_gone = user.deleted_at.is_some();
-    match !is_gone && regard_deletion(tx, caller, &mut user, now).await? {
+    if user.deleted_at.is_some() {
+        return Ok(());
+    }
+    let regarding = Regarding { tx, caller, now };
+    regarding.check_protected(user).await?;
+    if !user.active() && user.access.held_at.is_none() {
+        // He has no access to lose.
+        return Ok(());
+    }
+    match regarding.is_too_much().await? {
         true => Err(Error::Protected),
-        false => Ok(()),
+        false => regarding.note(&user.id).await,
     }
 }
 
@@ -156,7 +167,9 @@ impl Regarding<'_> {
             self.end(user).await?;
             return Ok(None);
         };
-        if held.connection_id != own && !self.is_too_much().await? {
+        let is_guarded = self.caller.profile.policy.deprovision_guard.is_some();
+        let is_bound = is_guarded && held.connection_id == own;
+        if !is_bound && !self.is_too_much().await? {
             self.end(user).await?;
             self.note(&user.id).await?;
             return Ok(None);
@@ -184,14 +197,6 @@ impl Regarding<'_> {
         if !self.is_too_much().await? {
             self.note(&user.id).await?;
             return Ok(None);
-        }
-        if held::count(self.tx, connection_id).await? == 0 {
-            // Somebody should look, and once is enough.
-            tracing::warn!(
-                tenant.id = self.caller.tenant_id,
-                connection.id = connection_id,
-                "the deprovision guard lets deactivations wait for an operator"
-            );
         }
         user.access.held_at = Some(self.now);
         let wait = (guard.max_hold.ms() - millis(HELD_INTERVAL)).max(0);
@@ -221,6 +226,18 @@ impl Regarding<'_> {
             after.attributes.insert(USER_NAME.to_owned(), name.clone());
         }
         held::put(self.tx, &Held { user_name, ..held }).await
+    }
+
+    /// Of two names the last one counts: whoever is called something else now does not
+    /// become what he was to be called before.
+    async fn forget_name(&self, user: &Resource) -> Result<()> {
+        match held::find(self.tx, &self.caller.tenant_id, &user.id).await? {
+            Some(held) if held.user_name.is_some() => {
+                let user_name = None;
+                held::put(self.tx, &Held { user_name, ..held }).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the connection's guard has one more wait.

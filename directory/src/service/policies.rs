@@ -49,6 +49,7 @@ pub(super) async fn settled(
     };
     let mut groups = BTreeSet::new();
     for group in &mut policy.default_groups {
+        group.truncate(group.trim_end().len());
         let id = settling.find(ResourceKind::Group, group).await?;
         let id = match id {
             Some(id) => id,

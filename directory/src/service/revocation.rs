@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Directory,
     introspection::TokenKind,
+    joining::AWAITS,
     ledger::Deed,
     resources::Written,
     target::{Target, advance, record},
@@ -30,7 +31,7 @@ use crate::{
         Tx, credentials, history,
         relations::Wants,
         resources::{self, Reach},
-        spent,
+        spent, subjects,
     },
 };
 
@@ -212,17 +213,28 @@ async fn set_lock(
     method: &'static str,
 ) -> Result<Written> {
     let (before, relations) = target.load(tx, Reach::Live, Wants::NONE).await?;
-    if before.access.lock.is_some() == lock.is_some() {
+    let is_lock = |lock: &Lock| lock.reason != AWAITS;
+    let is_same = match (&before.access.lock, &lock) {
+        // Who awaits his start is locked by nobody's word yet.
+        (Some(former), Some(_)) => is_lock(former),
+        (None, None) => true,
+        _ => false,
+    };
+    if is_same {
         return Ok(Written {
             view: (before, relations).into(),
             position: None,
             report: Report::default(),
         });
     }
+    let caller = &target.caller;
+    if lock.is_none() {
+        // Or whoever comes after him would have the lock of who was before.
+        subjects::unlock_former(tx, &caller.tenant_id, &before).await?;
+    }
     let mut after = before.clone();
     after.access.lock = lock;
     advance(&mut after, now);
-    let caller = &target.caller;
     regard_access(tx, caller, &before, &mut after, now).await?;
     resources::update(tx, caller.scope(), &before, &after).await?;
     let changes = [Change::between(&before, &after)];

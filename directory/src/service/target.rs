@@ -19,7 +19,7 @@ use crate::{
     },
     error::{Error, Result},
     storage::{
-        Tx, history, members,
+        Tx, held, history, members,
         relations::Wants,
         resources::{self, Found, Reach},
         tenants,
@@ -230,6 +230,9 @@ impl Target {
         }
         advance(&mut resource, now);
         resources::restore(tx, self.caller.scope(), &resource).await?;
+        if resource.active() {
+            held::forget_noted(tx, &resource.id).await?;
+        }
         let mut changes = vec![Change::of(ChangeKind::Undeleted, &resource)];
         let edges = members::edges_of(tx, &resource.id).await?;
         changes.extend(edges.into_iter().map(Change::restored));
@@ -252,7 +255,7 @@ pub(super) async fn carry_out(
     match on_delete {
         OnDelete::Deactivate => Ok(None),
         OnDelete::Soft => {
-            resource.deleted_at = Some(resource.updated_at);
+            resource.deleted_at.get_or_insert(resource.updated_at);
             resources::delete(tx, resource).await?;
             Ok(Some(Change::of(ChangeKind::Deleted, resource)))
         }

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Tx, sql::Sql};
+use super::{Tx, entity::held_operations::Model, sql::Sql};
 use crate::error::{Error, Result};
 
 /// What waits.
@@ -49,21 +49,10 @@ pub struct Held {
     pub due_at: i64,
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Row {
-    user_id: String,
-    tenant_id: String,
-    connection_id: String,
-    operation: String,
-    user_name: Option<String>,
-    held_at: i64,
-    due_at: i64,
-}
-
-impl TryFrom<Row> for Held {
+impl TryFrom<Model> for Held {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from(row: Model) -> Result<Self> {
         let broken = || Error::internal(format!("held_operations of {}", row.user_id));
         Ok(Self {
             operation: HeldOperation::of(&row.operation).ok_or_else(broken)?,
@@ -199,6 +188,40 @@ pub async fn forget_noted(tx: &Tx, user_id: &str) -> Result<()> {
     run(tx, forget.bind(user_id)).await
 }
 
+/// Forgets what no guard counts any more: from before this time.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_before(tx: &Tx, before_ms: i64) -> Result<()> {
+    let forget = Sql::new("DELETE FROM deactivations WHERE done_at < ?");
+    run(tx, forget.bind(before_ms)).await
+}
+
+/// How many began to wait since then, by tenant and connection.
+///
+/// # Errors
+/// The database's.
+pub async fn begun_since(tx: &Tx, since: i64) -> Result<Vec<(String, String, i64)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        tenant_id: String,
+        connection_id: String,
+        number: i64,
+    }
+    let sql = Sql::new(
+        "SELECT tenant_id, connection_id, count(*) AS number FROM held_operations \
+         WHERE held_at >= ? GROUP BY tenant_id, connection_id",
+    )
+    .bind(since);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    let rows = Row::find_by_statement(statement).all(connection).await?;
+    let begun = rows.into_iter();
+    Ok(begun
+        .map(|row| (row.tenant_id, row.connection_id, row.number))
+        .collect())
+}
+
 /// How many users a connection deactivated since then.
 ///
 /// # Errors
@@ -239,7 +262,7 @@ async fn counted(tx: &Tx, sql: Sql) -> Result<u64> {
 async fn read(tx: &Tx, sql: Sql) -> Result<Vec<Held>> {
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
-    let rows = Row::find_by_statement(statement).all(connection).await?;
+    let rows = Model::find_by_statement(statement).all(connection).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use super::{Scope, Tx, sql::Sql};
 use crate::{
     domain::{
+        Resource,
         access::{Access, Lock},
         fold::fold,
     },
@@ -223,4 +224,26 @@ pub async fn lock_of_former(
         at: row.locked_at,
         reason: row.lock_reason,
     }))
+}
+
+/// Lifts the locks of whoever is deleted and was called as this user is: he is the same
+/// person, and no longer locked.
+///
+/// # Errors
+/// The database's.
+pub async fn unlock_former(tx: &Tx, tenant_id: &str, user: &Resource) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE users SET locked_at = NULL, lock_reason = NULL \
+         WHERE tenant_id = ? AND deleted_at IS NOT NULL AND locked_at IS NOT NULL \
+         AND (user_name_key = ? OR id IN (SELECT e.resource_id FROM external_ids e \
+         JOIN external_ids own ON own.connection_id = e.connection_id \
+         AND own.external_id = e.external_id WHERE own.resource_id = ?))",
+    )
+    .bind(tenant_id)
+    .bind(fold(user.text("userName").unwrap_or_default()))
+    .bind(user.id.as_str());
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    connection.execute_raw(statement).await?;
+    Ok(())
 }

@@ -330,7 +330,12 @@ impl Many {
             Record::Membership(MembershipRow(row)) => {
                 self.memberships.push(row.into_active_model());
             }
-            Record::Held(HeldRow(row)) => self.held.push(row.into_active_model()),
+            Record::Held(HeldRow(row)) => {
+                // What cannot be read cannot be done.
+                super::held::Held::try_from(row.clone())
+                    .map_err(|_| Error::invalid("operation", "is none that can wait"))?;
+                self.held.push(row.into_active_model());
+            }
             Record::Audit(AuditRow(row)) => self.audit.push(row.into_active_model()),
         }
         Ok(())

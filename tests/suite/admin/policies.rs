@@ -199,7 +199,7 @@ fn every_fault_has_a_line() {
     for part in [
         "base_path \"/elsewhere\" is none of the server's base_paths",
         "on_match needs a match_order",
-        "max_percent must be at most 100",
+        "max_percent must be less than 100",
         "max_hold must be at most 72h",
         "window must be at most 31d",
     ] {

@@ -125,14 +125,7 @@ fn is_other(attribute: &str, policy: &Policy) -> bool {
     let Ok(path) = Path::parse(attribute) else {
         return false;
     };
-    let fits = |allowed: &Path| {
-        let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
-        let is_whole = allowed.attribute.is_empty() || allowed.attribute == path.attribute;
-        allowed.extension == path.extension
-            && is_whole
-            && same(&allowed.of_type, &path.of_type)
-            && same(&allowed.sub, &path.sub)
-    };
+    let fits = |allowed: &Path| allowed.meets(&path);
     !policy.allowed_attributes.is_empty() && !policy.allowed_attributes.iter().any(fits)
 }
 

@@ -64,6 +64,8 @@ impl Policy {
         self.look_up(was, now, &mut ignored);
         self.fill_mirrors(was, now);
         self.look_up(was, now, &mut ignored);
+        now.values_mut()
+            .for_each(|value| keep_one_primary(was, value));
         self.require(before.is_none(), was, now)?;
         Ok(ignored)
     }
@@ -82,7 +84,7 @@ impl Policy {
 
     fn reject(&self, was: &Object, now: &Object) -> Result<()> {
         let mut rejected = self.rejected_attributes.iter();
-        match rejected.find(|path| !have_same(&path.all(was), &path.all(now))) {
+        match rejected.find(|path| path.all(was) != path.all(now)) {
             None => Ok(()),
             Some(path) => Err(Error::ReadOnly(path.to_string())),
         }
@@ -211,19 +213,14 @@ impl Policy {
             required.filter(|path| path.get(now).is_none() && (is_new || path.get(was).is_some()));
         let mut violations: Vec<_> = lacking.map(missing).collect();
         if self.require_email && !has_email(now) && (is_new || has_email(was)) {
-            let rule = "is required: there is no e-mail address, and userName is none";
-            violations.push(Violation::new("emails", rule));
+            let how = "there is no e-mail address, and userName is none";
+            violations.push(Violation::missing("emails", how));
         }
         match violations.is_empty() {
             true => Ok(()),
             false => Err(Error::Invalid(violations)),
         }
     }
-}
-
-/// Whether both are the same values, in whatever order.
-fn have_same(some: &[&Value], others: &[&Value]) -> bool {
-    some.len() == others.len() && some.iter().all(|value| others.contains(value))
 }
 
 /// Whether there is an e-mail address, or a `userName` that is one.
@@ -258,8 +255,8 @@ fn is_among(text: &str, known: &[String]) -> bool {
 }
 
 fn missing(path: &Path) -> Violation {
-    let rule = format!("is required: the {} is missing", path.label());
-    Violation::new(path.to_string(), rule)
+    let how = format!("the {} is missing", path.label());
+    Violation::missing(path.to_string(), how)
 }
 
 fn because(path: &Path, reason: &'static str) -> Ignored {
@@ -388,6 +385,28 @@ fn keep_elements(
         kept = old;
     }
     ((!kept.is_empty()).then_some(Value::List(kept)), others)
+}
+
+/// Leaves one element the primary one, where values that were put back made it two:
+/// a new one before any that was there.
+fn keep_one_primary(was: &Object, value: &mut Value) {
+    let Value::List(elements) = value else {
+        return;
+    };
+    let is_old = |element: &Value| {
+        let mut lists = was.values().filter_map(Value::as_list);
+        lists.any(|old| old.contains(element))
+    };
+    let mut primary = elements.iter().filter(|element| is_primary(element));
+    let Some(first) = primary.clone().next().cloned() else {
+        return;
+    };
+    let kept = primary.find(|element| !is_old(element)).cloned();
+    let kept = kept.unwrap_or(first);
+    let others = elements.iter_mut().filter(|element| **element != kept);
+    others
+        .filter(|element| is_primary(element))
+        .for_each(demote);
 }
 
 fn demote(element: &mut Value) {

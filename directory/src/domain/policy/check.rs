@@ -205,7 +205,7 @@ impl Policy {
                 faults.note(REJECTED, format!("{path} is what users are kept by"));
             }
             let mut required = self.required_attributes.iter();
-            if required.any(|required| covers(path, required)) {
+            if required.any(|required| path.covers(required)) {
                 faults.note(REJECTED, format!("{path} is required"));
             }
         }
@@ -218,12 +218,12 @@ impl Policy {
             || self
                 .allowed_attributes
                 .iter()
-                .any(|allowed| covers(allowed, path));
+                .any(|allowed| allowed.covers(path));
         allowed
             && !self
                 .rejected_attributes
                 .iter()
-                .any(|rejected| covers(rejected, path))
+                .any(|rejected| rejected.covers(path))
     }
 
     fn check_groups(&self, faults: &mut Faults) {
@@ -280,19 +280,6 @@ impl Policy {
             faults.note("policy", format!("has more than {SIZE_LIMIT} bytes"));
         }
     }
-}
-
-/// Whether the first path means all of the second.
-fn covers(whole: &Path, part: &Path) -> bool {
-    let same = whole.extension == part.extension
-        && (whole.attribute.is_empty() || whole.attribute == part.attribute);
-    let is_same_type = |kind: &String| {
-        let other = part.of_type.as_deref();
-        other.is_some_and(|other| other.eq_ignore_ascii_case(kind))
-    };
-    let kinds = whole.of_type.as_ref().is_none_or(is_same_type);
-    let subs = whole.sub.is_none() || whole.sub == part.sub;
-    same && kinds && subs
 }
 
 /// Whether a base path can be served: plain segments, and at most one place for the

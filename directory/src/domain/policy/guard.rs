@@ -43,6 +43,9 @@ fn longest() -> Lifetime {
 }
 
 impl Guard {
+    /// The longest window, in milliseconds.
+    pub const LONGEST_WINDOW_MS: i64 = 31 * 86_400_000;
+
     /// What holds within this time where nothing more is said; it guards nothing yet.
     pub fn within(window: Lifetime) -> Self {
         Self {
@@ -80,7 +83,7 @@ impl Guard {
             (is_short, "window and max_hold must be at least 1m"),
             (self.max_hold > LONGEST, "max_hold must be at most 72h"),
             (
-                self.window.ms() > 31 * 86_400_000,
+                self.window.ms() > Self::LONGEST_WINDOW_MS,
                 "window must be at most 31d",
             ),
         ];

@@ -153,6 +153,35 @@ impl Path {
         Ok(Some(found))
     }
 
+    /// Whether it means all that another one means.
+    pub fn covers(&self, part: &Self) -> bool {
+        let covers = |whole: &Option<String>, part: &Option<String>| {
+            let is_same = |whole: &String| {
+                let part = part.as_deref();
+                part.is_some_and(|part| part.eq_ignore_ascii_case(whole))
+            };
+            whole.as_ref().is_none_or(is_same)
+        };
+        let is_same = self.attribute.is_empty() || self.attribute == part.attribute;
+        self.extension == part.extension
+            && is_same
+            && covers(&self.of_type, &part.of_type)
+            && covers(&self.sub, &part.sub)
+    }
+
+    /// Whether both may mean the same value: what one leaves open the other may say.
+    pub fn meets(&self, other: &Self) -> bool {
+        let may_be = |one: &Option<String>, other: &Option<String>| match (one, other) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => true,
+        };
+        let (one, two) = (&self.attribute, &other.attribute);
+        self.extension == other.extension
+            && (one == two || one.is_empty() || two.is_empty())
+            && may_be(&self.of_type, &other.of_type)
+            && may_be(&self.sub, &other.sub)
+    }
+
     /// The value in these attributes; of several elements of a type the first that has
     /// one.
     pub fn get<'a>(&self, attributes: &'a Object) -> Option<&'a Value> {
@@ -196,7 +225,8 @@ impl Path {
         }
     }
 
-    /// Gives these attributes the elements of the type that others have.
+    /// Gives the elements of the type what others have: all of it, or the sub-attribute
+    /// one by one.
     pub(super) fn restore(&self, attributes: &mut Object, others: &Object) {
         let attribute = Self {
             of_type: None,
@@ -207,8 +237,18 @@ impl Path {
             Some(Value::List(elements)) => elements.clone(),
             _ => Vec::new(),
         };
-        elements.retain(|element| !self.chooses(element));
-        elements.extend(self.elements(others).cloned());
+        let mut old = self.elements(others).cloned();
+        if let Some(sub) = &self.sub {
+            for element in elements.iter_mut().filter(|element| self.chooses(element)) {
+                let former = old.next();
+                let former = former.as_ref().and_then(Value::as_object);
+                put_sub(element, sub, former.and_then(|former| former.get(sub)));
+            }
+            elements.retain(|element| !self.chooses(element) || says_anything(element));
+        } else {
+            elements.retain(|element| !self.chooses(element));
+        }
+        elements.extend(old);
         let value = (!elements.is_empty()).then_some(Value::List(elements));
         attribute.set(attributes, value);
     }
@@ -265,9 +305,7 @@ impl Path {
             return true;
         };
         object.remove(sub);
-        object
-            .keys()
-            .all(|part| part == "type" || part == "primary")
+        !has_parts(object)
     }
 
     fn put_in_element(&self, element: Option<&mut Value>, value: Value) {
@@ -357,6 +395,26 @@ pub(super) fn is_of_type(element: &Value, kind: &str) -> bool {
     found
         .and_then(Value::as_str)
         .is_some_and(|found| found.eq_ignore_ascii_case(kind))
+}
+
+fn put_sub(element: &mut Value, sub: &str, value: Option<&Value>) {
+    let Value::Complex(object) = element else {
+        return;
+    };
+    match value {
+        Some(value) => object.insert(sub.to_owned(), value.clone()),
+        None => object.remove(sub),
+    };
+}
+
+fn says_anything(element: &Value) -> bool {
+    element.as_object().is_some_and(has_parts)
+}
+
+/// Whether there is more than what tells the element from others.
+fn has_parts(element: &Object) -> bool {
+    let mut parts = element.keys();
+    parts.any(|part| part != "type" && part != "primary")
 }
 
 fn put_leaf(home: &mut Object, attribute: &str, sub: Option<&str>, value: Option<Value>) {

@@ -153,6 +153,47 @@ async fn deletions_count_and_wait_too() {
 }
 
 #[tokio::test]
+async fn whoever_is_gone_for_good_counts_too() {
+    let hard = r#"{"on_delete": "hard", "deprovision_guard": {"max_users": 2, "window": "1h"}}"#;
+    let (world, ids) = World::guarded(hard, 4).await;
+    let (directory, kind) = (&world.directory, ResourceKind::User);
+    let any = Precondition::parse(&crate::domain::version::etag(1));
+    directory
+        .purge(&world.caller, kind, &ids[0], &any)
+        .await
+        .unwrap();
+    let deleting = directory.delete(&world.caller, kind, &ids[1], free(), false);
+    assert!(!deleting.await.unwrap().unwrap().report.held);
+    let deleting = directory.delete(&world.caller, kind, &ids[2], free(), false);
+    assert!(deleting.await.unwrap().unwrap().report.held);
+    let refused = directory.purge(&world.caller, kind, &ids[3], &any).await;
+    assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+    assert_eq!(world.held().await, ids[2..3]);
+}
+
+#[tokio::test]
+async fn what_else_changes_of_whoever_waits_is_done() {
+    let (world, ids) = World::guarded(NONE, 1).await;
+    let gone = [set("userName", "gone"), set("active", false)].concat();
+    assert!(world.patch(&ids[0], gone).await.unwrap().report.held);
+    let renamed = [set("title", "Boss"), set("userName", "later")].concat();
+    let renamed = world.patch(&ids[0], renamed).await.unwrap();
+    assert!(!renamed.report.held && renamed.report.ignored.is_empty());
+    let operator = operator(&world.caller);
+    let released = world.directory.resolve_held(&operator, ids.clone(), true);
+    released.await.unwrap();
+    let found = world
+        .directory
+        .get(&world.caller, get(&ids[0]), &Consistency::Strong);
+    let user = found.await.unwrap().value.resource;
+    assert_eq!(
+        (user.text("userName"), user.text("title")),
+        (Some("later"), Some("Boss"))
+    );
+    assert!(!user.may_act());
+}
+
+#[tokio::test]
 async fn a_share_counts_once_there_are_enough() {
     let share = r#"{"deprovision_guard": {"max_percent": 50, "min_users": 2, "window": "1h"}}"#;
     let (world, ids) = World::guarded(share, 6).await;
@@ -426,9 +467,14 @@ async fn a_provisioning_client_purges_nobody_who_would_wait() {
 #[tokio::test]
 async fn whoever_is_back_did_not_leave() {
     let (world, ids) = World::guarded(THREE, 5).await;
+    let (directory, kind) = (&world.directory, ResourceKind::User);
     for _ in 0..3 {
         world.disable(&ids[0]).await;
         world.patch(&ids[0], set("active", true)).await.unwrap();
+        let deleting = directory.delete(&world.caller, kind, &ids[0], free(), false);
+        deleting.await.unwrap();
+        let back = directory.undelete(&world.caller, kind, &ids[0], free());
+        back.await.unwrap();
     }
     for id in &ids[..3] {
         assert!(!world.disable(id).await.report.held);
@@ -449,20 +495,47 @@ async fn whose_deactivation_waits_is_not_protected_unseen() {
 
 #[tokio::test]
 async fn an_operators_lock_outlives_a_deletion() {
-    let (world, ids) = World::guarded("{}", 2).await;
+    let (world, _) = World::guarded("{}", 0).await;
     let operator = operator(&world.caller);
-    let locked = world
-        .directory
-        .set_locked(&operator, &ids[0], Some("left"), free());
-    locked.await.unwrap();
-    let kind = ResourceKind::User;
-    for id in &ids {
-        let deleting = world
-            .directory
-            .delete(&world.caller, kind, id, free(), false);
+    let (directory, kind) = (&world.directory, ResourceKind::User);
+    let create = async |name: &str, external_id: &str| {
+        let sent = [("userName", name), ("externalId", external_id)];
+        world.create(&sent).await.unwrap().view.resource
+    };
+    let lock = async |id: &str, reason: Option<&str>| {
+        let locking = directory.set_locked(&operator, id, reason, free());
+        locking.await.unwrap();
+    };
+    let delete = async |id: &str| {
+        let deleting = directory.delete(&world.caller, kind, id, free(), false);
         deleting.await.unwrap();
-    }
-    let again = world.user("U0").await.view.resource;
-    assert!(!again.may_act() && again.id != ids[0]);
-    assert!(world.user("u1").await.view.resource.may_act());
+    };
+    let (first, other) = (create("ada", "1").await.id, create("bob", "2").await.id);
+    lock(&first, Some("left")).await;
+    delete(&first).await;
+    delete(&other).await;
+    assert!(create("bob", "2").await.may_act());
+    // By his name, and by what the connection calls him.
+    let named = create("ADA", "3").await;
+    assert!(!named.may_act() && named.id != first);
+    let called = create("eve", "1").await;
+    assert!(!called.may_act());
+    // Whom an operator unlocks stays so, when he comes once more as well.
+    lock(&named.id, None).await;
+    delete(&named.id).await;
+    assert!(create("ada", "4").await.may_act());
+}
+
+#[tokio::test]
+async fn whoever_waited_for_his_start_waits_for_it_as_the_policy_says() {
+    let (mut world, _) = World::guarded(r#"{"require_activation": true}"#, 0).await;
+    let first = world.user("ada").await.view.resource;
+    assert!(!first.may_act());
+    let kind = ResourceKind::User;
+    let gone = world
+        .directory
+        .delete(&world.caller, kind, &first.id, free(), false);
+    gone.await.unwrap();
+    world.obey(policy("{}")).await;
+    assert!(world.user("ada").await.view.resource.may_act());
 }

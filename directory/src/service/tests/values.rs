@@ -305,3 +305,106 @@ async fn who_was_protected_and_is_gone_keeps_nobody_from_changing_the_rest() {
         .await;
     assert!(refused.is_err());
 }
+
+fn address(kind: &str, country: &str, locality: &str) -> Value {
+    let parts = [("type", kind), ("country", country), ("locality", locality)];
+    Value::Complex(object(parts))
+}
+
+fn at(name: &str, addresses: Vec<Value>) -> Object {
+    let mut person = object([("userName", name)]);
+    person.insert("addresses".to_owned(), Value::List(addresses));
+    person
+}
+
+#[tokio::test]
+async fn a_part_that_is_rejected_keeps_no_other_part_from_changing() {
+    let json = r#"{"rejected_attributes": ["addresses[type eq \"work\"].country"]}"#;
+    let world = World::obeying(json).await;
+    let (directory, service) = (&world.directory, operator(&world.caller));
+    let two = vec![address("work", "DE", "A"), address("work", "DE", "B")];
+    let created = directory.create_user(&service, at("a", two)).await.unwrap();
+    let id = created.view.resource.id;
+    let other = vec![address("work", "DE", "A"), address("work", "XX", "B")];
+    let refused = world.patch(&id, set("addresses", Value::List(other))).await;
+    assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+    let silent = object([("type", "work"), ("locality", "New")]);
+    let silent = at("a", vec![Value::Complex(silent)]);
+    let replaced = directory
+        .replace_user(&world.caller, &id, silent, free())
+        .await;
+    let addresses = replaced.unwrap().view.resource.attributes["addresses"].clone();
+    let kept = vec![address("work", "DE", "New"), address("work", "DE", "B")];
+    assert_eq!(addresses, Value::List(kept));
+}
+
+#[tokio::test]
+async fn what_is_put_back_is_not_a_second_primary_one() {
+    let primary = |kind: &str, value: &str| {
+        let mut mail = object([("type", kind), ("value", value)]);
+        mail.insert("primary".to_owned(), true.into());
+        Value::Complex(mail)
+    };
+    let json = r#"{"rejected_attributes": ["emails[type eq \"work\"]"]}"#;
+    let world = World::obeying(json).await;
+    let mut ada = object([("userName", "a")]);
+    let work = Value::List(vec![primary("work", "w@x.test")]);
+    ada.insert("emails".to_owned(), work);
+    let service = operator(&world.caller);
+    let created = world.directory.create_user(&service, ada).await.unwrap();
+    let id = created.view.resource.id;
+    let mut sent = object([("userName", "a")]);
+    let home = Value::List(vec![primary("home", "h@x.test")]);
+    sent.insert("emails".to_owned(), home);
+    let replaced = world
+        .directory
+        .replace_user(&world.caller, &id, sent, free())
+        .await;
+    let emails = replaced.unwrap().view.resource.attributes["emails"].clone();
+    let both = vec![primary("home", "h@x.test"), mail("work", "w@x.test")];
+    assert_eq!(emails, Value::List(both));
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_known_takes_no_element_with_it() {
+    let json = r#"{"lookups": {"addresses[type eq \"work\"].country": ["DE"]}}"#;
+    let world = World::obeying(json).await;
+    let both = vec![address("work", "DE", "A"), address("home", "FR", "B")];
+    let created = world.create_object(at("a", both)).await.unwrap();
+    let id = created.view.resource.id;
+    let moved = vec![address("work", "DE", "A"), address("work", "FR", "B")];
+    let written = world.patch(&id, set("addresses", Value::List(moved))).await;
+    let written = written.unwrap();
+    assert_eq!(ignored(&written), ["addresses[type eq \"work\"].country"]);
+    let second = Value::Complex(object([("type", "work"), ("locality", "B")]));
+    let kept = Value::List(vec![address("work", "DE", "A"), second]);
+    assert_eq!(written.view.resource.attributes["addresses"], kept);
+}
+
+#[tokio::test]
+async fn whoever_keeps_his_name_comes_back_by_another_when_it_is_taken() {
+    for kept in [
+        r#""on_match": "merge", "never_overwrite": ["userName"]"#,
+        r#""on_match": "adopt""#,
+        r#""on_match": "merge", "user_name_immutable": true"#,
+    ] {
+        let json = format!(r#"{{"match_order": ["external_id"], "match_deleted": true, {kept}}}"#);
+        let world = World::obeying(&json).await;
+        let create = async |name: &str, external_id: &str| {
+            let sent = [("userName", name), ("externalId", external_id)];
+            world.create(&sent).await.unwrap().view.resource
+        };
+        let first = create("jo", "1").await.id;
+        let kind = ResourceKind::User;
+        let gone = world
+            .directory
+            .delete(&world.caller, kind, &first, free(), false);
+        gone.await.unwrap();
+        assert_ne!(create("jo", "2").await.id, first);
+        let back = create("jo2", "1").await;
+        assert_eq!(
+            (back.id.as_str(), back.text("userName")),
+            (first.as_str(), Some("jo2"))
+        );
+    }
+}

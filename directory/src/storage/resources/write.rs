@@ -31,16 +31,9 @@ use crate::{
 /// [`Error::ValueTaken`](crate::error::Error::ValueTaken).
 pub async fn restore(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<()> {
     unique::check(tx, scope, None, resource).await?;
-    let mark = Sql::new(format!(
-        "UPDATE {} SET deleted_at = NULL, updated_at = ?, version = ? WHERE id = ?",
-        table(resource.kind)
-    ))
-    .bind(resource.updated_at)
-    .bind(resource.version)
-    .bind(resource.id.as_str());
     let take = Sql::new("UPDATE external_ids SET live = TRUE WHERE resource_id = ?")
         .bind(resource.id.as_str());
-    execute(tx, [mark, take]).await
+    execute(tx, [marked(resource), take]).await
 }
 
 /// Brings a deleted resource back as another one: under other names, too, while those
@@ -60,7 +53,28 @@ pub async fn restore_as(
     };
     // Names of what is gone are nobody's.
     update(tx, scope, gone, &changed).await?;
-    restore(tx, scope, after).await
+    unique::check(tx, scope, None, after).await?;
+    // What other connections called it may be somebody else's by now.
+    let take = Sql::new(
+        "UPDATE external_ids SET live = TRUE WHERE resource_id = ? AND (connection_id = ? \
+         OR NOT EXISTS (SELECT 1 FROM external_ids o WHERE o.live \
+         AND o.connection_id = external_ids.connection_id \
+         AND o.resource_type = external_ids.resource_type \
+         AND o.external_id = external_ids.external_id))",
+    )
+    .bind(after.id.as_str())
+    .bind(scope.connection_id);
+    execute(tx, [marked(after), take]).await
+}
+
+fn marked(live: &Resource) -> Sql {
+    Sql::new(format!(
+        "UPDATE {} SET deleted_at = NULL, updated_at = ?, version = ? WHERE id = ?",
+        table(live.kind)
+    ))
+    .bind(live.updated_at)
+    .bind(live.version)
+    .bind(live.id.as_str())
 }
 
 /// Removes a resource for good, with all that names it.
@@ -72,7 +86,6 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     let named = [
         by("DELETE FROM memberships WHERE member_id = ?"),
         by("DELETE FROM held_operations WHERE user_id = ?"),
-        by("DELETE FROM deactivations WHERE user_id = ?"),
         by("DELETE FROM external_ids WHERE resource_id = ?"),
     ];
     execute(tx, named).await?;
