@@ -8,13 +8,16 @@ use std::{
     },
 };
 
-use super::keys::KeyState;
+use super::keys::{KeyState, Verified};
 use crate::{
     clock::Source,
     domain::signing_key::{Algorithm, Life, State, TOKEN_LIFE_MS},
     error::Result,
     sealing::Sealing,
-    signing::key::{PrivateKey, PublicKey},
+    signing::{
+        key::{PrivateKey, PublicKey},
+        token::Unverified,
+    },
     storage::{Tx, keys, keys::SigningKey, settings},
 };
 
@@ -191,6 +194,20 @@ impl Snapshot {
 
     pub(super) fn find(&self, kid: &str) -> Option<&Known> {
         self.keys.iter().find(|known| known.kept.kid == kid)
+    }
+
+    /// What a token says, if one of these keys signed it.
+    pub(super) fn verify(&self, token: &Unverified<'_>, now_ms: i64) -> Option<Verified> {
+        let known = self.find(token.kid())?;
+        if !known.kept.life.state(now_ms).is_published() {
+            return None;
+        }
+        let algorithm = known.kept.algorithm;
+        let claims = token.verify(&known.public, algorithm, &self.issuers, now_ms)?;
+        Some(Verified {
+            claims,
+            keys_version: self.version,
+        })
     }
 
     /// How the newest key signs.

@@ -1,5 +1,6 @@
 //! Tokens that this directory signs: JWT access tokens (RFC 9068).
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +156,18 @@ impl<'a> Unverified<'a> {
     /// The key that it claims to be signed with.
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// Whose word it claims to be.
+    pub fn issuer(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Claimed {
+            iss: String,
+        }
+        let payload = self.text.split('.').nth(1)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let claimed: Claimed = serde_json::from_slice(&payload).ok()?;
+        Some(claimed.iss)
     }
 
     /// What it says, if this key signed it, one of these is its issuer, and it

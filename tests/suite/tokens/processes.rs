@@ -45,7 +45,8 @@ impl Pair {
     /// Asserts that a token is good at both.
     #[track_caller]
     fn both_know(&self, token: &str) {
-        assert!(self.world.is_active(token) && is_active(&self.there, token));
+        let known = (self.world.is_active(token), is_active(&self.there, token));
+        assert_eq!(known, (true, true), "here and elsewhere: {token}");
     }
 
     /// Asserts that a token is dead here at once and there within a second.
