@@ -37,6 +37,10 @@ const RESTED: Duration = Duration::from_millis(500);
 /// would make steady light load connect again and again.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How long a connection lives at most. A pool uses those that it has in turn, so that
+/// a little work keeps all that a storm opened from ever resting.
+const LIFETIME: Duration = Duration::from_secs(30);
+
 /// No statement runs longer, whoever still waits for it.
 const STATEMENT: &str = "60s";
 
@@ -55,6 +59,7 @@ pub(super) fn options(url: &str, purpose: Purpose) -> ConnectOptions {
         .min_connections(0)
         .acquire_timeout(PATIENCE)
         .idle_timeout(IDLE)
+        .max_lifetime(LIFETIME)
         .sqlx_logging(false)
         .test_before_acquire_if_idle_for(RESTED)
         .connect_lazy(true);
