@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "identity/directory/v1/audit_service.proto",
     "identity/directory/v1/change_service.proto",
     "identity/directory/v1/group_service.proto",
+    "identity/directory/v1/lookup_service.proto",
     "identity/directory/v1/provisioning_service.proto",
     "identity/directory/v1/schema_service.proto",
     "identity/directory/v1/search_service.proto",
@@ -19,6 +20,7 @@ const FILES: &[&str] = &[
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=identity");
+    println!("cargo:rerun-if-changed=google");
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_source_info(true).include_imports(true);
     compiler.open_files(FILES)?;
@@ -32,6 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
 
     let set: FileDescriptorSet = compiler.file_descriptor_set();
-    tonic_prost_build::configure().compile_fds(set)?;
+    tonic_prost_build::configure()
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .compile_fds(set)?;
     Ok(())
 }

@@ -119,6 +119,15 @@ pub enum Error {
     /// A token whose state or kind does not allow what was asked.
     #[error("{0}")]
     TokenState(&'static str),
+    /// Several users have the key by which one was named.
+    #[error("more than one user has this {0}")]
+    Ambiguous(&'static str),
+    /// Groups would be nested too deep.
+    #[error("groups would be nested through more than {0} memberships")]
+    GroupDepth(usize),
+    /// A request came with the id of another one.
+    #[error("the request id came with another request before")]
+    RequestIdReused,
     /// A group would become a member of itself.
     #[error("group {0:?} would become a member of itself")]
     GroupCycle(String),
@@ -205,6 +214,8 @@ pub enum Taken {
     ConnectionName,
     /// The name of a service client, in the tenant.
     ClientName,
+    /// Issuer and subject of an identity provider, in the tenant.
+    FederatedIdentity,
 }
 
 impl Taken {
@@ -217,6 +228,7 @@ impl Taken {
             Self::TenantName => "tenant name",
             Self::ConnectionName => "connection name",
             Self::ClientName => "client name",
+            Self::FederatedIdentity => "federated identity",
         }
     }
 }

@@ -18,6 +18,7 @@ mod m20261123_000005_groups_of_members;
 mod m20261123_000006_tokens;
 mod m20261123_000007_provisioning_log;
 mod m20261123_000008_policies;
+mod m20261123_000009_federated_identities;
 pub mod names;
 mod statements;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_tokens::Migration),
             Box::new(m20261123_000007_provisioning_log::Migration),
             Box::new(m20261123_000008_policies::Migration),
+            Box::new(m20261123_000009_federated_identities::Migration),
         ]
     }
 }

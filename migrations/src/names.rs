@@ -19,8 +19,11 @@ pub const UNIQUE_CONNECTION_NAME: &str = "uq_connections_name";
 /// One service client of a tenant has this folded name.
 pub const UNIQUE_CLIENT_NAME: &str = "uq_service_clients_name";
 
+/// One live user of a tenant has this identity of an issuer.
+pub const UNIQUE_FEDERATED_IDENTITY: &str = "uq_federated_identities_subject";
+
 /// Each unique index with the columns that SQLite names when it is violated.
-pub const UNIQUE_COLUMNS: [(&str, &str); 6] = [
+pub const UNIQUE_COLUMNS: [(&str, &str); 7] = [
     (UNIQUE_USER_NAME, "users.tenant_id, users.user_name_key"),
     (
         UNIQUE_GROUP_NAME,
@@ -38,5 +41,10 @@ pub const UNIQUE_COLUMNS: [(&str, &str); 6] = [
     (
         UNIQUE_CLIENT_NAME,
         "service_clients.tenant_id, service_clients.name_key",
+    ),
+    (
+        UNIQUE_FEDERATED_IDENTITY,
+        "federated_identities.tenant_id, federated_identities.issuer, \
+         federated_identities.subject",
     ),
 ];

@@ -250,6 +250,7 @@ fn change(change: &Change) -> v1::Change {
         version: change.version,
         changed_attributes: change.changed_attributes.clone(),
         effective_active: change.active.unwrap_or_default(),
+        tokens_valid_after: None,
         resource: membership,
     }
 }

@@ -181,6 +181,9 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::GroupInUse(_) => (Code::FailedPrecondition, Reason::GroupInUse),
         Error::KeyState(_) => (Code::FailedPrecondition, Reason::KeyState),
         Error::TokenState(_) => (Code::FailedPrecondition, Reason::TokenState),
+        Error::Ambiguous(_) => (Code::FailedPrecondition, Reason::AmbiguousKey),
+        Error::GroupDepth(_) => (Code::FailedPrecondition, Reason::GroupDepthExceeded),
+        Error::RequestIdReused => (Code::FailedPrecondition, Reason::RequestIdReused),
         Error::GroupCycle(_) => (Code::FailedPrecondition, Reason::GroupCycle),
         Error::VersionMismatch { .. } => (Code::Aborted, Reason::EtagMismatch),
         Error::Contention | Error::Conflict => (Code::Unavailable, Reason::WriteConflict),
@@ -221,6 +224,7 @@ fn already_exists(taken: Taken) -> ErrorReason {
     match taken {
         Taken::UserName => ErrorReason::UserNameTaken,
         Taken::ExternalId => ErrorReason::ExternalIdTaken,
+        Taken::FederatedIdentity => ErrorReason::FederatedIdentityTaken,
         Taken::GroupName | Taken::TenantName | Taken::ConnectionName | Taken::ClientName => {
             ErrorReason::DisplayNameTaken
         }
@@ -255,7 +259,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Unremovable(attribute)
         | Error::ValueTaken(attribute) => ("attribute", detail(attribute)),
         Error::PathInvalid(path) | Error::NoTarget(path) => ("path", detail(path)),
-        Error::TooMany { limit, .. } | Error::TooManyGroups(limit) => ("limit", limit.to_string()),
+        Error::TooMany { limit, .. } | Error::TooManyGroups(limit) | Error::GroupDepth(limit) => {
+            ("limit", limit.to_string())
+        }
         Error::GroupInUse(connection) => ("connection", detail(connection)),
         Error::VersionMismatch { current } => ("etag", current.clone()),
         _ => return HashMap::new(),

@@ -77,6 +77,11 @@ pub(super) fn user_key(key: Option<v1::UserKey>) -> Result<UserKey> {
     Ok(match key {
         Some(Key::Id(id)) => UserKey::Id(id),
         Some(Key::UserName(name)) => UserKey::UserName(name),
+        Some(Key::Email(address)) => UserKey::Email(address),
+        Some(Key::Federated(key)) => UserKey::Federated {
+            issuer: key.issuer,
+            subject: key.subject,
+        },
         Some(Key::External(key)) => UserKey::External {
             connection_id: key.connection_id,
             external_id: key.external_id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Directory, credentials::checked_grant};
 use crate::{
     auth::Caller,
-    domain::{Kind, signing_key::TOKEN_LIFE_MS},
+    domain::signing_key::TOKEN_LIFE_MS,
     error::{Error, Result},
     signing::token::{Claims, Confirmation},
     storage::subjects::{self, GroupsWanted, Subject, UserKey},
@@ -123,14 +123,7 @@ impl Directory {
     async fn subject(&self, caller: &Caller, user: &UserKey) -> Result<Subject> {
         let tx = self.store.single();
         let found = subjects::find(&tx, &caller.tenant_id, user, "").await?;
-        let subject = found.ok_or_else(|| Error::NotFound {
-            kind: Kind::User,
-            // Other keys are personal.
-            id: match user {
-                UserKey::Id(id) => id.clone(),
-                UserKey::External { .. } | UserKey::UserName(_) => String::new(),
-            },
-        })?;
+        let subject = found.ok_or_else(|| user.not_found())?;
         match subject.may_act {
             true => Ok(subject),
             false => Err(Error::UserInactive),

@@ -2,7 +2,7 @@
 
 use muster_migrations::names::{
     UNIQUE_CLIENT_NAME, UNIQUE_COLUMNS, UNIQUE_CONNECTION_NAME, UNIQUE_EXTERNAL_ID,
-    UNIQUE_GROUP_NAME, UNIQUE_TENANT_NAME, UNIQUE_USER_NAME,
+    UNIQUE_FEDERATED_IDENTITY, UNIQUE_GROUP_NAME, UNIQUE_TENANT_NAME, UNIQUE_USER_NAME,
 };
 use sea_orm::DbErr;
 
@@ -35,6 +35,7 @@ fn taken(index: &str) -> Option<Taken> {
         UNIQUE_TENANT_NAME => Some(Taken::TenantName),
         UNIQUE_CONNECTION_NAME => Some(Taken::ConnectionName),
         UNIQUE_CLIENT_NAME => Some(Taken::ClientName),
+        UNIQUE_FEDERATED_IDENTITY => Some(Taken::FederatedIdentity),
         _ => None,
     }
 }

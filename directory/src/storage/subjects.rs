@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use super::{Scope, Tx, sql::Sql};
 use crate::{
     domain::{
-        Resource,
+        Kind, Resource,
         access::{Access, Lock},
         fold::fold,
     },
@@ -27,13 +27,50 @@ pub enum UserKey {
     },
     /// By his `userName`, without case.
     UserName(String),
+    /// By one of his addresses, without case. Several users may have it.
+    Email(String),
+    /// By what an identity provider calls him.
+    Federated {
+        /// The identity provider.
+        issuer: String,
+        /// What it calls him.
+        subject: String,
+    },
 }
 
 impl UserKey {
-    /// The condition that a row `u` meets.
-    fn condition(&self) -> Sql {
+    /// That nobody has it.
+    pub fn not_found(&self) -> Error {
+        // Other keys are personal.
+        let id = match self {
+            Self::Id(id) => id.clone(),
+            Self::External { .. } | Self::UserName(_) | Self::Email(_) | Self::Federated { .. } => {
+                String::new()
+            }
+        };
+        Error::NotFound {
+            kind: Kind::User,
+            id,
+        }
+    }
+
+    /// The condition that a row `u` of the tenant meets.
+    fn condition(&self, tenant_id: &str) -> Sql {
         match self {
             Self::Id(id) => Sql::new("u.id = ?").bind(id.as_str()),
+            Self::Email(address) => Sql::new(
+                "u.deleted_at IS NULL AND u.id IN (SELECT v.user_id FROM user_values v \
+                 WHERE v.tenant_id = ? AND v.attribute = 'emails.value' AND v.value_key = ?)",
+            )
+            .bind(tenant_id)
+            .bind(fold(address)),
+            Self::Federated { issuer, subject } => Sql::new(
+                "u.id = (SELECT f.user_id FROM federated_identities f WHERE f.tenant_id = ? \
+                 AND f.issuer = ? AND f.subject = ? AND f.live)",
+            )
+            .bind(tenant_id)
+            .bind(issuer.as_str())
+            .bind(subject.as_str()),
             Self::UserName(name) => {
                 Sql::new("u.deleted_at IS NULL AND u.user_name_key = ?").bind(fold(name))
             }
@@ -53,7 +90,8 @@ impl UserKey {
     fn is_impossible(&self) -> bool {
         let has_null = |text: &String| text.contains('\0');
         match self {
-            Self::Id(text) | Self::UserName(text) => has_null(text),
+            Self::Id(text) | Self::UserName(text) | Self::Email(text) => has_null(text),
+            Self::Federated { issuer, subject } => has_null(issuer) || has_null(subject),
             Self::External {
                 connection_id,
                 external_id,
@@ -117,7 +155,7 @@ impl Row {
 /// that has this id, counts.
 ///
 /// # Errors
-/// The database's.
+/// [`Error::Ambiguous`] and the database's.
 pub async fn find(tx: &Tx, tenant_id: &str, key: &UserKey, jti: &str) -> Result<Option<Subject>> {
     if key.is_impossible() {
         return Ok(None);
@@ -133,11 +171,15 @@ pub async fn find(tx: &Tx, tenant_id: &str, key: &UserKey, jti: &str) -> Result<
     )
     .bind(jti)
     .bind(tenant_id)
-    .then(key.condition());
+    .then(key.condition(tenant_id))
+    .text(" LIMIT 2");
     let connection = &tx.connection();
     let statement = sql.statement(connection.get_database_backend());
-    let row = Row::find_by_statement(statement).one(connection).await?;
-    row.map(Row::into_subject).transpose()
+    let mut rows = Row::find_by_statement(statement).all(connection).await?;
+    if rows.len() > 1 {
+        return Err(Error::Ambiguous("e-mail address"));
+    }
+    rows.pop().map(Row::into_subject).transpose()
 }
 
 /// Which groups of a user are wanted.

@@ -69,6 +69,7 @@ impl Conditions {
                 .as_ref()
                 .and_then(Tags::versions)
                 .unwrap_or_default(),
+            ..WriteOptions::default()
         };
         (options != WriteOptions::default()).then_some(options)
     }

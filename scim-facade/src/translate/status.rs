@@ -57,7 +57,9 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         // What another provider does not have either (RFC 7644 section 3.12).
         GroupsDisabled => ScimError::new(501, status.message()),
         GroupInUse => ScimError::new(409, status.message()),
-        FieldInvalid | RequiredAttributeMissing | GroupCycle => typed(ScimType::InvalidValue),
+        FieldInvalid | RequiredAttributeMissing | GroupCycle | GroupDepthExceeded => {
+            typed(ScimType::InvalidValue)
+        }
         PageTokenInvalid => typed(ScimType::InvalidCursor),
         PageTokenExpired => typed(ScimType::ExpiredCursor),
         FilterInvalid => typed(ScimType::InvalidFilter),
@@ -74,11 +76,24 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         | Draining => ScimError::unavailable(),
         SlowConsumer => ScimError::too_many_requests(),
         RateLimited => rate_limited(status),
-        // The facade asks for no revision, follows no feed, writes no schema and
-        // has nothing to do with tokens and keys.
-        RevisionInvalid | StoreEpochMismatch | CursorExpired | SchemaInvalid | SchemaNotFound
-        | SchemaInUse | TokenNotFound | KeyNotFound | ClientNotFound | UserInactive
-        | GroupSetTooLarge | KeyState | TokenState => ScimError::internal(),
+        // The facade asks for no revision, follows no feed, writes no schema, gives no
+        // request an id of its own and has nothing to do with tokens and keys.
+        RevisionInvalid
+        | StoreEpochMismatch
+        | CursorExpired
+        | SchemaInvalid
+        | SchemaNotFound
+        | SchemaInUse
+        | TokenNotFound
+        | KeyNotFound
+        | ClientNotFound
+        | UserInactive
+        | FederatedIdentityTaken
+        | AmbiguousKey
+        | RequestIdReused
+        | GroupSetTooLarge
+        | KeyState
+        | TokenState => ScimError::internal(),
         // The request was tried again under the new profile, and it changed once more.
         ProfileStale => ScimError::unavailable(),
         Internal | Unspecified => ScimError::internal(),
