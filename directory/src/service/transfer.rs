@@ -17,7 +17,7 @@ use crate::{
     domain::history::hex,
     error::{Error, Result},
     storage::{
-        settings, tenants,
+        ancestors, settings, tenants,
         transfer::{Alone, Record, Rows, check, insert},
     },
 };
@@ -106,6 +106,7 @@ impl Directory {
         }
         let tally = Reader::new(file).run(&alone).await?;
         check(alone.tx()).await.map_err(not_sound)?;
+        ancestors::build(alone.tx()).await?;
         let key = settings::load(alone.tx(), settings::CURSOR_KEY).await?;
         let key = STANDARD.decode(key.unwrap_or_default());
         if !key.is_ok_and(|key| key.len() == KEY_BYTES) {

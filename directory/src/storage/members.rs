@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::{
-    Scope, Tx,
+    Scope, Tx, ancestors,
     entity::memberships,
     filter::{MEMBER_IS_LIVE, MEMBER_JOINS, member_condition},
     history,
@@ -239,11 +239,15 @@ pub async fn matching(
     keys(tx, sql).await
 }
 
-/// Adds members who are none yet.
+/// Adds members who are none yet, and none of whom contains the group.
 ///
 /// # Errors
-/// The database's.
+/// [`GroupDepth`](crate::error::Error::GroupDepth) and the database's.
 pub async fn add(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
+    let groups = groups_among(members);
+    if !groups.is_empty() {
+        ancestors::check_depth(tx, group_id, &groups).await?;
+    }
     for members in members.chunks(CHUNK) {
         let rows = members.iter().map(|member| memberships::ActiveModel {
             group_id: Set(group_id.to_owned()),
@@ -258,7 +262,23 @@ pub async fn add(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()> {
             .exec_without_returning(&tx.connection())
             .await?;
     }
-    Ok(())
+    follow(tx, &groups).await
+}
+
+/// The groups among members.
+fn groups_among(members: &[NewMember]) -> Vec<&str> {
+    let groups = members.iter().filter(|member| member.is_group);
+    groups.map(|member| member.id.as_str()).collect()
+}
+
+/// Writes what follows from it that these groups are members of another one, or no
+/// longer are.
+async fn follow(tx: &Tx, groups: &[&str]) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let below = ancestors::below(tx, groups).await?;
+    ancestors::rebuild(tx, &below).await
 }
 
 /// Removes members.
@@ -273,7 +293,7 @@ pub async fn remove(tx: &Tx, group_id: &str, members: &[NewMember]) -> Result<()
             .exec(&tx.connection())
             .await?;
     }
-    Ok(())
+    follow(tx, &groups_among(members)).await
 }
 
 /// Whether a group is one of these groups, or a member of one at any depth.

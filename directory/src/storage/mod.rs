@@ -22,6 +22,7 @@ use sea_orm::{
 use crate::error::{Error, Result};
 
 pub mod access;
+pub mod ancestors;
 pub mod bell;
 pub mod clients;
 pub mod credentials;

@@ -77,21 +77,18 @@ impl Wants {
 pub(super) const MANAGER: [&str; 3] = [ENTERPRISE_USER, "manager", "value"];
 
 /// The live groups that a user `r` is in, each once: those he is a member of,
-/// and those that they are members of, through any number of live groups.
+/// and those that they are in.
 ///
-/// `UNION` ends even where the data has a cycle. `CROSS JOIN` fixes the order for
-/// SQLite.
-pub(super) const GROUPS_OF_USER: &str = "(WITH RECURSIVE above \
-     (id, display_name, display_name_key, indirect) AS (\
-     SELECT g.id, g.display_name, g.display_name_key, 0 \
+/// `CROSS JOIN` fixes the order for SQLite.
+pub(super) const GROUPS_OF_USER: &str = "(SELECT id, MIN(display_name) AS display_name, \
+     MIN(display_name_key) AS display_name_key, MIN(indirect) AS indirect FROM (\
+     SELECT g.id, g.display_name, g.display_name_key, 0 AS indirect \
      FROM memberships m CROSS JOIN groups g \
      WHERE m.member_id = r.id AND g.id = m.group_id AND g.deleted_at IS NULL \
-     UNION SELECT g.id, g.display_name, g.display_name_key, 1 \
-     FROM above a CROSS JOIN memberships m CROSS JOIN groups g \
-     WHERE m.member_id = a.id AND g.id = m.group_id AND g.deleted_at IS NULL) \
-     SELECT id, MIN(display_name) AS display_name, \
-     MIN(display_name_key) AS display_name_key, MIN(indirect) AS indirect \
-     FROM above GROUP BY id)";
+     UNION ALL SELECT g.id, g.display_name, g.display_name_key, 1 \
+     FROM memberships m CROSS JOIN group_ancestors a CROSS JOIN groups g \
+     WHERE m.member_id = r.id AND a.group_id = m.group_id AND g.id = a.ancestor_id) AS every \
+     GROUP BY id)";
 
 /// The columns `groups` and `manager_name` of a row `r`.
 pub(super) fn columns(dialect: Dialect, kind: ResourceKind, wants: Wants) -> Sql {
@@ -121,7 +118,7 @@ pub(super) fn columns(dialect: Dialect, kind: ResourceKind, wants: Wants) -> Sql
 }
 
 /// The groups of a user `r`. Most users are in no group that is in another:
-/// telling so takes a look at an index for each of their groups, recursion
+/// telling so takes a look at an index for each of their groups, joining ancestors
 /// several times that. The order, which the index has, keeps PostgreSQL at the
 /// index: for EXISTS it walks all memberships when it knows little of them,
 /// expecting to find one soon.
@@ -139,8 +136,8 @@ fn groups_column(dialect: Dialect) -> Sql {
          FROM memberships m WHERE m.member_id = r.id) AS direct \
          WHERE second IS NOT NULL ORDER BY first";
     Sql::new(
-        "CASE WHEN (SELECT m.group_id FROM memberships m JOIN memberships n \
-         ON n.member_id = m.group_id WHERE m.member_id = r.id \
+        "CASE WHEN (SELECT m.group_id FROM memberships m JOIN group_ancestors a \
+         ON a.group_id = m.group_id WHERE m.member_id = r.id \
          ORDER BY m.group_id LIMIT 1) IS NOT NULL THEN ",
     )
     .then(dialect.json_triples(&all))

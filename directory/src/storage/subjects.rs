@@ -204,18 +204,19 @@ pub async fn groups(tx: &Tx, user_id: &str, wanted: &GroupsWanted) -> Result<Vec
     }
     // CROSS JOIN keeps SQLite at the memberships, of which there are few.
     let mut sql = Sql::new(
-        "WITH RECURSIVE above (id) AS (SELECT g.id FROM memberships m CROSS JOIN groups g \
+        "WITH his (id) AS (SELECT g.id FROM memberships m CROSS JOIN groups g \
          WHERE m.member_id = ? AND g.id = m.group_id AND g.deleted_at IS NULL",
     )
     .bind(user_id);
     if wanted.transitive {
-        // UNION ends even where the data has a cycle.
-        sql = sql.text(
-            " UNION SELECT g.id FROM above a CROSS JOIN memberships m CROSS JOIN groups g \
-             WHERE m.member_id = a.id AND g.id = m.group_id AND g.deleted_at IS NULL",
-        );
+        sql = sql
+            .text(
+                " UNION SELECT a.ancestor_id FROM memberships m CROSS JOIN group_ancestors a \
+                 WHERE m.member_id = ? AND a.group_id = m.group_id",
+            )
+            .bind(user_id);
     }
-    sql = sql.text(") SELECT id FROM above");
+    sql = sql.text(") SELECT id FROM his");
     if !wanted.only.is_empty() {
         let only = Sql::list(wanted.only.iter().map(String::as_str));
         sql = sql.text(" WHERE id IN (").then(only).text(")");

@@ -2,8 +2,7 @@
 //!
 //! A user is in a group directly, or through groups that are members of it, all
 //! of them live. Whoever asks for the users of some groups starts from those
-//! and goes down; who asks how a user is in a group goes up from the user. Both
-//! end even where groups contain each other: `UNION` takes nothing twice.
+//! and goes down; who asks how a user is in a group goes up from the user.
 
 use muster_proto::schema::Attribute;
 
@@ -139,15 +138,14 @@ impl Compiler<'_> {
         // CROSS JOIN fixes the order: left to itself, SQLite may begin with all
         // memberships of all tenants.
         Sql::new(
-            "r.id IN (WITH RECURSIVE below (id) AS (SELECT g.id FROM groups g \
+            "r.id IN (WITH named (id) AS (SELECT g.id FROM groups g \
              WHERE g.tenant_id = ? AND g.deleted_at IS NULL AND ",
         )
         .bind(self.scope.tenant_id)
         .then(condition)
         .text(
-            " UNION SELECT m.member_id FROM below b CROSS JOIN memberships m CROSS JOIN groups h \
-             WHERE m.group_id = b.id AND m.member_type = 2 AND h.id = m.member_id \
-             AND h.deleted_at IS NULL) \
+            "), below (id) AS (SELECT id FROM named UNION SELECT a.group_id FROM named n \
+             CROSS JOIN group_ancestors a WHERE a.ancestor_id = n.id) \
              SELECT m.member_id FROM below b CROSS JOIN memberships m \
              WHERE m.group_id = b.id AND m.member_type = 1)",
         )

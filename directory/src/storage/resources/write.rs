@@ -18,7 +18,7 @@ use crate::{
     },
     error::{Error, Result},
     storage::{
-        Scope, Tx,
+        Scope, Tx, ancestors,
         entity::{external_ids, groups, users},
         sql::Sql,
     },
@@ -33,7 +33,8 @@ pub async fn restore(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<(
     unique::check(tx, scope, None, resource).await?;
     let take = Sql::new("UPDATE external_ids SET live = TRUE WHERE resource_id = ?")
         .bind(resource.id.as_str());
-    execute(tx, [marked(resource), take]).await
+    execute(tx, [marked(resource), take]).await?;
+    follow(tx, resource).await
 }
 
 /// Brings a deleted resource back as another one: under other names, too, while those
@@ -64,7 +65,20 @@ pub async fn restore_as(
     )
     .bind(after.id.as_str())
     .bind(scope.connection_id);
-    execute(tx, [marked(after), take]).await
+    execute(tx, [marked(after), take]).await?;
+    follow(tx, after).await
+}
+
+/// Writes what follows for the groups below from it that a resource is gone, or is
+/// back.
+async fn follow(tx: &Tx, resource: &Resource) -> Result<()> {
+    match resource.kind {
+        ResourceKind::User => Ok(()),
+        ResourceKind::Group => {
+            let below = ancestors::below(tx, &[&resource.id]).await?;
+            ancestors::rebuild(tx, &below).await
+        }
+    }
 }
 
 fn marked(live: &Resource) -> Sql {
@@ -83,6 +97,10 @@ fn marked(live: &Resource) -> Sql {
 /// The database's.
 pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
     let by = |statement: &str| Sql::new(statement).bind(id);
+    let below = match kind {
+        ResourceKind::User => Vec::new(),
+        ResourceKind::Group => ancestors::below(tx, &[id]).await?,
+    };
     let named = [
         by("DELETE FROM memberships WHERE member_id = ?"),
         by("DELETE FROM held_operations WHERE user_id = ?"),
@@ -100,7 +118,8 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
         }
         ResourceKind::Group => {
             let members = by("DELETE FROM memberships WHERE group_id = ?");
-            execute(tx, [members, by("DELETE FROM groups WHERE id = ?")]).await
+            execute(tx, [members, by("DELETE FROM groups WHERE id = ?")]).await?;
+            ancestors::rebuild(tx, &below).await
         }
     }
 }
@@ -288,7 +307,8 @@ pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
     if resource.kind == ResourceKind::User {
         set_access(tx, resource).await?;
     }
-    execute(tx, [mark, free]).await
+    execute(tx, [mark, free]).await?;
+    follow(tx, resource).await
 }
 
 /// The columns `document` and `search` of a resource with these attributes.
