@@ -5,7 +5,9 @@ use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use muster_proto::v1::{
     admin_service_client::AdminServiceClient, audit_service_client::AuditServiceClient,
-    change_service_client::ChangeServiceClient, group_service_client::GroupServiceClient,
+    change_service_client::ChangeServiceClient,
+    directory_lookup_service_client::DirectoryLookupServiceClient,
+    group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient,
     schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
     signing_key_service_client::SigningKeyServiceClient, token_service_client::TokenServiceClient,
@@ -122,6 +124,11 @@ impl Grpc {
     /// Users and groups together.
     pub fn search(&self) -> SearchServiceClient<Authorized> {
         SearchServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Who somebody is, and what he is in.
+    pub fn lookup(&self) -> DirectoryLookupServiceClient<Authorized> {
+        DirectoryLookupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// Changes and snapshots.

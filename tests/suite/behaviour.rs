@@ -21,6 +21,7 @@ mod grpc;
 mod large;
 mod lifecycle;
 mod limits;
+mod lookup;
 mod membership;
 mod nested;
 mod oauth;

@@ -3,6 +3,7 @@
 mod connections;
 mod feed;
 mod held;
+mod lookup;
 mod provisioning_log;
 mod schemas;
 mod tokens;
@@ -335,6 +336,7 @@ fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
         tokens::calls_of_operators(),
         connections::calls(),
         held::calls(),
+        lookup::calls(),
     ];
     let of_services = of_services.into_iter().flatten();
     of_connections

@@ -56,12 +56,62 @@ impl Access {
     }
 }
 
+/// Why a user may not act. Of several reasons the last one stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inactive {
+    /// His provisioning client says so.
+    Deprovisioned,
+    /// An operator says so.
+    Locked,
+    /// He is deleted.
+    Deleted,
+}
+
+/// What is to be known of a user before he acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Why he may not act; `None`: he may.
+    pub inactive: Option<Inactive>,
+    /// As in [`Access`].
+    pub tokens_valid_after: Option<i64>,
+}
+
+impl Standing {
+    /// Of a user whose client says this, with what else is said of him.
+    pub fn new(active: bool, deleted: bool, access: &Access) -> Self {
+        let inactive = match (deleted, access.lock.is_some()) {
+            (true, _) => Some(Inactive::Deleted),
+            (false, true) => Some(Inactive::Locked),
+            _ if active || access.held_at.is_some() => None,
+            _ => Some(Inactive::Deprovisioned),
+        };
+        Self {
+            inactive,
+            tokens_valid_after: access.tokens_valid_after,
+        }
+    }
+
+    /// Whether he may act.
+    pub fn may_act(&self) -> bool {
+        self.inactive.is_none()
+    }
+
+    /// Whether he is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.inactive == Some(Inactive::Deleted)
+    }
+}
+
 impl Resource {
+    /// What is to be known of a user before he acts.
+    pub fn standing(&self) -> Standing {
+        Standing::new(self.active(), self.deleted_at.is_some(), &self.access)
+    }
+
     /// Whether a user may act: his client says so, or an operator is to confirm that it
     /// does not; no operator objects, and he is not deleted.
     pub fn may_act(&self) -> bool {
-        let is_active = self.active() || self.access.held_at.is_some();
-        is_active && self.access.lock.is_none() && self.deleted_at.is_none()
+        self.standing().may_act()
     }
 }
 

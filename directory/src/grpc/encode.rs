@@ -13,6 +13,7 @@ use crate::{
     auth::{Caller, Profile},
     domain::{
         Resource,
+        access::{Inactive, Standing},
         flavor::Flavor,
         history::{Actor, Change, ChangeKind, Edge, Position, ResourceType},
         page::Page,
@@ -25,7 +26,7 @@ use crate::{
     storage::{
         held::{Held, HeldOperation},
         members::Member,
-        relations::Relations,
+        relations::{GroupRef, Relations},
         schemas::TenantSchema,
     },
 };
@@ -44,11 +45,13 @@ pub(super) fn user(
     } = view;
     mask.apply(&mut resource.attributes);
     let meta = meta(directory, &resource);
-    let effective_active = resource.may_act();
+    let standing = resource.standing();
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
-    user.effective_active = effective_active && mask.has("effective_active");
+    user.effective_active = standing.may_act() && mask.has("effective_active");
+    let inactive = standing.inactive.filter(|_| mask.has("inactive_reason"));
+    user.set_inactive_reason(inactive_reason(inactive));
     user.deactivation_held = resource.access.held_at.is_some() && mask.has("deactivation_held");
     let lock = resource.access.lock.filter(|_| mask.has("admin_lock"));
     let lock = lock.filter(|_| caller.connection().is_none());
@@ -59,19 +62,49 @@ pub(super) fn user(
     let ended = resource.access.tokens_valid_after;
     let ended = ended.filter(|_| mask.has("tokens_valid_after"));
     user.tokens_valid_after = ended.map(timestamp);
-    user.groups = relations
-        .groups
-        .into_iter()
-        .map(|group| v1::GroupRef {
-            id: group.id,
-            display_name: group.display_name,
-            indirect: group.indirect,
-        })
-        .collect();
+    user.groups = relations.groups.into_iter().map(group_ref).collect();
     if let (Some(enterprise), Some(name)) = (&mut user.enterprise, relations.manager_name) {
         enterprise.manager_display_name = name;
     }
     Ok(user)
+}
+
+/// A group that somebody is in.
+pub(super) fn group_ref(group: GroupRef) -> v1::GroupRef {
+    v1::GroupRef {
+        id: group.id,
+        display_name: group.display_name,
+        indirect: group.indirect,
+    }
+}
+
+/// Why somebody may not act.
+fn inactive_reason(inactive: Option<Inactive>) -> v1::InactiveReason {
+    match inactive {
+        None => v1::InactiveReason::Unspecified,
+        Some(Inactive::Deprovisioned) => v1::InactiveReason::Deprovisioned,
+        Some(Inactive::Locked) => v1::InactiveReason::AdminLocked,
+        Some(Inactive::Deleted) => v1::InactiveReason::Deleted,
+    }
+}
+
+/// How long callers who do not follow the feed may believe what was said of
+/// somebody's access, in seconds.
+const ACCESS_TTL_S: i64 = 30;
+
+/// Whether somebody may act; `None`: there is nobody.
+pub(super) fn access(standing: Option<Standing>) -> v1::AccessStatus {
+    let inactive = standing.and_then(|standing| standing.inactive);
+    let ended = standing.and_then(|standing| standing.tokens_valid_after);
+    v1::AccessStatus {
+        effective_active: standing.is_some_and(|standing| standing.may_act()),
+        inactive_reason: inactive_reason(inactive).into(),
+        tokens_valid_after: ended.map(timestamp),
+        cache_ttl: Some(prost_types::Duration {
+            seconds: ACCESS_TTL_S,
+            nanos: 0,
+        }),
+    }
 }
 
 /// A group as callers see it.

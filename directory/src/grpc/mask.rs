@@ -82,6 +82,7 @@ fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
         "admin_lock",
         "deactivation_held",
         "effective_active",
+        "inactive_reason",
         "tokens_valid_after",
     ];
     let of_users = of_users.into_iter().filter(|_| resource.name == USER.name);

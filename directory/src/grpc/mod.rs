@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod gate;
 mod groups;
+mod lookup;
 mod mask;
 pub(crate) mod peer;
 mod policy_words;
@@ -30,7 +31,9 @@ pub use status::status;
 
 use muster_proto::v1::{
     admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
-    change_service_server::ChangeServiceServer, group_service_server::GroupServiceServer,
+    change_service_server::ChangeServiceServer,
+    directory_lookup_service_server::DirectoryLookupServiceServer,
+    group_service_server::GroupServiceServer,
     provisioning_service_server::ProvisioningServiceServer,
     schema_service_server::SchemaServiceServer, search_service_server::SearchServiceServer,
     signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
@@ -59,8 +62,10 @@ pub fn routes(directory: &Directory) -> Routes {
     let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
     let tokens = TokenServiceServer::new(tokens::Tokens(directory.clone()));
     let keys = SigningKeyServiceServer::new(signing_keys::SigningKeys(directory.clone()));
+    let lookup = DirectoryLookupServiceServer::new(lookup::Lookup(directory.clone()));
     let admin = AdminServiceServer::new(admin::Admin(directory.clone()));
     Routes::new(users.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(lookup.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(groups.max_decoding_message_size(GROUP_MESSAGE_LIMIT))
         .add_service(provisioning.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(search.max_decoding_message_size(MESSAGE_LIMIT))
@@ -73,10 +78,11 @@ pub fn routes(directory: &Directory) -> Routes {
 }
 
 /// Names of the services, for the health service.
-pub const SERVICE_NAMES: [&str; 10] = [
+pub const SERVICE_NAMES: [&str; 11] = [
     muster_proto::v1::admin_service_server::SERVICE_NAME,
     muster_proto::v1::audit_service_server::SERVICE_NAME,
     muster_proto::v1::change_service_server::SERVICE_NAME,
+    muster_proto::v1::directory_lookup_service_server::SERVICE_NAME,
     muster_proto::v1::user_service_server::SERVICE_NAME,
     muster_proto::v1::group_service_server::SERVICE_NAME,
     muster_proto::v1::provisioning_service_server::SERVICE_NAME,

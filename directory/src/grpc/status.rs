@@ -10,6 +10,7 @@ use muster_proto::{
     reason::{DOMAIN, name},
     v1::ErrorReason,
 };
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -94,6 +95,16 @@ pub fn status(error: Error) -> Status {
         push_back(&mut status, wait);
     }
     status
+}
+
+/// What the caller is told of one item of a batch.
+pub(super) fn item(error: Error) -> tonic_types::Status {
+    let status = status(error);
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
 }
 
 /// For clients that retry by themselves: when they may (gRPC proposal A6).

@@ -90,8 +90,11 @@ pub(super) fn user_key(key: Option<v1::UserKey>) -> Result<UserKey> {
     })
 }
 
-/// Which groups are wanted; `None` for none.
-fn groups(groups: Option<v1::GroupExpansion>) -> Result<Option<GroupsWanted>> {
+/// Which groups are wanted; `None` for none. No more than `most` are told.
+pub(super) fn groups(
+    groups: Option<v1::GroupExpansion>,
+    most: usize,
+) -> Result<Option<GroupsWanted>> {
     let Some(wanted) = groups else {
         return Ok(None);
     };
@@ -107,16 +110,13 @@ fn groups(groups: Option<v1::GroupExpansion>) -> Result<Option<GroupsWanted>> {
         });
     }
     let limit = match usize::try_from(wanted.max_groups) {
-        Ok(0) => GROUPS,
-        Ok(limit) => limit.min(GROUPS),
+        Ok(0) => most,
+        Ok(limit) => limit.min(most),
         Err(_) => return Err(Error::invalid("groups.max_groups", "must not be negative")),
     };
-    // No id has it, and not every database takes it.
-    let mut only = wanted.only_group_ids;
-    only.retain(|id| !id.contains('\0'));
     Ok(Some(GroupsWanted {
         transitive,
-        only,
+        only: wanted.only_group_ids,
         limit,
     }))
 }
@@ -137,7 +137,7 @@ pub(super) fn token_wanted(request: v1::IssueUserTokenRequest) -> Result<TokenWa
         auth_time: auth_time.map(|ms| ms.div_euclid(1_000)),
         acr: request.acr,
         amr: request.amr,
-        groups: groups(request.groups)?,
+        groups: groups(request.groups, GROUPS)?,
         confirmation: Confirmation {
             jkt: text(request.dpop_jkt),
             x5t_s256: text(request.mtls_x5t_s256),

@@ -340,13 +340,12 @@ fn checked(field: &str, name: &str) -> Result<String> {
 
 /// Scopes of the contract for which no RPC asks yet: who has one need not be
 /// registered again when one does.
-const AHEAD: [&str; 6] = [
+const AHEAD: [&str; 5] = [
     "provisioning.facade",
     "server.admin",
     "server.read",
     "signals.read",
     "users.link",
-    "users.read.status",
 ];
 
 /// Scopes of the contract, each once.

@@ -22,6 +22,7 @@ mod keyring;
 mod keys;
 mod leaving;
 mod ledger;
+mod lookup;
 mod policies;
 mod reading;
 mod registries;
@@ -65,6 +66,9 @@ pub use introspection::{ActiveToken, Introspection, Question, TokenKind};
 pub use jobs::Retention;
 pub use journal::{EventPage, RECORD_LIMIT};
 pub use keys::{KeyState, PublicKeys};
+pub use lookup::{
+    GROUP_LIMIT, KEY_LIMIT, Membership, MembershipQuestion, Memberships, Pair, wanted_groups,
+};
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
 pub use revocation::{Doomed, SignOut, SignedOut};

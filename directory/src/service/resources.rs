@@ -123,7 +123,10 @@ impl Directory {
         let wants = caller.seen(get.wants);
         let scope = caller.scope();
         let found = match (consistency, wants.members_up_to) {
-            (Consistency::Strong, 0) => self.store.load_now(scope, kind, id, reach, wants).await?,
+            (Consistency::Strong, 0) => {
+                let kept = self.store.load_now(scope, kind, id, reach, wants).await?;
+                kept.map(|kept| (kept.found.clone(), kept.at.clone()))
+            }
             // Apart, so that the usual read is not as large as this.
             _ => {
                 let view = Box::pin(async {
@@ -151,8 +154,9 @@ impl Directory {
         ids: BTreeSet<String>,
     ) -> Result<HashMap<String, Resource>> {
         let (tx, scope) = (self.store.single(), caller.scope());
-        let found = resources::load_many(&tx, scope, kind, ids.into_iter().collect()).await?;
-        let by_id = |resource: Resource| (resource.id.clone(), resource);
+        let ids = ids.into_iter().collect();
+        let found = resources::load_many(&tx, scope, kind, ids, Wants::NONE).await?;
+        let by_id = |(resource, _): (Resource, _)| (resource.id.clone(), resource);
         Ok(found.into_iter().map(by_id).collect())
     }
 

@@ -36,6 +36,7 @@ pub mod history;
 pub mod identity;
 pub mod keys;
 mod lanes;
+pub mod lookup;
 pub mod members;
 mod order;
 pub mod provisioning;

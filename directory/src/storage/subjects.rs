@@ -3,7 +3,10 @@
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Scope, Tx, sql::Sql};
+use super::{
+    Scope, Tx,
+    sql::{Sql, can_be},
+};
 use crate::{
     domain::{
         Kind, Resource,
@@ -14,7 +17,7 @@ use crate::{
 };
 
 /// How a user is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UserKey {
     /// By his id.
     Id(String),
@@ -54,8 +57,18 @@ impl UserKey {
         }
     }
 
+    /// That several have it.
+    pub fn ambiguous(&self) -> Error {
+        Error::Ambiguous(match self {
+            Self::Email(_) => "e-mail address",
+            Self::Id(_) | Self::External { .. } | Self::UserName(_) | Self::Federated { .. } => {
+                "key"
+            }
+        })
+    }
+
     /// The condition that a row `u` of the tenant meets.
-    fn condition(&self, tenant_id: &str) -> Sql {
+    pub(super) fn condition(&self, tenant_id: &str) -> Sql {
         match self {
             Self::Id(id) => Sql::new("u.id = ?").bind(id.as_str()),
             Self::Email(address) => Sql::new(
@@ -87,7 +100,7 @@ impl UserKey {
     }
 
     /// Whether no user can have it, and not every database takes it.
-    fn is_impossible(&self) -> bool {
+    pub(super) fn is_impossible(&self) -> bool {
         let has_null = |text: &String| text.contains('\0');
         match self {
             Self::Id(text) | Self::UserName(text) | Self::Email(text) => has_null(text),
@@ -177,7 +190,7 @@ pub async fn find(tx: &Tx, tenant_id: &str, key: &UserKey, jti: &str) -> Result<
     let statement = sql.statement(connection.get_database_backend());
     let mut rows = Row::find_by_statement(statement).all(connection).await?;
     if rows.len() > 1 {
-        return Err(Error::Ambiguous("e-mail address"));
+        return Err(key.ambiguous());
     }
     rows.pop().map(Row::into_subject).transpose()
 }
@@ -218,7 +231,9 @@ pub async fn groups(tx: &Tx, user_id: &str, wanted: &GroupsWanted) -> Result<Vec
     }
     sql = sql.text(") SELECT id FROM his");
     if !wanted.only.is_empty() {
-        let only = Sql::list(wanted.only.iter().map(String::as_str));
+        let only = wanted.only.iter().map(String::as_str);
+        // What no group can be called is not asked for.
+        let only = Sql::list(only.filter(|id| can_be(id)));
         sql = sql.text(" WHERE id IN (").then(only).text(")");
     }
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1);

@@ -12,6 +12,7 @@ use super::{
     members,
     relations::{self, Relations, Wants},
     sql::{Sql, can_be},
+    subjects::UserKey,
 };
 use crate::{
     domain::{
@@ -38,6 +39,7 @@ pub use list::{Selection, list, search};
 #[cfg(test)]
 pub(crate) use list::{count_plan, plan};
 pub use reindex::{Hidden, Reindexing, reindex};
+pub use remembered::Kept;
 pub(super) use remembered::Remembered;
 pub(super) use together::Together;
 pub(super) use values::table as values_table;
@@ -175,6 +177,50 @@ pub async fn load(
     Ok(Some(((resource, relations), position)))
 }
 
+/// The row of the live user with this key, with what is wanted about others: one
+/// statement, one moment.
+///
+/// # Errors
+/// [`Error::Ambiguous`] and the database's.
+async fn find_row(tx: &Tx, scope: Scope<'_>, key: &UserKey, wants: Wants) -> Result<Option<Row>> {
+    if key.is_impossible() {
+        return Ok(None);
+    }
+    let reader = Reader {
+        tx,
+        scope,
+        kind: ResourceKind::User,
+        reach: Reach::Live,
+        wants,
+    };
+    let whose = Sql::new(" AND r.id IN (SELECT u.id FROM users u WHERE u.tenant_id = ? AND ")
+        .bind(scope.tenant_id)
+        .then(key.condition(scope.tenant_id))
+        .text(" LIMIT 2)");
+    let mut rows = reader.select(whose).await?;
+    match rows.len() {
+        0 | 1 => Ok(rows.pop()),
+        _ => Err(key.ambiguous()),
+    }
+}
+
+/// As [`load`], of the live user with this key.
+///
+/// # Errors
+/// [`Error::Ambiguous`] and the database's.
+pub async fn find(
+    tx: &Tx,
+    scope: Scope<'_>,
+    key: &UserKey,
+    wants: Wants,
+) -> Result<Option<(Found, Position)>> {
+    let Some(row) = find_row(tx, scope, key, wants).await? else {
+        return Ok(None);
+    };
+    let position = row.position();
+    Ok(Some((row.into_found(ResourceKind::User)?, position)))
+}
+
 /// Live resources with these ids.
 ///
 /// # Errors
@@ -184,13 +230,14 @@ pub async fn load_many(
     scope: Scope<'_>,
     kind: ResourceKind,
     ids: Vec<String>,
-) -> Result<Vec<Resource>> {
+    wants: Wants,
+) -> Result<Vec<Found>> {
     let reader = Reader {
         tx,
         scope,
         kind,
         reach: Reach::Live,
-        wants: Wants::NONE,
+        wants,
     };
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(CHUNK) {
@@ -199,7 +246,7 @@ pub async fn load_many(
             .select(Sql::new(" AND r.id IN (").then(among))
             .await?;
         for row in rows {
-            found.push(row.into_resource(kind)?);
+            found.push(row.into_found(kind)?);
         }
     }
     Ok(found)

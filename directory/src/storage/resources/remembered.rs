@@ -11,13 +11,13 @@ use std::{sync::Arc, time::Duration};
 use moka::sync::Cache;
 
 use super::{
-    Found, Reach,
+    Found, Reach, Row,
     together::{Alone, Manner},
 };
 use crate::{
     domain::{history::Position, resource::ResourceKind},
     error::Result,
-    storage::{Scope, Store, relations::Wants, sql::can_be},
+    storage::{Scope, Store, relations::Wants, sql::can_be, subjects::UserKey},
 };
 
 /// Most that is remembered, in bytes, about.
@@ -25,6 +25,9 @@ const CAPACITY: u64 = 32 << 20;
 
 /// How long what nobody asks for is remembered.
 const IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// Most keys of which it is remembered whose they were.
+const NAMES: u64 = 100_000;
 
 /// Most tenants of whom a position is remembered.
 const TENANTS: u64 = 10_000;
@@ -39,6 +42,8 @@ const EXPANSION: usize = 4;
 #[derive(Clone)]
 pub(in crate::storage) struct Remembered {
     resources: Cache<Key, Arc<Kept>>,
+    /// Whose keys were, and when.
+    names: Cache<(String, UserKey), Arc<(String, Position)>>,
     /// The last that was heard of each tenant's position: what was read at
     /// another is not worth asking for.
     heard: Cache<String, Arc<Position>>,
@@ -53,10 +58,44 @@ struct Key {
     manner: Manner,
 }
 
-struct Kept {
-    found: Found,
-    at: Position,
+impl Key {
+    fn new(scope: Scope<'_>, id: &str, manner: Manner) -> Self {
+        Self {
+            tenant_id: scope.tenant_id.to_owned(),
+            connection_id: scope.connection_id.to_owned(),
+            id: id.to_owned(),
+            manner,
+        }
+    }
+}
+
+/// A resource as it was read, and when.
+#[derive(Debug)]
+pub struct Kept {
+    /// The resource and what it says about others.
+    pub found: Found,
+    /// When it was so.
+    pub at: Position,
     bytes: u32,
+}
+
+impl Kept {
+    /// Of a row: documents are taken apart by those who asked, not one behind the
+    /// other.
+    fn read(row: Row, kind: ResourceKind) -> Result<Self> {
+        let (at, bytes) = (row.position(), row.size() * EXPANSION + OVERHEAD);
+        Ok(Self {
+            found: row.into_found(kind)?,
+            at,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Of what was read by a statement of its own, and is not remembered.
+    pub(crate) fn alone((found, at): (Found, Position)) -> Arc<Self> {
+        let bytes = 0;
+        Arc::new(Self { found, at, bytes })
+    }
 }
 
 impl Default for Remembered {
@@ -65,6 +104,10 @@ impl Default for Remembered {
             resources: Cache::builder()
                 .max_capacity(CAPACITY)
                 .weigher(|_, kept: &Arc<Kept>| kept.bytes)
+                .time_to_idle(IDLE)
+                .build(),
+            names: Cache::builder()
+                .max_capacity(NAMES)
                 .time_to_idle(IDLE)
                 .build(),
             heard: Cache::builder()
@@ -90,9 +133,11 @@ impl Remembered {
         }
     }
 
-    fn keep(&self, key: Key, kept: Kept) {
+    fn keep(&self, key: Key, kept: Kept) -> Arc<Kept> {
         self.hear(&key.tenant_id, &kept.at);
-        self.resources.insert(key, Arc::new(kept));
+        let kept = Arc::new(kept);
+        self.resources.insert(key, Arc::clone(&kept));
+        kept
     }
 }
 
@@ -109,42 +154,66 @@ impl Store {
         id: &str,
         reach: Reach,
         wants: Wants,
-    ) -> Result<Option<(Found, Position)>> {
+    ) -> Result<Option<Arc<Kept>>> {
         if !can_be(id) {
             return Ok(None);
         }
         let manner = Manner { kind, reach, wants };
-        let key = Key {
-            tenant_id: scope.tenant_id.to_owned(),
-            connection_id: scope.connection_id.to_owned(),
-            id: id.to_owned(),
-            manner,
-        };
+        let key = Key::new(scope, id, manner);
         let answer = match self.recall(&key).await {
-            Ok(Some(kept)) => return Ok(Some((kept.found.clone(), kept.at.clone()))),
+            Ok(Some(kept)) => return Ok(Some(kept)),
             Ok(None) => self.together.row(scope, id, manner).await,
             Err(alone) => Err(alone),
         };
         match answer {
             Ok(None) => Ok(None),
-            Ok(Some(row)) => {
-                let at = row.position();
-                // Documents are taken apart here, not one behind the other.
-                let bytes = row.size() * EXPANSION + OVERHEAD;
-                let found = row.into_found(kind)?;
-                let kept = Kept {
-                    found: found.clone(),
-                    at: at.clone(),
-                    bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-                };
-                self.remembered.keep(key, kept);
-                Ok(Some((found, at)))
-            }
+            Ok(Some(row)) => Ok(Some(self.remembered.keep(key, Kept::read(row, kind)?))),
             Err(Alone) => {
                 let tx = self.single();
-                Box::pin(super::load(&tx, scope, kind, id, reach, wants)).await
+                let found = super::load(&tx, scope, kind, id, reach, wants);
+                Ok(Box::pin(found).await?.map(Kept::alone))
             }
         }
+    }
+
+    /// The live user with this key, at this moment.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`](crate::error::Error::Ambiguous) and the database's.
+    pub async fn find_now(
+        &self,
+        scope: Scope<'_>,
+        key: &UserKey,
+        wants: Wants,
+    ) -> Result<Option<Arc<Kept>>> {
+        if let UserKey::Id(id) = key {
+            let (kind, reach) = (ResourceKind::User, Reach::Live);
+            return self.load_now(scope, kind, id, reach, wants).await;
+        }
+        let name = (scope.tenant_id.to_owned(), key.clone());
+        let manner = Manner {
+            kind: ResourceKind::User,
+            reach: Reach::Live,
+            wants,
+        };
+        if let Some(id) = self.remembered.names.get(&name) {
+            let recalled = self.recall(&Key::new(scope, &id.0, manner)).await;
+            // Whose it was at another time may be somebody else's.
+            if let Ok(Some(kept)) = recalled
+                && kept.at == id.1
+            {
+                return Ok(Some(kept));
+            }
+        }
+        let tx = self.single();
+        let Some(row) = super::find_row(&tx, scope, key, wants).await? else {
+            return Ok(None);
+        };
+        let place = Key::new(scope, &row.id, manner);
+        let kept = Kept::read(row, ResourceKind::User)?;
+        let id = (kept.found.0.id.clone(), kept.at.clone());
+        self.remembered.names.insert(name, Arc::new(id));
+        Ok(Some(self.remembered.keep(place, kept)))
     }
 
     /// What is remembered, if it holds now.
