@@ -3,6 +3,7 @@
 //!
 //! * [`v1`]: code generated from the `.proto` files.
 //! * [`policy`]: what each RPC demands, read from the compiled descriptor.
+//! * [`sensitivity`]: which fields are personal data, from there too.
 //! * [`reason`]: error reasons as they travel in `google.rpc.ErrorInfo`.
 //! * [`schema`]: which attributes exist and what may be done with them. There
 //!   is no second table of attribute names anywhere.
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod reason;
 pub mod resource;
 pub mod schema;
+pub mod sensitivity;
 pub mod value;
 
 /// Messages, clients and servers of `identity.directory.v1`.

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     caller, encode,
+    personal::PERSONAL_DATA,
     status::status,
     stream::{Lease, Outgoing, Sender, interrupted, stopped},
     wanted,
@@ -22,9 +23,6 @@ use crate::{
         snapshot_size,
     },
 };
-
-/// The scope without which no values are shown.
-const PERSONAL_DATA: &str = "users.read.pii";
 
 /// Changes of one answer of `ListChanges` when the caller does not say, and at
 /// most.

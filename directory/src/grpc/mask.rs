@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use muster_proto::{
     schema::{ENTERPRISE_USER, ResourceType, USER, is_urn},
-    value::Object,
+    value::{Object, Value},
 };
 use prost_types::FieldMask;
 
-use super::wanted;
+use super::{personal, wanted};
 use crate::{
     error::{Error, Result},
     service::Wants,
@@ -16,7 +16,12 @@ use crate::{
 
 /// A checked read mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mask(Option<HashSet<String>>);
+pub(super) struct Mask {
+    /// `None`: all of them.
+    fields: Option<HashSet<String>>,
+    /// Of the enterprise extension what is not personal alone.
+    is_narrow: bool,
+}
 
 impl Mask {
     /// Checks that each path is a top-level field.
@@ -25,7 +30,7 @@ impl Mask {
     /// [`Error::Invalid`].
     pub(super) fn read(resource: &ResourceType, mask: Option<FieldMask>) -> Result<Self> {
         let Some(mask) = mask.filter(|mask| !mask.paths.is_empty()) else {
-            return Ok(Self(None));
+            return Ok(Self::of(None));
         };
         let known: HashSet<_> = fields(resource).collect();
         match mask.paths.iter().find(|path| !known.contains(*path)) {
@@ -33,21 +38,36 @@ impl Mask {
                 let rule = format!("{unknown:?} is no field of {}", resource.name);
                 Err(Error::invalid("read_mask", rule))
             }
-            None => Ok(Self(Some(mask.paths.into_iter().collect()))),
+            None => Ok(Self::of(Some(mask.paths.into_iter().collect()))),
         }
     }
 
     /// Of these fields, which are known ones.
     pub(super) fn only(fields: &[&str]) -> Self {
         let fields = fields.iter().map(|&field| field.to_owned());
-        Self(Some(fields.collect()))
+        Self::of(Some(fields.collect()))
+    }
+
+    /// Of these fields of users, and no personal data in them.
+    pub(super) fn without_personal_data(fields: Vec<String>) -> Self {
+        Self {
+            is_narrow: true,
+            ..Self::of(Some(fields.into_iter().collect()))
+        }
+    }
+
+    fn of(fields: Option<HashSet<String>>) -> Self {
+        Self {
+            fields,
+            is_narrow: false,
+        }
     }
 
     /// Which relations have to be looked up.
     pub(super) fn wants(&self) -> Wants {
         Wants {
             groups: self.has("groups"),
-            manager_name: self.has("enterprise"),
+            manager_name: self.has("enterprise") && !self.is_narrow,
             members_up_to: 0,
         }
     }
@@ -65,17 +85,24 @@ impl Mask {
         attributes.retain(|name, _| match name.as_str() {
             ENTERPRISE_USER => self.has("enterprise"),
             urn if is_urn(urn) => self.has("extensions"),
-            name => self.0.is_none() || self.has(&snake_case(name)),
+            name => self.fields.is_none() || self.has(&snake_case(name)),
         });
+        if self.is_narrow
+            && let Some(Value::Complex(enterprise)) = attributes.get_mut(ENTERPRISE_USER)
+        {
+            enterprise.retain(|name, _| personal::is_shown_of_enterprise(name));
+        }
     }
 
     /// Whether a field is wanted.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.0.as_ref().is_none_or(|fields| fields.contains(field))
+        let fields = self.fields.as_ref();
+        fields.is_none_or(|fields| fields.contains(field))
     }
 }
 
-fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
+/// Names of a resource's top-level fields.
+pub(super) fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
     let attributes = resource.core.attributes.iter().map(|a| snake_case(a.name));
     let others = ["id", "meta", "enterprise", "extensions"];
     let of_users = [
@@ -92,7 +119,7 @@ fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
 
 /// The field's name for an attribute's: `x509Certificates` is
 /// `x509_certificates`.
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() {

@@ -13,6 +13,7 @@ mod groups;
 mod lookup;
 mod mask;
 pub(crate) mod peer;
+mod personal;
 mod policy_words;
 mod provisioning;
 mod provisioning_log;

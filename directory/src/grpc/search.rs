@@ -3,7 +3,7 @@
 use muster_proto::v1::{self, search_service_server::SearchService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, decode, encode, mask::Mask, status::status, wanted};
+use super::{caller, decode, encode, mask::Mask, personal, status::status, wanted};
 use crate::{
     auth::Caller,
     domain::{filter::Filter, resource::ResourceKind, sort::Sort},
@@ -102,11 +102,19 @@ fn targets(caller: &Caller, targets: Vec<v1::Target>) -> Result<Vec<Target>> {
         let (filter, sort) = (target.filter.as_ref(), target.sort.as_ref());
         let filter = filter.map(|f| decode::filter(kind.within(caller.profile.registry), f));
         let sort = sort.map(|s| decode::sort(kind.within(caller.profile.registry), s));
+        let (filter, sort) = (filter.transpose()?, sort.transpose()?);
+        let mask = match kind {
+            ResourceKind::User => {
+                personal::check(caller, filter.as_ref(), sort.as_ref())?;
+                personal::mask(caller, target.read_mask)?
+            }
+            ResourceKind::Group => Mask::read(kind.schema(), target.read_mask)?,
+        };
         read.push(Target {
             kind,
-            filter: filter.transpose()?,
-            sort: sort.transpose()?,
-            mask: Mask::read(kind.schema(), target.read_mask)?,
+            filter,
+            sort,
+            mask,
             members_up_to: target.members_up_to,
         });
     }

@@ -7,6 +7,7 @@ use super::{
     audited::{Call, audited},
     caller, decode, encode,
     mask::Mask,
+    personal,
     status::status,
     wanted,
 };
@@ -177,7 +178,7 @@ impl Users {
         caller: &Caller,
         request: v1::GetUserRequest,
     ) -> Result<v1::GetUserResponse> {
-        let mask = Mask::read(KIND.schema(), request.read_mask)?;
+        let mask = personal::mask(caller, request.read_mask)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let get = Get {
             kind: KIND,
@@ -197,7 +198,7 @@ impl Users {
         caller: &Caller,
         request: v1::ListUsersRequest,
     ) -> Result<v1::ListUsersResponse> {
-        let mask = Mask::read(KIND.schema(), request.read_mask)?;
+        let mask = personal::mask(caller, request.read_mask)?;
         let of = match request.show_deleted {
             true => "users and deleted",
             false => "users",
@@ -212,6 +213,7 @@ impl Users {
             .filter
             .map(|f| decode::filter(caller.profile.registry.user, &f))
             .transpose()?;
+        personal::check(caller, filter.as_ref(), sort.as_ref())?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let selection = Selection {
             filter: filter.as_ref(),
