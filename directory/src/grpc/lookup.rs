@@ -9,13 +9,14 @@ use tonic::{Request, Response, Status};
 use super::{
     caller, decode, encode,
     mask::Mask,
+    personal,
     status::{item, status},
     token_words::{groups, user_key},
     wanted,
 };
 use crate::{
     auth::Caller,
-    domain::{history::Position, resource::ResourceKind},
+    domain::history::Position,
     error::{Error, Result},
     service::{
         Directory, GROUP_LIMIT, KEY_LIMIT, Membership, MembershipQuestion, Reach, View, Wants,
@@ -305,7 +306,7 @@ fn next<T>(answers: &mut impl Iterator<Item = Result<T>>) -> Result<T> {
 fn mask(caller: &Caller, mask: Option<FieldMask>) -> Result<Mask> {
     let is_named = mask.as_ref().is_some_and(|mask| !mask.paths.is_empty());
     let mask = match is_named {
-        true => Mask::read(ResourceKind::User.schema(), mask)?,
+        true => personal::mask(caller, mask)?,
         false => Mask::only(&USUAL),
     };
     if mask.has("groups") {

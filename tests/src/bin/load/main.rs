@@ -16,6 +16,7 @@
 //! * [`queries`]: what a client asks of many users at once.
 //! * [`points`]: calls about one thing, beside a service that does nothing,
 //!   which is [`echo`].
+//! * [`lookups`]: what the sign-in path asks, in a small directory and a large one.
 //! * [`process`]: memory and start.
 //! * [`http`], [`table`]: sending and printing.
 
@@ -29,6 +30,7 @@ mod creates;
 mod echo;
 mod feed;
 mod http;
+mod lookups;
 mod points;
 mod process;
 mod queries;
@@ -44,11 +46,11 @@ use muster_tests::{
     server::{Launch, Server},
 };
 
-use self::{http::Place, requests::Bench};
+use self::{http::Place, lookups::Size, requests::Bench};
 
 const USAGE: &str = "\
 usage: load [--engines both|sqlite|postgres] [--database-url URL] [--seconds N] [--quick]
-            [--only requests,creates,feed,snapshot,queries,points]
+            [--only requests,creates,feed,snapshot,queries,points,lookups]
 
 --engines       a new SQLite file, a private PostgreSQL, or one after the other (default: both)
 --database-url  an existing database instead, sqlite:// or postgres://; what is written stays there
@@ -60,8 +62,8 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const FEW_USERS: usize = 200;
 /// Into how many turns the time of a cell is cut.
 const TURNS: u32 = 3;
-const PARTS: [&str; 6] = [
-    "requests", "creates", "feed", "snapshot", "queries", "points",
+const PARTS: [&str; 7] = [
+    "requests", "creates", "feed", "snapshot", "queries", "points", "lookups",
 ];
 /// What reads the feed with values.
 const SCOPES: &str = "changes.read,users.read.pii,users.write";
@@ -80,6 +82,7 @@ struct Plan {
     feed_seconds: f64,
     snapshot_users: usize,
     query_users: [usize; 2],
+    lookup_sizes: [Size; 2],
 }
 
 impl Plan {
@@ -96,6 +99,8 @@ impl Plan {
             feed_seconds: 10.0,
             snapshot_users: 100_000,
             query_users: [20_000, 200_000],
+            lookup_sizes: [(2_000, 200), (200_000, 20_000)]
+                .map(|(users, groups)| Size { users, groups }),
         }
     }
 
@@ -108,6 +113,7 @@ impl Plan {
             feed_seconds: 2.0,
             snapshot_users: 10_000,
             query_users: [2_000, 4_000],
+            lookup_sizes: [(1_100, 40), (2_000, 200)].map(|(users, groups)| Size { users, groups }),
             ..self
         }
     }
@@ -210,6 +216,14 @@ fn measure(engine: Engine, plan: &Plan) {
         let place = Place::new(&server);
         let issuer = points::Issuer::new(&server, &place);
         wait(points::run(&server, plan, &place, &issuer));
+    }
+    if plan.has("lookups") {
+        for size in plan.lookup_sizes {
+            let server = plan.start(engine);
+            let place = Place::new(&server);
+            let reader = lookups::Reader::new(&server, &place);
+            wait(lookups::run(&server, plan, &place, &reader, size));
+        }
     }
     if plan.has("snapshot") {
         let (server, place, token) = watched(plan, engine);

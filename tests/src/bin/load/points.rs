@@ -57,11 +57,7 @@ pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place, issuer: &Is
     let reads = |url: &str| {
         let (url, ids) = (url.to_owned(), Arc::clone(&ids));
         let token = token.to_owned();
-        move |seed| ReadUser {
-            users: Grpc::new(&url, Some(&token)).users(),
-            ids: Arc::clone(&ids),
-            seed,
-        }
+        move |seed| ReadUser::new(Grpc::new(&url, Some(&token)).users(), &ids, seed)
     };
     let (nothing, read_user) = (reads(&echo.url), reads(server.grpc()));
     table_head();
@@ -96,7 +92,7 @@ fn print_sizes(id: &str, answer: &GetUserResponse) {
 
 /// Makes calls of one kind over its connection, one after the other. A clone
 /// makes its own over the same connection.
-trait Caller: Clone + Send + 'static {
+pub(crate) trait Caller: Clone + Send + 'static {
     /// Makes a call and sees that it succeeds.
     fn call(&mut self) -> impl Future<Output = ()> + Send;
 
@@ -106,10 +102,21 @@ trait Caller: Clone + Send + 'static {
 
 /// Reads users by their ids, whichever.
 #[derive(Clone)]
-struct ReadUser {
+pub(crate) struct ReadUser {
     users: UserServiceClient<Authorized>,
     ids: Arc<[String]>,
     seed: u64,
+}
+
+impl ReadUser {
+    pub(crate) fn new(
+        users: UserServiceClient<Authorized>,
+        ids: &Arc<[String]>,
+        seed: u64,
+    ) -> Self {
+        let ids = Arc::clone(ids);
+        Self { users, ids, seed }
+    }
 }
 
 impl Caller for ReadUser {
@@ -193,7 +200,7 @@ fn request(id: &str) -> GetUserRequest {
 }
 
 /// The next number of a sequence without visible order (Steele's SplitMix64).
-fn draw(state: &mut u64) -> usize {
+pub(crate) fn draw(state: &mut u64) -> usize {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -203,7 +210,7 @@ fn draw(state: &mut u64) -> usize {
 
 /// Measures calls of one kind beside those that do nothing, and prints a line
 /// for each load. Each connection is opened by `nothing` and `calls`.
-async fn compare<N: Caller, C: Caller>(
+pub(crate) async fn compare<N: Caller, C: Caller>(
     server: &Server,
     plan: &Plan,
     name: &str,
@@ -261,7 +268,7 @@ async fn turn<C: Caller>(open: &[C], in_flight: usize, time: Duration) -> Vec<Du
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
-fn table_head() {
+pub(crate) fn table_head() {
     head(&[
         "call",
         "in flight",
