@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "identity/directory/v1/provisioning_service.proto",
     "identity/directory/v1/schema_service.proto",
     "identity/directory/v1/search_service.proto",
+    "identity/directory/v1/signal_service.proto",
     "identity/directory/v1/signing_key_service.proto",
     "identity/directory/v1/token_service.proto",
     "identity/directory/v1/user_service.proto",

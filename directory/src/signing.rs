@@ -1,5 +1,5 @@
-//! Assertions that others signed (RFC 7523 section 3). With [`key`] and
-//! [`token`] the only place that imports jsonwebtoken.
+//! Assertions that others signed (RFC 7523 section 3). With [`key`],
+//! [`token`] and [`set`] the only place that imports jsonwebtoken.
 //!
 //! The one idea: the key decides the algorithm. What the assertion's header
 //! says is compared with it and never obeyed, so that neither `none` nor a MAC
@@ -8,6 +8,7 @@
 
 pub mod key;
 pub mod service_key;
+pub mod set;
 pub mod token;
 
 use jsonwebtoken::{

@@ -19,6 +19,7 @@ mod m20261123_000006_tokens;
 mod m20261123_000007_provisioning_log;
 mod m20261123_000008_policies;
 mod m20261123_000009_federated_identities;
+mod m20261123_000010_signal_streams;
 mod m20261123_000012_group_ancestors;
 pub mod names;
 mod statements;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000007_provisioning_log::Migration),
             Box::new(m20261123_000008_policies::Migration),
             Box::new(m20261123_000009_federated_identities::Migration),
+            Box::new(m20261123_000010_signal_streams::Migration),
             Box::new(m20261123_000012_group_ancestors::Migration),
         ]
     }

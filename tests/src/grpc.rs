@@ -10,6 +10,7 @@ use muster_proto::v1::{
     group_service_client::GroupServiceClient,
     provisioning_service_client::ProvisioningServiceClient,
     schema_service_client::SchemaServiceClient, search_service_client::SearchServiceClient,
+    signal_service_client::SignalServiceClient,
     signing_key_service_client::SigningKeyServiceClient, token_service_client::TokenServiceClient,
     user_service_client::UserServiceClient,
 };
@@ -165,6 +166,11 @@ impl Grpc {
     /// The keys that sign tokens.
     pub fn keys(&self) -> SigningKeyServiceClient<Authorized> {
         SigningKeyServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// Signals.
+    pub fn signals(&self) -> SignalServiceClient<Authorized> {
+        SignalServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// Service clients.

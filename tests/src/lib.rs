@@ -60,6 +60,7 @@ pub mod runtime;
 pub mod scim;
 pub mod server;
 pub mod service;
+pub mod signals;
 pub mod soon;
 pub mod tamper;
 pub mod tenant;

@@ -36,6 +36,7 @@ mod restore;
 mod search;
 mod secrets;
 mod settings;
+mod signals;
 mod snapshot;
 mod sorting;
 mod tenancy;

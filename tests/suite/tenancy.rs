@@ -6,6 +6,7 @@ mod held;
 mod lookup;
 mod provisioning_log;
 mod schemas;
+mod signals;
 mod tokens;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
@@ -337,6 +338,7 @@ fn all_calls() -> BTreeMap<&'static str, (Expected, Call, bool)> {
         connections::calls(),
         held::calls(),
         lookup::calls(),
+        signals::calls(),
     ];
     let of_services = of_services.into_iter().flatten();
     of_connections

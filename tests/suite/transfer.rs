@@ -11,6 +11,8 @@ use muster_tests::{
     runtime::wait,
     scim::{ENTERPRISE, Scim, USER},
     server::{Launch, Server},
+    service::Service,
+    signals,
     tenant::Tenant,
 };
 use serde_json::{Value, json};
@@ -43,6 +45,10 @@ fn furnished(server: &Server) -> (Tenant, String) {
     });
     let ada = scim.post("/Users", &user).status(201).id();
     let gone = scim.user("gone");
+    let link = Service::create(server, &tenant, "users.link").grpc();
+    for (user, subject) in [(&ada, "ada"), (&ada, "ada again"), (&gone, "gone")] {
+        let _ = signals::link(&link, user, subject).expect("linked");
+    }
     scim.group("All", &[&ada, &boss, &gone]);
     let _ = scim.delete(&format!("/Users/{gone}")).status(204);
     let _ = scim.post("/Users", &user).status(409);
@@ -166,7 +172,7 @@ fn a_file_that_is_not_whole_changes_nothing() {
     let one_less = [&lines[..end - 1], &lines[end..]].concat().join("\n");
     let an_orphan = [&lines[..4], &lines[5..]].concat().join("\n");
     let changed = text.replace("ada@example.test", "eve@example.test");
-    let newer = text.replacen("\"version\":2}\n", "\"version\":99}\n", 1);
+    let newer = text.replacen("\"version\":3}\n", "\"version\":99}\n", 1);
     let twice = format!("{text}{text}");
     let unknown = text.replacen("{\"user\":", "{\"usr\":", 1);
     let garbled = text.replacen("\"userName\":\"boss\"", "\"userName\":\"\"", 1);

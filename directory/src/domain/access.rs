@@ -1,5 +1,7 @@
 //! Whether a user may act, and since when his tokens are dead.
 
+use serde::{Deserialize, Serialize};
+
 use super::Resource;
 
 /// Longest reason of an operator, in characters.
@@ -56,8 +58,9 @@ impl Access {
     }
 }
 
-/// Why a user may not act. Of several reasons the last one stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a user may not act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Inactive {
     /// His provisioning client says so.
     Deprovisioned,
@@ -77,7 +80,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Of a user whose client says this, with what else is said of him.
+    /// Of a user whose client says this, with what else is said of him: of the reasons
+    /// that there are, the strongest stands.
     pub fn new(active: bool, deleted: bool, access: &Access) -> Self {
         let inactive = match (deleted, access.lock.is_some()) {
             (true, _) => Some(Inactive::Deleted),
@@ -108,10 +112,15 @@ impl Resource {
         Standing::new(self.active(), self.deleted_at.is_some(), &self.access)
     }
 
+    /// Why a user may not act.
+    pub fn inactive(&self) -> Option<Inactive> {
+        self.standing().inactive
+    }
+
     /// Whether a user may act: his client says so, or an operator is to confirm that it
     /// does not; no operator objects, and he is not deleted.
     pub fn may_act(&self) -> bool {
-        self.standing().may_act()
+        self.inactive().is_none()
     }
 }
 

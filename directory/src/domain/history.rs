@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Resource, resource::ResourceKind};
+use super::{Resource, access::Inactive, resource::ResourceKind};
 
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,23 +127,73 @@ pub struct Change {
     /// Of a membership: whether the member is a group.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub member_is_group: bool,
+    /// Of a user: why he may not act afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<Inactive>,
+    /// Of a user: his tokens that were issued until then are dead; milliseconds
+    /// since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_valid_after: Option<i64>,
+    /// Of a credential: the user whose it is, or in whose name it speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// What kind and names of attributes do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+}
+
+/// What else is to be known of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// All of a user's tokens were revoked.
+    SignedOut,
+    /// A user has another primary address.
+    PrimaryEmail,
+    /// A membership is back because its group is.
+    WithGroup,
 }
 
 impl Change {
+    /// Of anything.
+    pub fn new(
+        kind: ChangeKind,
+        resource_type: ResourceType,
+        resource_id: impl Into<String>,
+        version: i64,
+    ) -> Self {
+        Self {
+            kind,
+            resource_type,
+            resource_id: resource_id.into(),
+            version,
+            changed_attributes: Vec::new(),
+            member_id: None,
+            active: None,
+            owner: None,
+            member_is_group: false,
+            inactive: None,
+            tokens_valid_after: None,
+            user_id: None,
+            facts: Vec::new(),
+        }
+    }
+
     /// Of a resource that is new or gone.
     pub fn of(kind: ChangeKind, resource: &Resource) -> Self {
         let gone = matches!(kind, ChangeKind::Deleted | ChangeKind::Purged);
         let active = !gone && resource.may_act();
+        let inactive = match gone {
+            true => Some(Inactive::Deleted),
+            false => resource.inactive(),
+        };
+        let is_user = resource.kind == ResourceKind::User;
         Self {
-            kind,
-            resource_type: resource.kind.into(),
-            resource_id: resource.id.clone(),
-            version: resource.version,
-            changed_attributes: Vec::new(),
-            member_id: None,
-            active: (resource.kind == ResourceKind::User).then_some(active),
+            active: is_user.then_some(active),
             owner: resource.owner.clone(),
-            member_is_group: false,
+            inactive: inactive.filter(|_| is_user),
+            tokens_valid_after: resource.access.tokens_valid_after,
+            ..Self::new(kind, resource.kind.into(), &resource.id, resource.version)
         }
     }
 
@@ -154,8 +204,13 @@ impl Change {
             (false, true) => ChangeKind::AccessRestored,
             _ => ChangeKind::Updated,
         };
+        let is_renamed = before.primary_email() != after.primary_email();
         Self {
             changed_attributes: after.changed_attributes(before),
+            facts: is_renamed
+                .then_some(Fact::PrimaryEmail)
+                .into_iter()
+                .collect(),
             ..Self::of(kind, after)
         }
     }
@@ -163,32 +218,22 @@ impl Change {
     /// Of a group's member.
     pub fn member(kind: ChangeKind, group: &Resource, member_id: &str, is_group: bool) -> Self {
         Self {
-            kind,
-            resource_type: ResourceType::Membership,
-            resource_id: group.id.clone(),
-            version: group.version,
-            changed_attributes: Vec::new(),
             member_id: Some(member_id.to_owned()),
-            active: None,
             owner: group.owner.clone(),
             member_is_group: is_group,
+            ..Self::new(kind, ResourceType::Membership, &group.id, group.version)
         }
     }
-}
 
-impl Change {
-    /// Of a membership that is back because what it belongs to is.
-    pub fn restored(edge: Edge) -> Self {
+    /// Of a membership that is back because this resource is, to which it belongs.
+    pub fn restored(edge: Edge, resource: &Resource) -> Self {
+        let (kind, is_its_own) = (ChangeKind::MemberAdded, edge.group_id == resource.id);
         Self {
-            kind: ChangeKind::MemberAdded,
-            resource_type: ResourceType::Membership,
-            resource_id: edge.group_id,
-            version: edge.version,
-            changed_attributes: Vec::new(),
             member_id: Some(edge.member_id),
-            active: None,
             owner: edge.owner,
             member_is_group: edge.is_group,
+            facts: is_its_own.then_some(Fact::WithGroup).into_iter().collect(),
+            ..Self::new(kind, ResourceType::Membership, edge.group_id, edge.version)
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod provisioning;
 pub mod report;
 pub mod resource;
 pub mod search;
+pub mod signal;
 pub mod signing_key;
 pub mod sort;
 pub mod span;

@@ -237,6 +237,17 @@ impl Resource {
             .unwrap_or_default()
     }
 
+    /// The address that a user is reached by: the primary one, else the first.
+    pub fn primary_email(&self) -> Option<&str> {
+        let Value::List(emails) = self.attributes.get("emails")? else {
+            return None;
+        };
+        let emails = || emails.iter().filter_map(Value::as_object);
+        let is_primary = |email: &&Object| email.get("primary") == Some(&Value::Boolean(true));
+        let first = emails().find(is_primary).or_else(|| emails().next());
+        first?.get("value").and_then(Value::as_str)
+    }
+
     /// Names of the attributes at the top level whose values differ.
     pub fn changed_attributes(&self, before: &Self) -> Vec<String> {
         let names = before.attributes.keys().chain(self.attributes.keys());

@@ -1,49 +1,34 @@
 //! `ChangeService`: decode, follow the feed, encode.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use muster_proto::v1::{self, change_service_server::ChangeService};
 use prost::Message as _;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::{Request, Response, Status};
 
 use super::{
     caller, encode,
+    following::{
+        Follower, MESSAGE_BYTES, Patience, follow, gather, list_size, list_start, stream_start,
+    },
+    keys,
     personal::PERSONAL_DATA,
     status::status,
-    stream::{Lease, Outgoing, Sender, interrupted, stopped},
+    stream::{Lease, Outgoing, Sender, interrupted},
     wanted,
 };
 use crate::{
     auth::Caller,
     domain::{history::Position, resource::ResourceKind},
-    error::{Error, Result},
+    error::Result,
     service::{
         Directory, Feed, FeedFilter, Snapshot, SnapshotPage, Start, Step, Transaction,
         snapshot_size,
     },
 };
 
-/// Changes of one answer of `ListChanges` when the caller does not say, and at
-/// most.
-const LIST_SIZE: (usize, usize) = (1_000, 10_000);
-
 /// Changes of one answer with values, which may be large.
 const VALUES: usize = 500;
-
-/// How long `ListChanges` may wait.
-const WAIT: Duration = Duration::from_secs(25);
-
-/// What is left of a call's time to answer in.
-const MARGIN: Duration = Duration::from_millis(250);
-
-/// Between the checkpoints of a stream: when the caller does not say, at least,
-/// at most.
-const HEARTBEAT: (Duration, Duration, Duration) = (
-    Duration::from_secs(5),
-    Duration::from_secs(1),
-    Duration::from_secs(30),
-);
 
 pub(super) struct Changes(pub(super) Directory);
 
@@ -113,24 +98,16 @@ impl Changes {
         lease: &Lease,
     ) -> Result<v1::ListChangesResponse> {
         let (filter, values) = wanted(caller, request.filter)?;
-        let start = match &request.after {
-            Some(after) => Start::After(wanted::position(&self.0, caller, after)?),
-            None => Start::Oldest,
-        };
-        let most = match usize::try_from(request.max_changes) {
-            Err(_) => return Err(Error::invalid("max_changes", "must not be negative")),
-            Ok(0) => LIST_SIZE.0,
-            Ok(count) => count.min(LIST_SIZE.1),
-        };
+        let start = list_start(&self.0, caller, request.after.as_ref())?;
+        let most = list_size("max_changes", request.max_changes)?;
         let most = if values { most.min(VALUES) } else { most };
-        let wait = wanted::duration("wait", request.wait)?.unwrap_or_default();
-        let last_moment = lease.deadline - MARGIN;
-        let end = (Instant::now() + wait.min(WAIT)).min(last_moment);
+        let patience = Patience::asked(request.wait, lease)?;
         let mut feed = self.0.feed(caller, start, filter).await?;
         let from = feed.through();
-        let (found, caught_up) = self
-            .gather(lease, &mut feed, most, (end, last_moment))
-            .await?;
+        // The end of a transaction is told even when nothing of it is left.
+        let weigh = |transaction: &Transaction| Some(transaction.changes.len());
+        let gathering = gather(&self.0, lease, &mut feed, (most, patience), weigh);
+        let (found, caught_up) = gathering.await?;
         let encoder = Encoder::new(&self.0, caller, values);
         let (answer, is_all) = encoder.answer(&found, from).await?;
         // What does not fit is asked for again.
@@ -146,41 +123,6 @@ impl Changes {
         })
     }
 
-    /// As many changes as are wanted, or the first that come until `end`; also
-    /// whether that was all.
-    async fn gather(
-        &self,
-        lease: &Lease,
-        feed: &mut Feed,
-        most: usize,
-        (end, last_moment): (Instant, Instant),
-    ) -> Result<(Vec<Arc<Transaction>>, bool)> {
-        let mut stopping = self.0.stopping();
-        let mut found = Vec::new();
-        let mut count = 0;
-        loop {
-            match feed.read(most - count).await? {
-                Some(step) => {
-                    let changes = step.transactions.iter().map(|t| t.changes.len());
-                    count = most.min(count + changes.sum::<usize>());
-                    found.extend(step.transactions);
-                    // A filter may let nothing through for long.
-                    let enough = count == most || Instant::now() >= last_moment;
-                    // A transaction is not cut: nobody could resume inside it.
-                    if enough && !feed.is_inside_transaction() {
-                        return Ok((found, feed.is_caught_up()));
-                    }
-                }
-                None if !found.is_empty() => return Ok((found, true)),
-                None => tokio::select! {
-                    () = feed.news() => lease.renew(&self.0).await?,
-                    () = tokio::time::sleep_until(end) => return Ok((found, true)),
-                    () = stopped(&mut stopping) => return Err(Error::Draining),
-                },
-            }
-        }
-    }
-
     async fn watch(
         &self,
         caller: Caller,
@@ -190,28 +132,19 @@ impl Changes {
         use v1::watch_changes_request::Start as Asked;
         let (filter, values) = wanted(&caller, request.filter)?;
         let start = match &request.start {
-            Some(Asked::After(after)) => Start::After(wanted::position(&self.0, &caller, after)?),
-            Some(Asked::FromNow(true)) => Start::Now,
-            Some(Asked::FromNow(false)) | None => {
-                return Err(Error::invalid("start", "must be a revision or from_now"));
-            }
+            Some(Asked::After(after)) => (Some(after), false),
+            Some(Asked::FromNow(from_now)) => (None, *from_now),
+            None => (None, false),
         };
-        let heartbeat = wanted::duration("heartbeat", request.heartbeat)?;
-        let heartbeat = heartbeat.unwrap_or(HEARTBEAT.0);
-        let feed = self.0.feed(&caller, start.clone(), filter).await?;
+        let start = stream_start(&self.0, &caller, start)?;
+        let announce = start == Start::Now;
+        let feed = self.0.feed(&caller, start, filter).await?;
         let watch = Watch {
             directory: self.0.clone(),
             caller,
             values,
-            heartbeat: heartbeat.clamp(HEARTBEAT.1, HEARTBEAT.2),
-            lease,
         };
-        let (sender, outgoing) = Outgoing::new();
-        tokio::spawn(async move {
-            let ended = watch.run(feed, start == Start::Now, &sender).await;
-            sender.end(ended.err().map(status));
-        });
-        Ok(outgoing)
+        follow(&self.0, lease, (feed, announce), request.heartbeat, watch)
     }
 
     async fn snapshot(
@@ -252,75 +185,35 @@ fn wanted(caller: &Caller, filter: Option<v1::ChangeFilter>) -> Result<(FeedFilt
     Ok((wanted::change_filter(filter)?, values))
 }
 
-/// A stream of changes.
+/// Makes messages of changes for a stream.
 struct Watch {
     directory: Directory,
     caller: Caller,
     values: bool,
-    heartbeat: Duration,
-    lease: Lease,
 }
 
-impl Watch {
-    async fn run(
-        &self,
-        mut feed: Feed,
-        announce: bool,
-        sender: &Sender<v1::WatchChangesResponse>,
-    ) -> Result<()> {
-        if announce {
-            sender.send(self.checkpoint(&feed)).await?;
-        }
-        let interruption = interrupted(&self.directory, &self.lease);
-        tokio::pin!(interruption);
-        let mut beats = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let encoder = Encoder::new(&self.directory, &self.caller, self.values);
-        loop {
-            tokio::select! {
-                biased;
-                () = sender.closed() => return Ok(()),
-                error = &mut interruption => return Err(error),
-                _ = beats.tick() => sender.send(self.checkpoint(&feed)).await?,
-                ready = feed.ready() => {
-                    ready?;
-                    // A beat that is due waits for it: given up, it would begin anew.
-                    let step = tokio::select! {
-                        error = &mut interruption => return Err(error),
-                        step = feed.take() => step?,
-                    };
-                    if let Some(step) = step {
-                        self.send(step, &encoder, sender).await?;
-                    }
-                }
-            }
-        }
-    }
+impl Follower for Watch {
+    type Message = v1::WatchChangesResponse;
 
-    async fn send(
-        &self,
-        step: Step,
-        encoder: &Encoder<'_>,
-        sender: &Sender<v1::WatchChangesResponse>,
-    ) -> Result<()> {
-        // Without any, the next checkpoint tells how far it is.
+    async fn messages(&self, step: Step) -> Result<Vec<Self::Message>> {
+        let encoder = Encoder::new(&self.directory, &self.caller, self.values);
         let mut parts = encoder.parts(&step.transactions, step.from).await?;
         if let Some(last) = parts.last_mut() {
             last.through = step.through;
         }
-        for part in parts {
-            let through = encode::revision(&self.directory, &self.caller, &part.through);
-            let message = v1::WatchChangesResponse {
-                batches: part.batches,
-                through: Some(through),
-                checkpoint: None,
-            };
-            sender.send(message).await?;
-        }
-        Ok(())
+        let message = |part: Part| v1::WatchChangesResponse {
+            through: Some(encode::revision(
+                &self.directory,
+                &self.caller,
+                &part.through,
+            )),
+            batches: part.batches,
+            checkpoint: None,
+        };
+        Ok(parts.into_iter().map(message).collect())
     }
 
-    fn checkpoint(&self, feed: &Feed) -> v1::WatchChangesResponse {
+    fn beat(&self, feed: &Feed) -> v1::WatchChangesResponse {
         let through = encode::revision(&self.directory, &self.caller, &feed.through());
         v1::WatchChangesResponse {
             through: Some(through),
@@ -346,12 +239,15 @@ async fn send_pages(
                 replay_from: Some(encode::revision(directory, caller, &from)),
                 exact_at: Some(encode::revision(directory, caller, &exact)),
             }),
-            page => Item::Page(encode::snapshot_page(
-                directory,
-                caller,
-                page,
-                snapshot.has_values(),
-            )?),
+            page => {
+                let values = snapshot.has_values();
+                let mut page = encode::snapshot_page(directory, caller, page, values)?;
+                if values {
+                    let users = page.users.iter_mut().collect();
+                    keys::add(directory, caller, keys::visible(caller), users).await?;
+                }
+                Item::Page(page)
+            }
         };
         let message = v1::StreamSnapshotResponse {
             resume_token: part.next,
@@ -361,10 +257,6 @@ async fn send_pages(
     }
     Ok(())
 }
-
-/// How long a message may grow before another one begins, in bytes. Receivers
-/// take 4 MiB unless told otherwise.
-const MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// Transactions that are made into messages at once.
 const ENCODED_AT_ONCE: usize = 50;
@@ -472,6 +364,12 @@ impl<'a> Encoder<'a> {
                 }
             }
         }
-        Ok(())
+        let users = changes.into_iter();
+        let users = users.filter_map(|change| match &mut change.resource {
+            Some(v1::change::Resource::User(user)) => Some(user),
+            _ => None,
+        });
+        let wanted = keys::visible(self.caller);
+        keys::add(self.directory, self.caller, wanted, users.collect()).await
     }
 }

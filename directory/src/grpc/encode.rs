@@ -43,16 +43,18 @@ pub(super) fn user(
         mut resource,
         relations,
     } = view;
+    // Before the mask takes away what it hangs on.
+    let inactive = resource.inactive();
     mask.apply(&mut resource.attributes);
     let meta = meta(directory, &resource);
-    let standing = resource.standing();
     let mut user = user_from_object(resource.attributes).map_err(misfit)?;
     user.id = resource.id;
     user.meta = Some(meta);
-    user.effective_active = standing.may_act() && mask.has("effective_active");
-    let inactive = standing.inactive.filter(|_| mask.has("inactive_reason"));
-    user.set_inactive_reason(inactive_reason(inactive));
+    user.effective_active = inactive.is_none() && mask.has("effective_active");
     user.deactivation_held = resource.access.held_at.is_some() && mask.has("deactivation_held");
+    let inactive = inactive.filter(|_| mask.has("inactive_reason"));
+    let is_told = |reason: &Inactive| *reason != Inactive::Locked || caller.connection().is_none();
+    user.inactive_reason = inactive_reason(inactive.filter(is_told)).into();
     let lock = resource.access.lock.filter(|_| mask.has("admin_lock"));
     let lock = lock.filter(|_| caller.connection().is_none());
     user.admin_lock = lock.map(|lock| v1::AdminLock {
@@ -78,8 +80,8 @@ pub(super) fn group_ref(group: GroupRef) -> v1::GroupRef {
     }
 }
 
-/// Why somebody may not act.
-fn inactive_reason(inactive: Option<Inactive>) -> v1::InactiveReason {
+/// Why a user may not act.
+pub(super) fn inactive_reason(inactive: Option<Inactive>) -> v1::InactiveReason {
     match inactive {
         None => v1::InactiveReason::Unspecified,
         Some(Inactive::Deprovisioned) => v1::InactiveReason::Deprovisioned,
@@ -283,7 +285,8 @@ fn change(change: &Change) -> v1::Change {
         version: change.version,
         changed_attributes: change.changed_attributes.clone(),
         effective_active: change.active.unwrap_or_default(),
-        tokens_valid_after: None,
+        tokens_valid_after: change.tokens_valid_after.map(timestamp),
+        inactive_reason: inactive_reason(change.inactive).into(),
         resource: membership,
     }
 }

@@ -94,6 +94,12 @@ impl Mask {
         }
     }
 
+    /// Whether a field is asked for by name.
+    pub(super) fn names(&self, field: &str) -> bool {
+        let fields = self.fields.as_ref();
+        fields.is_some_and(|fields| fields.contains(field))
+    }
+
     /// Whether a field is wanted.
     pub(super) fn has(&self, field: &str) -> bool {
         let fields = self.fields.as_ref();
@@ -109,6 +115,8 @@ pub(super) fn fields(resource: &ResourceType) -> impl Iterator<Item = String> {
         "admin_lock",
         "deactivation_held",
         "effective_active",
+        "external_keys",
+        "federated_identities",
         "inactive_reason",
         "tokens_valid_after",
     ];

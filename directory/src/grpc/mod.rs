@@ -8,8 +8,10 @@ mod changes;
 mod connections;
 mod decode;
 mod encode;
+mod following;
 mod gate;
 mod groups;
+mod keys;
 mod lookup;
 mod mask;
 pub(crate) mod peer;
@@ -19,6 +21,7 @@ mod provisioning;
 mod provisioning_log;
 mod schemas;
 mod search;
+mod signals;
 mod signing_keys;
 mod status;
 mod stream;
@@ -37,6 +40,7 @@ use muster_proto::v1::{
     group_service_server::GroupServiceServer,
     provisioning_service_server::ProvisioningServiceServer,
     schema_service_server::SchemaServiceServer, search_service_server::SearchServiceServer,
+    signal_service_server::SignalServiceServer,
     signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
     user_service_server::UserServiceServer,
 };
@@ -62,6 +66,7 @@ pub fn routes(directory: &Directory) -> Routes {
     let search = SearchServiceServer::new(search::Search(directory.clone()));
     let audit = AuditServiceServer::new(audit::Audit(directory.clone()));
     let tokens = TokenServiceServer::new(tokens::Tokens(directory.clone()));
+    let signals = SignalServiceServer::new(signals::Signals(directory.clone()));
     let keys = SigningKeyServiceServer::new(signing_keys::SigningKeys(directory.clone()));
     let lookup = DirectoryLookupServiceServer::new(lookup::Lookup(directory.clone()));
     let admin = AdminServiceServer::new(admin::Admin(directory.clone()));
@@ -74,12 +79,13 @@ pub fn routes(directory: &Directory) -> Routes {
         .add_service(schemas.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(audit.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(tokens.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(signals.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(keys.max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(admin.max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 /// Names of the services, for the health service.
-pub const SERVICE_NAMES: [&str; 11] = [
+pub const SERVICE_NAMES: [&str; 12] = [
     muster_proto::v1::admin_service_server::SERVICE_NAME,
     muster_proto::v1::audit_service_server::SERVICE_NAME,
     muster_proto::v1::change_service_server::SERVICE_NAME,
@@ -89,6 +95,7 @@ pub const SERVICE_NAMES: [&str; 11] = [
     muster_proto::v1::provisioning_service_server::SERVICE_NAME,
     muster_proto::v1::schema_service_server::SERVICE_NAME,
     muster_proto::v1::search_service_server::SERVICE_NAME,
+    muster_proto::v1::signal_service_server::SERVICE_NAME,
     muster_proto::v1::signing_key_service_server::SERVICE_NAME,
     muster_proto::v1::token_service_server::SERVICE_NAME,
 ];

@@ -3,7 +3,7 @@
 use muster_proto::v1::{self, search_service_server::SearchService};
 use tonic::{Request, Response, Status};
 
-use super::{caller, decode, encode, mask::Mask, personal, status::status, wanted};
+use super::{caller, decode, encode, keys, mask::Mask, personal, status::status, wanted};
 use crate::{
     auth::Caller,
     domain::{filter::Filter, resource::ResourceKind, sort::Sort},
@@ -64,8 +64,14 @@ impl Search {
         let page = encode::page(&self.0, &list, &found);
         let shown = found.items.into_iter();
         let shown = shown.map(|view| self.resource(caller, view, &targets));
+        let mut resources = shown.collect::<Result<Vec<_>>>()?;
+        let mask = targets.iter().find(|one| one.kind == ResourceKind::User);
+        if let Some(Target { mask, .. }) = mask {
+            let users = resources.iter_mut().filter_map(user).collect();
+            keys::add(&self.0, caller, keys::asked(caller, mask), users).await?;
+        }
         Ok(v1::SearchResourcesResponse {
-            resources: shown.collect::<Result<_>>()?,
+            resources,
             page: Some(page),
             read_at: Some(encode::revision(&self.0, caller, &at)),
         })
@@ -83,6 +89,13 @@ impl Search {
         Ok(v1::Resource {
             resource: Some(shown),
         })
+    }
+}
+
+fn user(found: &mut v1::Resource) -> Option<&mut v1::User> {
+    match &mut found.resource {
+        Some(v1::resource::Resource::User(user)) => Some(user),
+        Some(v1::resource::Resource::Group(_)) | None => None,
     }
 }
 

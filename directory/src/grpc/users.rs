@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode, encode,
+    caller, decode, encode, keys,
     mask::Mask,
     personal,
     status::status,
@@ -15,7 +15,7 @@ use crate::{
     auth::Caller,
     domain::{history::Position, resource::ResourceKind},
     error::Result,
-    service::{Directory, Get, Reading, Selection, Wants},
+    service::{Directory, Get, Linking, Reading, Selection, Wants},
 };
 
 const KIND: ResourceKind = ResourceKind::User;
@@ -149,6 +149,49 @@ impl UserService for Users {
         let call = Call::new("PurgeUser", KIND, &request.id);
         audited(&self.0, &caller, call, self.purge(&caller, request)).await
     }
+
+    async fn link_federated_identity(
+        &self,
+        request: Request<v1::LinkFederatedIdentityRequest>,
+    ) -> Result<Response<v1::LinkFederatedIdentityResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("LinkFederatedIdentity", KIND, &request.user_id);
+        let work = async {
+            let identity = request.identity.unwrap_or_default();
+            let pair = (identity.issuer.as_str(), identity.subject.as_str());
+            let link = (pair, Linking::Link);
+            let linking = self.link(&caller, &request.user_id, link, request.options);
+            let (user, written_at) = linking.await?;
+            Ok(v1::LinkFederatedIdentityResponse {
+                changed: written_at.is_some(),
+                user: Some(user),
+                written_at,
+            })
+        };
+        audited(&self.0, &caller, call, work).await
+    }
+
+    async fn unlink_federated_identity(
+        &self,
+        request: Request<v1::UnlinkFederatedIdentityRequest>,
+    ) -> Result<Response<v1::UnlinkFederatedIdentityResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let call = Call::new("UnlinkFederatedIdentity", KIND, &request.user_id);
+        let work = async {
+            let pair = (request.issuer.as_str(), request.subject.as_str());
+            let unlink = (pair, Linking::Unlink);
+            let unlinking = self.link(&caller, &request.user_id, unlink, request.options);
+            let (user, written_at) = unlinking.await?;
+            Ok(v1::UnlinkFederatedIdentityResponse {
+                changed: written_at.is_some(),
+                user: Some(user),
+                written_at,
+            })
+        };
+        audited(&self.0, &caller, call, work).await
+    }
 }
 
 impl Users {
@@ -187,9 +230,12 @@ impl Users {
             wants: mask.wants(),
         };
         let found = self.0.get(caller, get, &consistency).await?;
+        let mut user = encode::user(&self.0, caller, found.value, &mask)?;
+        let wanted = keys::asked(caller, &mask);
+        keys::add(&self.0, caller, wanted, vec![&mut user]).await?;
         Ok(v1::GetUserResponse {
             read_at: Some(encode::revision(&self.0, caller, &found.at)),
-            user: Some(encode::user(&self.0, caller, found.value, &mask)?),
+            user: Some(user),
         })
     }
 
@@ -228,8 +274,11 @@ impl Users {
             .items
             .into_iter()
             .map(|view| encode::user(&self.0, caller, view, &mask));
+        let mut users = users.collect::<Result<Vec<_>>>()?;
+        let wanted = keys::asked(caller, &mask);
+        keys::add(&self.0, caller, wanted, users.iter_mut().collect()).await?;
         Ok(v1::ListUsersResponse {
-            users: users.collect::<Result<_>>()?,
+            users,
             page: Some(page),
             read_at: Some(encode::revision(&self.0, caller, &at)),
         })
@@ -248,11 +297,14 @@ impl Users {
             .0
             .patch_user(caller, &request.id, operations, &precondition, wants)
             .await?;
+        let mut user = encode::user(&self.0, caller, written.view, &mask)?;
+        let wanted = keys::asked(caller, &mask);
+        keys::add(&self.0, caller, wanted, vec![&mut user]).await?;
         Ok(v1::PatchUserResponse {
             report: Some(encode::report(written.report)),
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),
-            user: Some(encode::user(&self.0, caller, written.view, &mask)?),
+            user: Some(user),
         })
     }
 
@@ -327,9 +379,37 @@ impl Users {
             "active",
             "admin_lock",
             "effective_active",
+            "inactive_reason",
             "tokens_valid_after",
         ]);
         Ok((encode::user(&self.0, caller, written.view, &only)?, at))
+    }
+
+    /// What the answers about links say of a user: nothing personal but the links.
+    async fn link(
+        &self,
+        caller: &Caller,
+        id: &str,
+        (identity, linking): ((&str, &str), Linking),
+        options: Option<v1::WriteOptions>,
+    ) -> Result<(v1::User, Option<v1::Revision>)> {
+        let precondition = decode::precondition(options.as_ref());
+        let setting = self
+            .0
+            .set_linked(caller, id, identity, linking, &precondition);
+        let written = setting.await?;
+        let at = self.revision(caller, written.position.as_ref());
+        let only = Mask::only(&[
+            "active",
+            "effective_active",
+            "federated_identities",
+            "inactive_reason",
+            "tokens_valid_after",
+        ]);
+        let mut user = encode::user(&self.0, caller, written.view, &only)?;
+        let wanted = keys::asked(caller, &only);
+        keys::add(&self.0, caller, wanted, vec![&mut user]).await?;
+        Ok((user, at))
     }
 
     async fn undelete(

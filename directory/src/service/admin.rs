@@ -340,13 +340,7 @@ fn checked(field: &str, name: &str) -> Result<String> {
 
 /// Scopes of the contract for which no RPC asks yet: who has one need not be
 /// registered again when one does.
-const AHEAD: [&str; 5] = [
-    "provisioning.facade",
-    "server.admin",
-    "server.read",
-    "signals.read",
-    "users.link",
-];
+const AHEAD: [&str; 3] = ["provisioning.facade", "server.admin", "server.read"];
 
 /// Scopes of the contract, each once.
 pub(super) fn checked_scopes(scopes: Scopes) -> Result<Scopes> {
@@ -403,6 +397,7 @@ async fn record(
         resource_type: ResourceType::Connection,
         resource_id: &connection.id,
         owner: Some(&connection.id),
+        user_id: None,
         version: connection.version,
     };
     deed.record(tx, caller, now).await.map(|_| ())

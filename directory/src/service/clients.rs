@@ -240,6 +240,7 @@ async fn record(
         resource_type: ResourceType::Client,
         resource_id: &client.id,
         owner: None,
+        user_id: None,
         version: client.version,
     };
     deed.record(tx, caller, now).await.map(|_| ())

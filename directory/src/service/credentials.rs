@@ -459,6 +459,7 @@ fn deed<'a>(method: &'static str, kind: ChangeKind, credential: &'a Credential) 
         resource_type: ResourceType::Token,
         resource_id: &credential.id,
         owner: credential.connection_id.as_deref(),
+        user_id: credential.user_id.as_deref(),
         version: 1,
     }
 }

@@ -389,6 +389,11 @@ impl Feed {
         self.place.part != Place::END
     }
 
+    /// Whether there is something to take that is known of.
+    pub fn is_behind(&self) -> bool {
+        self.shared.bounds().latest.revision > self.resume
+    }
+
     /// Waits until there may be more.
     pub async fn news(&mut self) {
         // The reader cannot end while this consumer is there.

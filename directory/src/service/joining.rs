@@ -351,6 +351,7 @@ async fn brought_back(tx: &Tx, user: &mut Resource, now: i64) -> Result<Vec<Chan
     advance(user, now);
     let edges = members::edges_of(tx, &user.id).await?;
     let undeleted = Change::of(ChangeKind::Undeleted, user);
-    let restored = edges.into_iter().map(Change::restored);
+    let restored = edges.into_iter();
+    let restored = restored.map(|edge| Change::restored(edge, user));
     Ok([undeleted].into_iter().chain(restored).collect())
 }

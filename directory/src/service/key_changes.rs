@@ -17,7 +17,7 @@ use crate::{
         signing_key::{Algorithm, LEAD_MS, Life, State},
     },
     error::{Error, Result},
-    storage::{Tx, keys, keys::SigningKey},
+    storage::{Tx, keys, keys::SigningKey, tenants},
 };
 
 /// How long keys that are of no use any more are listed.
@@ -104,8 +104,7 @@ impl Directory {
                         State::Published => reinstate(&tx, &snapshot, &known.kept, now).await?,
                         State::VerifyOnly | State::Retired | State::Revoked => {}
                     }
-                    let what = ("RevokeSigningKey", ChangeKind::Deleted);
-                    record(&tx, caller, what, kid, now).await
+                    tell_all(&tx, caller, kid, now).await
                 }
             })
             .await?;
@@ -242,6 +241,27 @@ fn no_key(kid: &str) -> Error {
     }
 }
 
+/// Records in every tenant that a key was revoked: it signed for all of them. Who
+/// did it, his own tenant alone is told.
+async fn tell_all(tx: &Tx, caller: &Caller, kid: &str, now: i64) -> Result<()> {
+    let what = ("RevokeSigningKey", ChangeKind::Deleted);
+    let is_operator = caller.principal == Principal::Operator;
+    // In the order of their ids, so that no two who do this wait for each other.
+    for tenant in tenants::list_tenants(tx).await? {
+        let principal = match (is_operator, tenant.id == caller.tenant_id) {
+            (false, true) => caller.principal.clone(),
+            (true, _) => Principal::Operator,
+            (false, false) => Principal::Server,
+        };
+        let inside = Caller {
+            request_id: caller.request_id.clone(),
+            ..Caller::inside(&tenant.id, principal)
+        };
+        deed(what, kid).record(tx, &inside, now).await?;
+    }
+    Ok(())
+}
+
 /// Records what was done to a key in the caller's tenant; an operator has none.
 async fn record(
     tx: &Tx,
@@ -253,13 +273,18 @@ async fn record(
     if caller.principal == Principal::Operator {
         return Ok(());
     }
-    let deed = Deed {
+    let deed = deed((method, kind), kid);
+    deed.record(tx, caller, now).await.map(|_| ())
+}
+
+fn deed<'a>((method, kind): (&'static str, ChangeKind), kid: &'a str) -> Deed<'a> {
+    Deed {
         method,
         kind,
         resource_type: ResourceType::SigningKey,
         resource_id: kid,
         owner: None,
+        user_id: None,
         version: 1,
-    };
-    deed.record(tx, caller, now).await.map(|_| ())
+    }
 }

@@ -11,7 +11,10 @@ use super::{Directory, keyring::Snapshot};
 use crate::{
     domain::signing_key::State,
     error::{Error, Result},
-    signing::token::{self, Claims, Unverified},
+    signing::{
+        set::{self, SecurityEvent},
+        token::{self, Claims, Unverified},
+    },
     storage::{keys, keys::SigningKey, settings},
 };
 
@@ -154,6 +157,16 @@ impl Directory {
         let private = private.ok_or_else(|| Error::internal("the signing key is elsewhere"))?;
         let kid = signer.kept.kid.clone();
         Ok((token::sign(claims, &kid, private)?, kid))
+    }
+
+    /// Signs a security event with the key whose turn it is.
+    pub(super) async fn sign_event(&self, event: &SecurityEvent) -> Result<String> {
+        let snapshot = self.signer().await?;
+        let signer = snapshot.signer(self.source.now_ms());
+        let signer = signer.ok_or_else(|| Error::internal("no key signs"))?;
+        let private = signer.private.as_ref();
+        let private = private.ok_or_else(|| Error::internal("the signing key is elsewhere"))?;
+        set::sign(event, &signer.kept.kid, private)
     }
 
     /// Keys of which one signs; it is made when there is none.

@@ -16,6 +16,8 @@ pub(super) struct Deed<'a> {
     pub(super) resource_id: &'a str,
     /// The connection to which it belongs, if it does.
     pub(super) owner: Option<&'a str>,
+    /// Of a credential: the user whose it is, or in whose name it speaks.
+    pub(super) user_id: Option<&'a str>,
     /// The resource's version afterwards.
     pub(super) version: i64,
 }
@@ -33,15 +35,14 @@ impl Deed<'_> {
             refusal: None,
         };
         let change = Change {
-            kind: self.kind,
-            resource_type: self.resource_type,
-            resource_id: self.resource_id.to_owned(),
-            version: self.version,
-            changed_attributes: Vec::new(),
-            member_id: None,
-            active: None,
             owner: self.owner.map(ToOwned::to_owned),
-            member_is_group: false,
+            user_id: self.user_id.map(ToOwned::to_owned),
+            ..Change::new(
+                self.kind,
+                self.resource_type,
+                self.resource_id,
+                self.version,
+            )
         };
         history::record(tx, &caller.tenant_id, &entry, &[change], now_ms).await
     }

@@ -20,7 +20,7 @@ use crate::{
         Resource,
         access::{Lock, checked_reason},
         credential::{Purpose, Secret},
-        history::{Change, ChangeKind, Position, ResourceType},
+        history::{Change, ChangeKind, Fact, Position, ResourceType},
         report::Report,
         resource::ResourceKind,
         signing_key::{LEEWAY_MS, TOKEN_LIFE_MS},
@@ -140,6 +140,7 @@ impl Directory {
                         resource_type: ResourceType::Token,
                         resource_id: jti,
                         owner: None,
+                        user_id: None,
                         version: 1,
                     };
                     deed.record(&tx, caller, now).await.map(Some)
@@ -298,7 +299,10 @@ async fn sign_out(tx: &Tx, target: &Target, wanted: &SignOut, now: i64) -> Resul
     advance(&mut after, now);
     resources::update(tx, caller.scope(), &before, &after).await?;
     history::change_access(tx, &caller.tenant_id).await?;
-    let changes = [Change::between(&before, &after)];
+    let changes = [Change {
+        facts: vec![Fact::SignedOut],
+        ..Change::between(&before, &after)
+    }];
     let position = record(tx, caller, "RevokeAllUserTokens", &after, &changes).await?;
     Ok(SignedOut {
         revoked,

@@ -332,17 +332,7 @@ impl Edit<'_> {
         };
         reindex(tx, scope, kind, reindexing).await?;
         let urn = self.urns.last().cloned().unwrap_or_default();
-        let change = Change {
-            kind: self.kind,
-            resource_type: ResourceType::Schema,
-            resource_id: urn.clone(),
-            version,
-            changed_attributes: Vec::new(),
-            member_id: None,
-            active: None,
-            owner: None,
-            member_is_group: false,
-        };
+        let change = Change::new(self.kind, ResourceType::Schema, &urn, version);
         let entry = AuditEntry {
             actor: self.editor.actor.clone(),
             method: self.method.into(),

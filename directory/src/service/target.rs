@@ -235,7 +235,11 @@ impl Target {
         }
         let mut changes = vec![Change::of(ChangeKind::Undeleted, &resource)];
         let edges = members::edges_of(tx, &resource.id).await?;
-        changes.extend(edges.into_iter().map(Change::restored));
+        changes.extend(
+            edges
+                .into_iter()
+                .map(|edge| Change::restored(edge, &resource)),
+        );
         let position = record(tx, &self.caller, method, &resource, &changes).await?;
         Ok(Written {
             view: (resource, relations).into(),

@@ -26,7 +26,7 @@ use crate::{
 const FORMAT: &str = "muster-export";
 
 /// The form of the rows. Grows when an older build could not read them.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The oldest form that this build reads.
 const OLDEST: u32 = 1;

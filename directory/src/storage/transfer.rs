@@ -15,8 +15,8 @@ use super::{
     Handle, Store, Tx, begin, credentials as credential_rows,
     entity::{
         audit_entries, connections, credential_secrets, credentials, extension_schemas,
-        external_ids, groups, held_operations, memberships, service_clients, settings, tenants,
-        users,
+        external_ids, federated_identities, groups, held_operations, memberships, service_clients,
+        settings, tenants, users,
     },
     history, resources, schemas,
     sql::Sql,
@@ -63,6 +63,8 @@ pub enum Record {
     Group(ResourceRow),
     /// What a connection calls a resource.
     ExternalId(ExternalIdRow),
+    /// What an identity provider calls a user.
+    FederatedIdentity(FederatedIdentityRow),
     /// A member of a group.
     Membership(MembershipRow),
     /// A deactivation that waits for an operator.
@@ -98,6 +100,8 @@ row! {
     ClientRow = service_clients::Model,
     /// What a connection calls a resource.
     ExternalIdRow = external_ids::Model,
+    /// What an identity provider calls a user.
+    FederatedIdentityRow = federated_identities::Model,
     /// A member of a group.
     MembershipRow = memberships::Model,
     /// A deactivation that waits.
@@ -249,6 +253,7 @@ struct Many {
     users: Vec<(String, Resource)>,
     groups: Vec<(String, Resource)>,
     external_ids: Vec<external_ids::ActiveModel>,
+    identities: Vec<federated_identities::ActiveModel>,
     memberships: Vec<memberships::ActiveModel>,
     held: Vec<held_operations::ActiveModel>,
     audit: Vec<audit_entries::ActiveModel>,
@@ -327,6 +332,9 @@ impl Many {
             Record::ExternalId(ExternalIdRow(row)) => {
                 self.external_ids.push(row.into_active_model());
             }
+            Record::FederatedIdentity(FederatedIdentityRow(row)) => {
+                self.identities.push(row.into_active_model());
+            }
             Record::Membership(MembershipRow(row)) => {
                 self.memberships.push(row.into_active_model());
             }
@@ -368,6 +376,7 @@ impl Many {
         all!(self.secrets, credential_secrets);
         all!(self.clients, service_clients);
         all!(self.external_ids, external_ids);
+        all!(self.identities, federated_identities);
         all!(self.memberships, memberships);
         all!(self.held, held_operations);
         all!(self.audit, audit_entries);
@@ -377,7 +386,7 @@ impl Many {
 }
 
 /// What rows must not say, with a query that finds those that do.
-const LIES: [(&str, &str); 9] = [
+const LIES: [(&str, &str); 10] = [
     (
         "a tenant has no head",
         "SELECT COUNT(*) AS found FROM tenants t \
@@ -406,6 +415,12 @@ const LIES: [(&str, &str); 9] = [
          LEFT JOIN users u ON u.id = e.resource_id AND u.tenant_id = o.tenant_id \
          LEFT JOIN groups g ON g.id = e.resource_id AND g.tenant_id = o.tenant_id \
          WHERE u.id IS NULL AND g.id IS NULL",
+    ),
+    (
+        "a federated identity is nobody's, of another tenant, or counts for who is deleted",
+        "SELECT COUNT(*) AS found FROM federated_identities f \
+         LEFT JOIN users u ON u.id = f.user_id AND u.tenant_id = f.tenant_id \
+         WHERE u.id IS NULL OR (u.deleted_at IS NULL) <> f.live",
     ),
     (
         "a member is none of its group's tenant",

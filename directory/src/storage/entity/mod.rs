@@ -191,6 +191,18 @@ entity!(external_ids, "external_ids", {
     live: bool,
 });
 
+entity!(federated_identities, "federated_identities", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    issuer: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    subject: String,
+    tenant_id: String,
+    live: bool,
+    linked_at: i64,
+});
+
 entity!(held_operations, "held_operations", {
     #[sea_orm(primary_key, auto_increment = false)]
     user_id: String,

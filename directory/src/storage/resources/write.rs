@@ -33,7 +33,9 @@ pub async fn restore(tx: &Tx, scope: Scope<'_>, resource: &Resource) -> Result<(
     unique::check(tx, scope, None, resource).await?;
     let take = Sql::new("UPDATE external_ids SET live = TRUE WHERE resource_id = ?")
         .bind(resource.id.as_str());
-    execute(tx, [marked(resource), take]).await?;
+    let link = Sql::new("UPDATE federated_identities SET live = TRUE WHERE user_id = ?")
+        .bind(resource.id.as_str());
+    execute(tx, [marked(resource), take, link]).await?;
     follow(tx, resource).await
 }
 
@@ -65,7 +67,18 @@ pub async fn restore_as(
     )
     .bind(after.id.as_str())
     .bind(scope.connection_id);
-    execute(tx, [marked(after), take]).await?;
+    // So may what identity providers called it, and then it is not his any more.
+    let link = Sql::new(
+        "UPDATE federated_identities SET live = TRUE WHERE user_id = ? \
+         AND NOT EXISTS (SELECT 1 FROM federated_identities o WHERE o.live \
+         AND o.tenant_id = federated_identities.tenant_id \
+         AND o.issuer = federated_identities.issuer \
+         AND o.subject = federated_identities.subject)",
+    )
+    .bind(after.id.as_str());
+    let unlink = Sql::new("DELETE FROM federated_identities WHERE user_id = ? AND NOT live")
+        .bind(after.id.as_str());
+    execute(tx, [marked(after), take, link, unlink]).await?;
     follow(tx, after).await
 }
 
@@ -105,6 +118,7 @@ pub async fn purge(tx: &Tx, kind: ResourceKind, id: &str) -> Result<()> {
         by("DELETE FROM memberships WHERE member_id = ?"),
         by("DELETE FROM held_operations WHERE user_id = ?"),
         by("DELETE FROM external_ids WHERE resource_id = ?"),
+        by("DELETE FROM federated_identities WHERE user_id = ?"),
     ];
     execute(tx, named).await?;
     values::delete(tx, kind, &[id]).await?;
@@ -306,6 +320,9 @@ pub async fn delete(tx: &Tx, resource: &Resource) -> Result<()> {
         .bind(resource.id.as_str());
     if resource.kind == ResourceKind::User {
         set_access(tx, resource).await?;
+        let unlink = Sql::new("UPDATE federated_identities SET live = FALSE WHERE user_id = ?")
+            .bind(resource.id.as_str());
+        execute(tx, [unlink]).await?;
     }
     execute(tx, [mark, free]).await?;
     follow(tx, resource).await

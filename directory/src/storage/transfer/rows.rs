@@ -5,8 +5,8 @@ use sea_orm::{
 };
 
 use super::{
-    AuditRow, ClientRow, ConnectionRow, CredentialRow, ExternalIdRow, HeadRow, HeldRow,
-    MembershipRow, Record, SchemaRow, SecretRow, SettingRow, TenantRow,
+    AuditRow, ClientRow, ConnectionRow, CredentialRow, ExternalIdRow, FederatedIdentityRow,
+    HeadRow, HeldRow, MembershipRow, Record, SchemaRow, SecretRow, SettingRow, TenantRow,
 };
 use crate::{
     error::{Error, Result},
@@ -14,8 +14,8 @@ use crate::{
         Tx,
         entity::{
             audit_entries, connections, credential_secrets, credentials, directory_heads,
-            extension_schemas, external_ids, groups, held_operations, memberships, service_clients,
-            settings, tenants, users,
+            extension_schemas, external_ids, federated_identities, groups, held_operations,
+            memberships, service_clients, settings, tenants, users,
         },
     },
 };
@@ -209,8 +209,36 @@ impl Rows {
                 let last = rows.last().map(|row| vec![row.user_id.clone()]);
                 (records(rows, |row| Record::Held(HeldRow(row))), last)
             }
+            13 => self.identities(tx).await?,
             _ => self.audit(tx).await?,
         })
+    }
+
+    async fn identities(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
+        use federated_identities::Column;
+        use sea_orm::ExprTrait as _;
+        let mut query = federated_identities::Entity::find();
+        if let [user, issuer, subject] = self.after.as_slice() {
+            let user = || user.as_str();
+            let issuer = || issuer.as_str();
+            let same_issuer = Column::UserId.eq(user()).and(Column::Issuer.eq(issuer()));
+            let rest = same_issuer.and(Column::Subject.gt(subject.as_str()));
+            let rest = rest.or(Column::UserId.eq(user()).and(Column::Issuer.gt(issuer())));
+            query = query.filter(Column::UserId.gt(user()).or(rest));
+        }
+        let rows = query
+            .order_by_asc(Column::UserId)
+            .order_by_asc(Column::Issuer)
+            .order_by_asc(Column::Subject)
+            .limit(PAGE)
+            .all(&tx.connection())
+            .await?;
+        let key = |row: &federated_identities::Model| {
+            vec![row.user_id.clone(), row.issuer.clone(), row.subject.clone()]
+        };
+        let last = rows.last().map(key);
+        let record = |row| Record::FederatedIdentity(FederatedIdentityRow(row));
+        Ok((records(rows, record), last))
     }
 
     async fn audit(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
@@ -240,7 +268,7 @@ impl Rows {
 }
 
 /// Kinds of rows.
-const STAGES: usize = 14;
+const STAGES: usize = 15;
 
 fn records<M>(rows: Vec<M>, record: impl Fn(M) -> Record) -> Vec<Record> {
     rows.into_iter().map(record).collect()

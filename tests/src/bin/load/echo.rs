@@ -13,10 +13,11 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_proto::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
-    GetUserResponse, ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse,
-    PatchUserRequest, PatchUserResponse, PurgeUserRequest, PurgeUserResponse, ReplaceUserRequest,
-    ReplaceUserResponse, UndeleteUserRequest, UndeleteUserResponse, UnlockUserRequest,
-    UnlockUserResponse,
+    GetUserResponse, LinkFederatedIdentityRequest, LinkFederatedIdentityResponse, ListUsersRequest,
+    ListUsersResponse, LockUserRequest, LockUserResponse, PatchUserRequest, PatchUserResponse,
+    PurgeUserRequest, PurgeUserResponse, ReplaceUserRequest, ReplaceUserResponse,
+    UndeleteUserRequest, UndeleteUserResponse, UnlinkFederatedIdentityRequest,
+    UnlinkFederatedIdentityResponse, UnlockUserRequest, UnlockUserResponse,
     user_service_server::{UserService, UserServiceServer},
 };
 use prost::Message as _;
@@ -125,4 +126,6 @@ unimplemented! {
     delete_user: DeleteUserRequest => DeleteUserResponse,
     undelete_user: UndeleteUserRequest => UndeleteUserResponse,
     purge_user: PurgeUserRequest => PurgeUserResponse,
+    link_federated_identity: LinkFederatedIdentityRequest => LinkFederatedIdentityResponse,
+    unlink_federated_identity: UnlinkFederatedIdentityRequest => UnlinkFederatedIdentityResponse,
 }
