@@ -53,8 +53,7 @@ pub(super) fn user(
     user.effective_active = inactive.is_none() && mask.has("effective_active");
     user.deactivation_held = resource.access.held_at.is_some() && mask.has("deactivation_held");
     let inactive = inactive.filter(|_| mask.has("inactive_reason"));
-    let is_told = |reason: &Inactive| *reason != Inactive::Locked || caller.connection().is_none();
-    user.inactive_reason = inactive_reason(inactive.filter(is_told)).into();
+    user.inactive_reason = reason_for(caller, inactive).into();
     let lock = resource.access.lock.filter(|_| mask.has("admin_lock"));
     let lock = lock.filter(|_| caller.connection().is_none());
     user.admin_lock = lock.map(|lock| v1::AdminLock {
@@ -90,17 +89,23 @@ pub(super) fn inactive_reason(inactive: Option<Inactive>) -> v1::InactiveReason 
     }
 }
 
+/// The same as this caller is told it: not of locks, where he is a provisioning client.
+fn reason_for(caller: &Caller, inactive: Option<Inactive>) -> v1::InactiveReason {
+    let is_told = |reason: &Inactive| *reason != Inactive::Locked || caller.connection().is_none();
+    inactive_reason(inactive.filter(is_told))
+}
+
 /// How long callers who do not follow the feed may believe what was said of
 /// somebody's access, in seconds.
 const ACCESS_TTL_S: i64 = 30;
 
 /// Whether somebody may act; `None`: there is nobody.
-pub(super) fn access(standing: Option<Standing>) -> v1::AccessStatus {
+pub(super) fn access(caller: &Caller, standing: Option<Standing>) -> v1::AccessStatus {
     let inactive = standing.and_then(|standing| standing.inactive);
     let ended = standing.and_then(|standing| standing.tokens_valid_after);
     v1::AccessStatus {
         effective_active: standing.is_some_and(|standing| standing.may_act()),
-        inactive_reason: inactive_reason(inactive).into(),
+        inactive_reason: reason_for(caller, inactive).into(),
         tokens_valid_after: ended.map(timestamp),
         cache_ttl: Some(prost_types::Duration {
             seconds: ACCESS_TTL_S,

@@ -7,7 +7,7 @@ use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
 use super::{
-    caller, decode, encode,
+    caller, decode, encode, keys,
     mask::Mask,
     personal,
     status::{item, status},
@@ -139,9 +139,12 @@ impl Lookup {
             resource: user.clone(),
             relations: shown(relations, &mask),
         };
+        let mut user = encode::user(&self.0, caller, view, &mask)?;
+        let wanted = keys::asked(caller, &mask);
+        keys::add(&self.0, caller, wanted, vec![&mut user]).await?;
         Ok(v1::ResolveUserResponse {
-            user: Some(encode::user(&self.0, caller, view, &mask)?),
-            access: Some(encode::access(Some(standing))),
+            user: Some(user),
+            access: Some(encode::access(caller, Some(standing))),
             groups: told.into_iter().map(encode::group_ref).collect(),
             read_at: self.read_at(caller, &kept.at),
         })
@@ -154,7 +157,7 @@ impl Lookup {
     ) -> Result<v1::BatchGetUsersResponse> {
         use v1::user_result::Result as Told;
         let mask = mask(caller, request.read_mask)?;
-        let keys = keys(request.keys)?;
+        let keys = user_keys(request.keys)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let known: Vec<_> = keys.iter().flatten().cloned().collect();
         let found = self
@@ -173,8 +176,15 @@ impl Lookup {
                 result: Some(result),
             }
         };
+        let mut results: Vec<_> = keys.into_iter().map(result).collect();
+        let users = results.iter_mut().filter_map(|one| match &mut one.result {
+            Some(Told::User(user)) => Some(user),
+            Some(Told::Error(_)) | None => None,
+        });
+        let users = users.collect();
+        keys::add(&self.0, caller, keys::asked(caller, &mask), users).await?;
         Ok(v1::BatchGetUsersResponse {
-            results: keys.into_iter().map(result).collect(),
+            results,
             read_at: self.read_at(caller, &found.at),
         })
     }
@@ -184,7 +194,7 @@ impl Lookup {
         caller: &Caller,
         request: v1::BatchGetUserStatusRequest,
     ) -> Result<v1::BatchGetUserStatusResponse> {
-        let keys = keys(request.keys)?;
+        let keys = user_keys(request.keys)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let known: Vec<_> = keys.iter().flatten().cloned().collect();
         let found = self.0.user_standings(caller, &known, &consistency).await?;
@@ -192,12 +202,12 @@ impl Lookup {
         let result = |key: Result<UserKey>| match key.and_then(|_| next(&mut standings)) {
             Ok((user_id, standing)) => v1::UserStatusResult {
                 user_id,
-                status: Some(encode::access(Some(standing))),
+                status: Some(encode::access(caller, Some(standing))),
                 error: None,
             },
             Err(error) => v1::UserStatusResult {
                 user_id: String::new(),
-                status: Some(encode::access(None)),
+                status: Some(encode::access(caller, None)),
                 error: Some(item(error)),
             },
         };
@@ -234,7 +244,7 @@ impl Lookup {
         let (standing, groups) = found.value;
         Ok(v1::GetEffectiveGroupsResponse {
             groups: groups.into_iter().map(encode::group_ref).collect(),
-            access: Some(encode::access(Some(standing))),
+            access: Some(encode::access(caller, Some(standing))),
             read_at: self.read_at(caller, &found.at),
         })
     }
@@ -263,7 +273,7 @@ impl Lookup {
         let result = |said| membership(said, request.include_inactive);
         Ok(v1::CheckMembershipResponse {
             results: results.map(result).collect(),
-            access: Some(encode::access(Some(found.value.standing))),
+            access: Some(encode::access(caller, Some(found.value.standing))),
             read_at: self.read_at(caller, &found.at),
         })
     }
@@ -328,7 +338,7 @@ fn shown(relations: &Relations, mask: &Mask) -> Relations {
 }
 
 /// Keys of users, each by itself.
-fn keys(keys: Vec<v1::UserKey>) -> Result<Vec<Result<UserKey>>> {
+fn user_keys(keys: Vec<v1::UserKey>) -> Result<Vec<Result<UserKey>>> {
     decode::check_count("keys", keys.len(), KEY_LIMIT)?;
     let key = |key| user_key(Some(key));
     Ok(keys.into_iter().map(key).collect())
