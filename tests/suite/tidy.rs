@@ -210,6 +210,7 @@ fn no_file_is_too_long() {
         "migrations",
         "directory",
         "scim-facade",
+        "client",
         "muster",
         "tests",
     ];
@@ -226,6 +227,7 @@ fn every_file_says_what_lives_in_it() {
         "migrations/src",
         "directory/src",
         "scim-facade/src",
+        "client",
         "muster/src",
         "tests",
     ];
@@ -252,6 +254,7 @@ fn unsafe_is_forbidden_everywhere() {
         "migrations",
         "directory",
         "scim-facade",
+        "client",
         "muster",
         "tests",
     ] {
@@ -271,17 +274,24 @@ fn unsafe_is_forbidden_everywhere() {
 
 #[test]
 fn crates_depend_along_the_arrows_only() {
-    let allowed: [(&str, &[&str]); 4] = [
+    let allowed: [(&str, &[&str]); 5] = [
         ("proto", &[]),
         ("migrations", &[]),
         ("directory", &["muster-proto", "muster-migrations"]),
         ("scim-facade", &["muster-proto"]),
+        // The directory is there for the feature `testing` alone: see below. Its own
+        // tests are those of a user of that feature.
+        (
+            "client",
+            &["muster-proto", "muster-directory", "muster-client"],
+        ),
     ];
     let ours = [
         "muster",
         "muster-proto",
         "muster-migrations",
         "muster-directory",
+        "muster-client",
         "scim-facade",
         "muster-tests",
     ];
@@ -297,6 +307,28 @@ fn crates_depend_along_the_arrows_only() {
             }
         }
     }
+}
+
+#[test]
+fn the_client_knows_the_directory_in_its_test_kit_only() {
+    let words = ["muster_directory", "muster_migrations", "sea_orm", "sqlx"];
+    assert_absent("client/src", &words, &["client/src/testing.rs"]);
+    let manifest = workspace().join("client/Cargo.toml");
+    let text = fs::read_to_string(manifest).expect("a manifest");
+    let manifest: toml::Table = text.parse().expect("TOML");
+    let optional = &manifest["dependencies"]["muster-directory"]["optional"];
+    assert_eq!(optional.as_bool(), Some(true));
+    let features = manifest["features"].as_table().expect("features");
+    let with: Vec<_> = features
+        .iter()
+        .filter(|(_, parts)| format!("{parts:?}").contains("muster-directory"))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(with, ["testing"]);
+    assert!(
+        !text.contains("default ="),
+        "nothing but the contract by default"
+    );
 }
 
 #[test]

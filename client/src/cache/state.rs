@@ -1,0 +1,268 @@
+//! What the one who follows the feed tells those who read: the map, how fresh it is,
+//! how far it has come.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use muster_proto::v1::Revision;
+use papaya::HashMap;
+use tokio::sync::{Notify, watch};
+
+use super::{map::Map, names::Name};
+use crate::{
+    clock::Clock,
+    error::{Error, Refused, Result},
+};
+
+/// Revisions that are remembered as passed.
+const PASSED: usize = 1_024;
+
+/// Misses that are remembered.
+const MISSES: usize = 100_000;
+
+/// How fresh a cache is.
+#[derive(Debug, Clone)]
+pub struct Freshness {
+    /// Where in the history it is: everything until there counts. `None` before it is
+    /// filled.
+    pub revision: Option<Revision>,
+    /// For how long the feed has been silent; before the cache is filled, since it was
+    /// started.
+    pub silence: Duration,
+    /// Whether the server had nothing more when it spoke last.
+    pub caught_up: bool,
+    /// Whether it is filled, and heard of lately: whether it answers.
+    pub is_fresh: bool,
+}
+
+/// Shared by the one who writes and those who read.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) clock: Arc<dyn Clock>,
+    /// After this much silence nothing is believed.
+    limit: Duration,
+    map: ArcSwapOption<Map>,
+    /// When the feed was last heard, in microseconds of the clock.
+    heard: AtomicU64,
+    caught_up: AtomicBool,
+    passed: Mutex<Passed>,
+    /// Moves with everything that is told here.
+    news: watch::Sender<()>,
+    /// How often somebody asked for a look, and the number of the last that was answered.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    pub(super) look: Notify,
+    fault: ArcSwapOption<Refused>,
+    /// Until when a miss counts, in microseconds of the clock.
+    misses: HashMap<Name, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Passed {
+    newest: Option<Revision>,
+    order: VecDeque<String>,
+    known: HashSet<String>,
+}
+
+impl State {
+    pub(super) fn new(clock: Arc<dyn Clock>, limit: Duration) -> Self {
+        let started = micros(clock.elapsed());
+        Self {
+            clock,
+            limit,
+            map: ArcSwapOption::empty(),
+            heard: AtomicU64::new(started),
+            caught_up: AtomicBool::new(false),
+            passed: Mutex::default(),
+            news: watch::Sender::new(()),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            look: Notify::new(),
+            fault: ArcSwapOption::empty(),
+            misses: HashMap::new(),
+        }
+    }
+
+    /// The map, if it may be believed.
+    #[inline]
+    pub(super) fn map(&self) -> Result<Guard<Option<Arc<Map>>>> {
+        let map = self.map.load();
+        if map.is_none() {
+            return Err(Error::NotReady);
+        }
+        match self.silence() {
+            silence if silence > self.limit => Err(Error::Stale { silence }),
+            _ => Ok(map),
+        }
+    }
+
+    pub(super) fn silence(&self) -> Duration {
+        let heard = Duration::from_micros(self.heard.load(Ordering::Acquire));
+        self.clock.elapsed().saturating_sub(heard)
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.silence() > self.limit
+    }
+
+    pub(super) fn freshness(&self) -> Freshness {
+        Freshness {
+            revision: self.passed().newest.clone(),
+            silence: self.silence(),
+            caught_up: self.caught_up.load(Ordering::Acquire),
+            is_fresh: self.map().is_ok(),
+        }
+    }
+
+    /// The feed spoke, and everything until there is in the map.
+    pub(super) fn heard(&self, through: Option<&Revision>, caught_up: Option<bool>) {
+        if let Some(through) = through {
+            self.passed().push(through);
+        }
+        if let Some(caught_up) = caught_up {
+            self.caught_up.store(caught_up, Ordering::Release);
+        }
+        let now = micros(self.clock.elapsed());
+        self.heard.store(now, Ordering::Release);
+        self.news.send_replace(());
+    }
+
+    /// Another map counts from now on.
+    pub(super) fn publish(&self, map: Arc<Map>) {
+        self.misses.pin().clear();
+        *self.passed() = Passed::default();
+        self.map.store(Some(map));
+        self.fault.store(None);
+    }
+
+    /// The feed cannot be followed.
+    pub(super) fn fails(&self, refused: Option<Refused>) {
+        self.caught_up.store(false, Ordering::Release);
+        self.fault.store(refused.map(Arc::new));
+        self.news.send_replace(());
+    }
+
+    /// Waits until the map may be believed.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the client's rights do not reach.
+    pub(super) async fn ready(&self) -> Result<()> {
+        let mut news = self.news.subscribe();
+        loop {
+            news.borrow_and_update();
+            if self.map().is_ok() {
+                return Ok(());
+            }
+            if let Some(fault) = self.fault.load_full() {
+                return Err(Error::Refused(Box::new(Refused::clone(&fault))));
+            }
+            if news.changed().await.is_err() {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Passed> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_passed(&self, revision: &Revision) -> bool {
+        self.passed().known.contains(&revision.token)
+    }
+
+    /// Waits until everything until a revision is in the map.
+    pub(super) async fn wait_for(&self, revision: &Revision, patience: Duration) -> Result<()> {
+        let mut news = self.news.subscribe();
+        let comes = async {
+            while !self.has_passed(revision) {
+                if news.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(patience, comes).await.is_ok() {
+            return Ok(());
+        }
+        // It may have gone by together with others. Only the server can compare two
+        // revisions; but whatever it had before it is asked for all is there afterwards.
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.look.notify_one();
+        loop {
+            news.borrow_and_update();
+            if self.answered.load(Ordering::Acquire) >= ticket || self.has_passed(revision) {
+                return Ok(());
+            }
+            if news.changed().await.is_err() {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    /// How often somebody asked for a look.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// All who asked until then have what they waited for.
+    pub(super) fn answer(&self, asked: u64) {
+        self.answered.fetch_max(asked, Ordering::AcqRel);
+        self.news.send_replace(());
+    }
+
+    /// Whether this name was asked for in vain a moment ago.
+    pub(super) fn is_missed(&self, name: &Name) -> bool {
+        let now = micros(self.clock.elapsed());
+        self.misses
+            .pin()
+            .get(name)
+            .is_some_and(|until| now < *until)
+    }
+
+    /// Nobody has this name, says the server.
+    pub(super) fn miss(&self, name: Name, life: Duration) {
+        let misses = self.misses.pin();
+        if misses.len() >= MISSES {
+            misses.clear();
+        }
+        misses.insert(name, micros(self.clock.elapsed() + life));
+    }
+
+    /// Somebody got these names.
+    pub(super) fn found(&self, names: Vec<Name>) {
+        let misses = self.misses.pin();
+        if misses.is_empty() {
+            return;
+        }
+        for name in names {
+            misses.remove(&name);
+        }
+    }
+}
+
+impl Passed {
+    fn push(&mut self, revision: &Revision) {
+        if self.newest.as_ref() == Some(revision) {
+            return;
+        }
+        self.newest = Some(revision.clone());
+        if self.known.insert(revision.token.clone()) {
+            self.order.push_back(revision.token.clone());
+        }
+        if self.order.len() > PASSED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
