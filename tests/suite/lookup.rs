@@ -63,7 +63,10 @@ impl World {
     fn verdicts(&self, user: &str, groups: &[&str]) -> Vec<Verdict> {
         let groups = groups.iter().map(|id| by_id(id)).collect();
         let said = check(&self.grpc, about(user, groups)).expect("an answer");
-        said.results.iter().map(|said| said.verdict()).collect()
+        said.results
+            .iter()
+            .map(v1::MembershipResult::verdict)
+            .collect()
     }
 }
 

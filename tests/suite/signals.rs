@@ -102,7 +102,7 @@ fn a_stream_resumes_by_the_feeds_revisions_and_shows_the_wanted_types() {
     let mut stream = watch(Start::After(before.clone()), &[SignalType::AccountEnabled]);
     let message: muster_proto::v1::WatchSignalsResponse = next(&mut stream);
     let enabled = (SignalType::AccountEnabled, ada.clone());
-    assert_eq!(told(&message.signals), [enabled.clone()]);
+    assert_eq!(told(&message.signals), std::slice::from_ref(&enabled));
     let through: Revision = message.through.expect("always set");
     let (rest, _) = list(&world.grpc, Some(through.clone()));
     assert!(rest.is_empty(), "{rest:?}");

@@ -324,7 +324,7 @@ mod tests {
             owner: Some("connection".to_owned()),
             ..of(ChangeKind::Deleted, ResourceType::Token)
         };
-        assert_eq!(kinds(&[own.clone()]), []);
+        assert_eq!(kinds(std::slice::from_ref(&own)), []);
         let bound = Change {
             user_id: Some("ada".to_owned()),
             ..own

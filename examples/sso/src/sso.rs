@@ -202,6 +202,7 @@ fn refusal(error: Error) -> Refusal {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let reason = error.reason().map(|reason| reason.as_str_name());
+    let reason = reason.and_then(|name| name.strip_prefix("ERROR_REASON_"));
     refuse(status, reason.unwrap_or("try again"))
 }
 

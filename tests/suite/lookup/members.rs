@@ -38,7 +38,7 @@ fn membership_is_told_direct_from_indirect() {
         ..about(&ada, keys)
     };
     let said = check(&world.grpc, request).expect("an answer").results;
-    let verdicts: Vec<_> = said.iter().map(|said| said.verdict()).collect();
+    let verdicts: Vec<_> = said.iter().map(v1::MembershipResult::verdict).collect();
     assert_eq!(verdicts, [NotMember, DirectMember, Unspecified]);
     let ids: Vec<_> = said.iter().map(|said| said.group_id.as_str()).collect();
     assert_eq!(ids, [outer.as_str(), &inner, ""]);
