@@ -161,14 +161,14 @@ async fn fill(server: &Server, place: &Place, size: Size) -> Filled {
     let users = place.seed_users(size.users).await;
     let mut members = vec![Vec::new(); size.groups];
     let mut of_user = vec![Vec::new(); ASKED];
-    for user in 0..size.users {
+    for (user, id) in users.iter().enumerate() {
         let count = match user < ASKED {
             true => GROUPS_OF_ASKED,
             false => GROUPS_OF_OTHERS,
         };
         for n in 0..count {
             let group = (user * 13 + n * (size.groups / count)) % size.groups;
-            members[group].push(users[user].clone());
+            members[group].push(id.clone());
             if let Some(groups) = of_user.get_mut(user) {
                 groups.push(group);
             }
