@@ -36,6 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let set: FileDescriptorSet = compiler.file_descriptor_set();
     tonic_prost_build::configure()
+        // A request is encoded in one way only, so that it can be recognised.
+        .btree_map(".")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(set)?;
     Ok(())

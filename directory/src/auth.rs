@@ -173,8 +173,20 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The call, as the log names it; may be empty.
     pub request_id: String,
+    /// By what his request is known when it comes again; `None`: it is done each
+    /// time.
+    pub once: Option<Arc<Once>>,
     /// What his connection goes by.
     pub profile: Profile,
+}
+
+/// A request that is done once, however often it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The caller's name for it, a UUID.
+    pub request_id: String,
+    /// What is asked for: method and payload, as a hash.
+    pub digest: String,
 }
 
 /// What calls of a connection go by.
@@ -225,6 +237,7 @@ impl Caller {
             principal,
             scopes: Scopes::Named(Arc::new([])),
             request_id: String::new(),
+            once: None,
             profile: Profile::plain(),
         }
     }

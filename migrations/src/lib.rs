@@ -20,6 +20,7 @@ mod m20261123_000007_provisioning_log;
 mod m20261123_000008_policies;
 mod m20261123_000009_federated_identities;
 mod m20261123_000010_signal_streams;
+mod m20261123_000011_request_ids;
 mod m20261123_000012_group_ancestors;
 pub mod names;
 mod statements;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_policies::Migration),
             Box::new(m20261123_000009_federated_identities::Migration),
             Box::new(m20261123_000010_signal_streams::Migration),
+            Box::new(m20261123_000011_request_ids::Migration),
             Box::new(m20261123_000012_group_ancestors::Migration),
         ]
     }

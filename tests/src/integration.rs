@@ -136,7 +136,10 @@ impl Integration {
     /// Creates a user over gRPC, where what came of it is reported.
     #[track_caller]
     pub fn reported(&self, user: User) -> WriteReport {
-        let request = CreateUserRequest { user: Some(user) };
+        let request = CreateUserRequest {
+            user: Some(user),
+            options: None,
+        };
         let answer = wait(self.grpc().users().create_user(request));
         let report = answer.expect("a user").into_inner().report;
         report.expect("a report")

@@ -107,6 +107,7 @@ fn the_revision_of_an_entry_is_the_tenants_afterwards() {
     let tenant = super::tenant();
     let grpc = tenant.grpc_full(super::server());
     let request = v1::CreateUserRequest {
+        options: None,
         user: Some(v1::User {
             user_name: "ada".to_owned(),
             ..Default::default()

@@ -31,6 +31,7 @@ fn world() -> (Tenant, Grpc) {
 fn try_create(grpc: &Grpc, connection: v1::Connection) -> Result<v1::Connection, Status> {
     let request = v1::CreateConnectionRequest {
         connection: Some(connection),
+        options: None,
     };
     let answer = wait(grpc.provisioning().create_connection(request))?;
     Ok(answer.into_inner().connection.expect("the new connection"))

@@ -191,6 +191,7 @@ fn calls_that_nobody_waits_for_leave_no_old_answers_behind() {
         // A connection of their own: a server hangs up on who gives up too often.
         give_up_early(&tenant.grpc(), round);
         let request = v1::CreateUserRequest {
+            options: None,
             user: Some(v1::User {
                 user_name: format!("u-{round}"),
                 ..Default::default()
@@ -318,7 +319,10 @@ fn create(grpc: &Grpc, name: &str) -> (String, String) {
         external_id: format!("external {name}"),
         ..Default::default()
     };
-    let request = v1::CreateUserRequest { user: Some(user) };
+    let request = v1::CreateUserRequest {
+        user: Some(user),
+        options: None,
+    };
     let created = wait(grpc.users().create_user(request)).expect("a user");
     let user = created.into_inner().user.expect("a user");
     (user.id, user.user_name)

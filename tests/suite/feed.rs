@@ -170,7 +170,10 @@ fn a_write_tells_the_revision_behind_which_its_changes_are_seen() {
             user_name: name.to_owned(),
             ..Default::default()
         };
-        let request = v1::CreateUserRequest { user: Some(user) };
+        let request = v1::CreateUserRequest {
+            user: Some(user),
+            options: None,
+        };
         let answer = wait(users.clone().create_user(request)).expect("created");
         let answer = answer.into_inner();
         let id = answer.user.expect("the created user").id;

@@ -17,7 +17,10 @@ fn user(user_name: &str) -> v1::User {
 }
 
 fn create(grpc: &Grpc, user: v1::User) -> Result<v1::User, Status> {
-    let request = v1::CreateUserRequest { user: Some(user) };
+    let request = v1::CreateUserRequest {
+        user: Some(user),
+        options: None,
+    };
     let answer = wait(grpc.users().create_user(request))?;
     Ok(answer.into_inner().user.expect("the created user"))
 }

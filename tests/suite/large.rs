@@ -35,7 +35,10 @@ async fn some_users(grpc: &Grpc, writer: usize) -> Vec<String> {
             user_name: format!("u-{writer}-{round}"),
             ..Default::default()
         };
-        let request = v1::CreateUserRequest { user: Some(user) };
+        let request = v1::CreateUserRequest {
+            user: Some(user),
+            options: None,
+        };
         let answer = grpc.users().create_user(request).await.expect("created");
         ids.push(answer.into_inner().user.expect("the created user").id);
     }

@@ -113,7 +113,10 @@ fn badged() -> Tenant {
     let tenant = super::tenant();
     let grpc = tenant.grpc_full(super::server());
     let schema = Some(badge::schema());
-    let put = wait(grpc.schemas().put_schema(v1::PutSchemaRequest { schema }));
+    let put = wait(grpc.schemas().put_schema(v1::PutSchemaRequest {
+        schema,
+        options: None,
+    }));
     let _ = put.expect("registered");
     tenant
 }

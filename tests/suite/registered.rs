@@ -50,6 +50,7 @@ fn put(grpc: &Grpc, urn: &str, attributes: Vec<v1::SchemaAttribute>) -> Result<(
     };
     let request = v1::PutSchemaRequest {
         schema: Some(schema),
+        options: None,
     };
     wait(grpc.schemas().put_schema(request)).map(drop)
 }
@@ -70,7 +71,10 @@ fn user(name: &str, badge: Vec<(&str, Is)>) -> v1::CreateUserRequest {
         extensions: [(BADGE.to_owned(), complex(badge))].into(),
         ..Default::default()
     };
-    v1::CreateUserRequest { user: Some(user) }
+    v1::CreateUserRequest {
+        user: Some(user),
+        options: None,
+    }
 }
 
 fn create(grpc: &Grpc, name: &str, badge: Vec<(&str, Is)>) -> Result<v1::User, Status> {

@@ -43,7 +43,10 @@ impl World {
             user_name: uuid::Uuid::new_v4().simple().to_string(),
             ..Default::default()
         };
-        let request = v1::CreateUserRequest { user: Some(user) };
+        let request = v1::CreateUserRequest {
+            user: Some(user),
+            options: None,
+        };
         let answer = wait(self.grpc.users().create_user(request)).expect("created");
         let answer = answer.into_inner();
         let id = answer.user.expect("the created user").id;

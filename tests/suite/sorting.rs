@@ -26,7 +26,10 @@ fn create(grpc: &Grpc, name: &str, title: &str) -> String {
         title: title.to_owned(),
         ..Default::default()
     };
-    let request = v1::CreateUserRequest { user: Some(user) };
+    let request = v1::CreateUserRequest {
+        user: Some(user),
+        options: None,
+    };
     let answer = wait(grpc.users().create_user(request)).expect("created");
     answer.into_inner().user.expect("the created user").id
 }

@@ -82,7 +82,10 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     user_name: "theirs".to_owned(),
                     ..Default::default()
                 };
-                let request = v1::CreateUserRequest { user: Some(user) };
+                let request = v1::CreateUserRequest {
+                    user: Some(user),
+                    options: None,
+                };
                 g.users().create_user(request).await.map(|_| Seen::Nothing)
             })
         }),
@@ -156,6 +159,7 @@ fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                         group: Some(group),
                         members: vec![member(ids.user)],
                         members_up_to: 100,
+                        options: None,
                     };
                     g.groups()
                         .create_group(request)
@@ -353,7 +357,11 @@ fn ids_of(theirs: &Tenant, client: &Service, own_group: String) -> Ids {
     let group = theirs.scim().group("Theirs", &[&user]);
     let schema = Some(schemas::schema(schemas::THEIRS));
     let mut schemas = theirs.grpc_full(super::server()).schemas();
-    wait(schemas.put_schema(v1::PutSchemaRequest { schema })).expect("they have a schema");
+    wait(schemas.put_schema(v1::PutSchemaRequest {
+        schema,
+        options: None,
+    }))
+    .expect("they have a schema");
     let grpc = client.grpc();
     let request = v1::CreatePersonalAccessTokenRequest {
         user_id: user.clone(),

@@ -183,6 +183,7 @@ fn personal(user: &str) -> CreatePersonalAccessTokenRequest {
         scopes: vec!["read".to_owned()],
         audiences: vec![API.to_owned()],
         expire_time: Some(ahead(3_600)),
+        options: None,
     }
 }
 

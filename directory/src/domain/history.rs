@@ -34,7 +34,7 @@ pub enum Actor {
 }
 
 /// A point in a tenant's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Of the store: changes when the database is restored or replaced.
     pub epoch: String,

@@ -1,9 +1,13 @@
 //! What a write came to, for the log of a connection.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use super::Resource;
 
 /// What a write did to a resource.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Nothing differed.
     #[default]
@@ -21,16 +25,16 @@ pub enum Outcome {
 }
 
 /// A value that was sent and not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ignored {
     /// A SCIM path.
     pub path: String,
     /// Why, in words.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// What it did.
     pub outcome: Outcome,

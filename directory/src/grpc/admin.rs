@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode,
+    caller, decode, once,
     status::status,
     token_words::{client, registration, wire_length},
     tokens::list_name,
@@ -25,7 +25,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::CreateServiceClientRequest>,
     ) -> Result<Response<v1::CreateServiceClientResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreateServiceClient", ResourceType::Client, "");
         audited(&self.0, &caller, call, self.create(&caller, request)).await
@@ -44,8 +44,8 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::DisableServiceClientRequest>,
     ) -> Result<Response<v1::DisableServiceClientResponse>, Status> {
-        let caller = caller(&request)?;
-        let v1::DisableServiceClientRequest { id, reason } = request.into_inner();
+        let caller = once::caller(&request)?;
+        let v1::DisableServiceClientRequest { id, reason, .. } = request.into_inner();
         let call = Call::new("DisableServiceClient", ResourceType::Client, &id);
         let work = async {
             let disabled = self.0.set_client_disabled(&caller, &id, Some(&reason));
@@ -62,7 +62,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::EnableServiceClientRequest>,
     ) -> Result<Response<v1::EnableServiceClientResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let id = request.into_inner().id;
         let call = Call::new("EnableServiceClient", ResourceType::Client, &id);
         let work = async {

@@ -230,7 +230,7 @@ pub(super) fn report(report: Report) -> v1::WriteReport {
     let ignored = report.ignored.into_iter();
     let ignored = ignored.map(|ignored| v1::IgnoredAttribute {
         path: ignored.path,
-        reason: ignored.reason.to_owned(),
+        reason: ignored.reason.into_owned(),
     });
     v1::WriteReport {
         outcome: outcome.into(),

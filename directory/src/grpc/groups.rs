@@ -7,6 +7,7 @@ use super::{
     audited::{Call, audited},
     caller, decode, encode,
     mask::Mask,
+    once,
     status::status,
     wanted,
 };
@@ -27,7 +28,7 @@ impl GroupService for Groups {
         &self,
         request: Request<v1::CreateGroupRequest>,
     ) -> Result<Response<v1::CreateGroupResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreateGroup", KIND, "");
         audited(&self.0, &caller, call, self.create(&caller, request)).await
@@ -59,7 +60,7 @@ impl GroupService for Groups {
         &self,
         request: Request<v1::ModifyGroupRequest>,
     ) -> Result<Response<v1::ModifyGroupResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("ModifyGroup", KIND, &request.id);
         audited(&self.0, &caller, call, self.modify(&caller, request)).await
@@ -80,7 +81,7 @@ impl GroupService for Groups {
         &self,
         request: Request<v1::DeleteGroupRequest>,
     ) -> Result<Response<v1::DeleteGroupResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("DeleteGroup", KIND, &request.id);
         audited(&self.0, &caller, call, self.delete(&caller, request)).await
@@ -90,7 +91,7 @@ impl GroupService for Groups {
         &self,
         request: Request<v1::UndeleteGroupRequest>,
     ) -> Result<Response<v1::UndeleteGroupResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("UndeleteGroup", KIND, &request.id);
         audited(&self.0, &caller, call, self.undelete(&caller, request)).await
@@ -100,7 +101,7 @@ impl GroupService for Groups {
         &self,
         request: Request<v1::PurgeGroupRequest>,
     ) -> Result<Response<v1::PurgeGroupResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("PurgeGroup", KIND, &request.id);
         audited(&self.0, &caller, call, self.purge(&caller, request)).await

@@ -14,6 +14,7 @@ mod groups;
 mod keys;
 mod lookup;
 mod mask;
+mod once;
 pub(crate) mod peer;
 mod personal;
 mod policy_words;

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode, encode, policy_words, provisioning_log,
+    caller, decode, encode, once, policy_words, provisioning_log,
     status::status,
     token_words::{checked_moment, credential_wanted},
     tokens::shown,
@@ -25,7 +25,7 @@ impl ProvisioningService for Provisioning {
         &self,
         request: Request<v1::CreateConnectionRequest>,
     ) -> Result<Response<v1::CreateConnectionResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreateConnection", ResourceType::Connection, "");
         audited(&self.0, &caller, call, self.connect(&caller, request)).await
@@ -44,7 +44,7 @@ impl ProvisioningService for Provisioning {
         &self,
         request: Request<v1::UpdateConnectionRequest>,
     ) -> Result<Response<v1::UpdateConnectionResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let named = request.connection.as_ref();
         let id = named.map_or_else(String::new, |named| named.id.clone());
@@ -87,7 +87,7 @@ impl ProvisioningService for Provisioning {
         &self,
         request: Request<v1::CreateCredentialRequest>,
     ) -> Result<Response<v1::CreateCredentialResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreateCredential", ResourceType::Token, "");
         audited(&self.0, &caller, call, self.create(&caller, request)).await
@@ -106,8 +106,10 @@ impl ProvisioningService for Provisioning {
         &self,
         request: Request<v1::ResolveHeldOperationsRequest>,
     ) -> Result<Response<v1::ResolveHeldOperationsResponse>, Status> {
-        let caller = caller(&request)?;
-        let v1::ResolveHeldOperationsRequest { user_ids, apply } = request.into_inner();
+        let caller = once::caller(&request)?;
+        let v1::ResolveHeldOperationsRequest {
+            user_ids, apply, ..
+        } = request.into_inner();
         let call = Call::new("ResolveHeldOperations", ResourceType::User, "");
         let work = async {
             let resolved = self.0.resolve_held(&caller, user_ids, apply).await?;

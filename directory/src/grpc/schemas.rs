@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, encode,
+    caller, encode, once,
     status::status,
 };
 use crate::{
@@ -50,7 +50,7 @@ impl SchemaService for Schemas {
         &self,
         request: Request<v1::PutSchemaRequest>,
     ) -> Result<Response<v1::PutSchemaResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("PutSchema", ResourceType::Schema, "");
         audited(&self.0, &caller, call, self.put(&caller, request)).await
@@ -60,7 +60,7 @@ impl SchemaService for Schemas {
         &self,
         request: Request<v1::DeleteSchemaRequest>,
     ) -> Result<Response<v1::DeleteSchemaResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("DeleteSchema", ResourceType::Schema, "");
         audited(&self.0, &caller, call, self.delete(&caller, request)).await

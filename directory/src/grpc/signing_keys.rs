@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller,
+    once,
     status::status,
     token_words::{key, wire_length},
 };
@@ -60,7 +60,7 @@ impl SigningKeyService for SigningKeys {
         &self,
         request: Request<v1::RotateSigningKeyRequest>,
     ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("RotateSigningKey", ResourceType::SigningKey, "");
         audited(&self.0, &caller, call, self.rotate(&caller, request)).await
@@ -70,7 +70,7 @@ impl SigningKeyService for SigningKeys {
         &self,
         request: Request<v1::RevokeSigningKeyRequest>,
     ) -> Result<Response<v1::RevokeSigningKeyResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("RevokeSigningKey", ResourceType::SigningKey, "");
         audited(&self.0, &caller, call, self.revoke(&caller, request)).await

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     audited::{Call, audited},
-    caller, decode, encode,
+    caller, decode, encode, once,
     status::status,
     token_words::{checked_moment, introspection, length, stored, token_wanted, wire_length},
 };
@@ -37,7 +37,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::CreatePersonalAccessTokenRequest>,
     ) -> Result<Response<v1::CreatePersonalAccessTokenResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreatePersonalAccessToken", ResourceType::Token, "");
         audited(&self.0, &caller, call, self.create(&caller, request)).await
@@ -67,7 +67,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::RotateTokenRequest>,
     ) -> Result<Response<v1::RotateTokenResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("RotateToken", ResourceType::Token, &request.id);
         audited(&self.0, &caller, call, self.rotate(&caller, request)).await
@@ -77,7 +77,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let id = match &request.target {
             Some(Target::Id(id)) => id.as_str(),
@@ -91,7 +91,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::RevokeAllUserTokensRequest>,
     ) -> Result<Response<v1::RevokeAllUserTokensResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("RevokeAllUserTokens", ResourceType::User, &request.user_id);
         audited(&self.0, &caller, call, self.sign_out(&caller, request)).await

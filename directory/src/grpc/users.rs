@@ -7,7 +7,7 @@ use super::{
     audited::{Call, audited},
     caller, decode, encode, keys,
     mask::Mask,
-    personal,
+    once, personal,
     status::status,
     wanted,
 };
@@ -28,7 +28,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::CreateUserRequest>,
     ) -> Result<Response<v1::CreateUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("CreateUser", KIND, "");
         audited(&self.0, &caller, call, self.create(&caller, request)).await
@@ -60,7 +60,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::PatchUserRequest>,
     ) -> Result<Response<v1::PatchUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("PatchUser", KIND, &request.id);
         audited(&self.0, &caller, call, self.patch(&caller, request)).await
@@ -70,7 +70,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::ReplaceUserRequest>,
     ) -> Result<Response<v1::ReplaceUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new(
             "ReplaceUser",
@@ -84,7 +84,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::LockUserRequest>,
     ) -> Result<Response<v1::LockUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let v1::LockUserRequest {
             id,
             reason,
@@ -106,7 +106,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::UnlockUserRequest>,
     ) -> Result<Response<v1::UnlockUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let v1::UnlockUserRequest { id, options } = request.into_inner();
         let call = Call::new("UnlockUser", KIND, &id);
         let work = async {
@@ -124,7 +124,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("DeleteUser", KIND, &request.id);
         audited(&self.0, &caller, call, self.delete(&caller, request)).await
@@ -134,7 +134,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::UndeleteUserRequest>,
     ) -> Result<Response<v1::UndeleteUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("UndeleteUser", KIND, &request.id);
         audited(&self.0, &caller, call, self.undelete(&caller, request)).await
@@ -144,7 +144,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::PurgeUserRequest>,
     ) -> Result<Response<v1::PurgeUserResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("PurgeUser", KIND, &request.id);
         audited(&self.0, &caller, call, self.purge(&caller, request)).await
@@ -154,7 +154,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::LinkFederatedIdentityRequest>,
     ) -> Result<Response<v1::LinkFederatedIdentityResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("LinkFederatedIdentity", KIND, &request.user_id);
         let work = async {
@@ -176,7 +176,7 @@ impl UserService for Users {
         &self,
         request: Request<v1::UnlinkFederatedIdentityRequest>,
     ) -> Result<Response<v1::UnlinkFederatedIdentityResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = once::caller(&request)?;
         let request = request.into_inner();
         let call = Call::new("UnlinkFederatedIdentity", KIND, &request.user_id);
         let work = async {

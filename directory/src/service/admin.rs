@@ -7,6 +7,7 @@ use muster_proto::{
     schema::{Definition, Extends},
 };
 
+use super::replays::Write;
 use super::{
     Directory,
     credentials::{Expiry, IssuedCredential, insert_credential},
@@ -150,18 +151,17 @@ impl Directory {
     ) -> Result<Connection> {
         let connection = self.new_connection(&caller.tenant_id, name)?;
         let work = Arc::new((self.editing(caller, edit)?, connection));
-        self.store
-            .write_at_length(&caller.tenant_id, "CreateConnection", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (editing, connection) = &*work;
-                    let mut new = connection.clone();
-                    editing.apply(&tx, &mut new).await?;
-                    insert_connection(&tx, &editing.caller, &new).await?;
-                    Ok(new)
-                }
-            })
-            .await
+        self.once(caller, Write::at_length("CreateConnection"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (editing, connection) = &*work;
+                let mut new = connection.clone();
+                editing.apply(&tx, &mut new).await?;
+                insert_connection(&tx, &editing.caller, &new).await?;
+                Ok(new)
+            }
+        })
+        .await
     }
 
     /// Changes the connection with this id; what it is already changes nothing.
@@ -176,12 +176,11 @@ impl Directory {
         edit: ConnectionEdit,
     ) -> Result<Connection> {
         let work = Arc::new((self.editing(caller, edit)?, connection_id.to_owned()));
-        self.store
-            .write_at_length(&caller.tenant_id, "UpdateConnection", move |tx| {
-                let work = Arc::clone(&work);
-                async move { update(&tx, &work.0, &work.1).await }
-            })
-            .await
+        self.once(caller, Write::at_length("UpdateConnection"), move |tx| {
+            let work = Arc::clone(&work);
+            async move { update(&tx, &work.0, &work.1).await }
+        })
+        .await
     }
 
     fn editing(&self, caller: &Caller, mut edit: ConnectionEdit) -> Result<Editing> {

@@ -157,6 +157,7 @@ impl Directory {
         let caller = Caller {
             scopes: Scopes::Named(scopes.into()),
             request_id: String::new(),
+            once: None,
             profile: Profile {
                 schema_version: version,
                 registry: registry.await?,
@@ -242,6 +243,7 @@ impl Directory {
             },
             scopes: credential.scopes,
             request_id: String::new(),
+            once: None,
             profile: Profile {
                 flavor: standing.flavor,
                 policy: standing.policy,

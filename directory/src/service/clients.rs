@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::replays::Write;
 use super::{
     Directory,
     admin::{checked_name, checked_scopes, not_found},
@@ -91,19 +92,18 @@ impl Directory {
             last_used_at: None,
             last_used_address: None,
         };
-        let work = Arc::new((caller.clone(), client.clone()));
-        self.store
-            .write(&caller.tenant_id, "CreateServiceClient", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, client) = &*work;
-                    clients::insert(&tx, client).await?;
-                    let what = ("CreateServiceClient", ChangeKind::Created);
-                    record(&tx, caller, what, client, now).await
-                }
-            })
-            .await?;
-        Ok(client)
+        let work = Arc::new((caller.clone(), client));
+        self.once(caller, Write::of("CreateServiceClient"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, client) = &*work;
+                clients::insert(&tx, client).await?;
+                let what = ("CreateServiceClient", ChangeKind::Created);
+                record(&tx, caller, what, client, now).await?;
+                Ok(client.clone())
+            }
+        })
+        .await
     }
 
     /// The tenant's clients behind this id, at most `limit`.
@@ -149,15 +149,14 @@ impl Directory {
         let reason = reason.map_err(|rule| Error::invalid("reason", rule))?;
         let now = self.source.now_ms();
         let work = Arc::new((caller.clone(), id.to_owned(), reason));
-        self.store
-            .write(&caller.tenant_id, "DisableServiceClient", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, id, reason) = &*work;
-                    set_disabled(&tx, caller, id, reason.as_deref(), now).await
-                }
-            })
-            .await
+        self.once(caller, Write::of("DisableServiceClient"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, id, reason) = &*work;
+                set_disabled(&tx, caller, id, reason.as_deref(), now).await
+            }
+        })
+        .await
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use muster_proto::schema::Registry;
 
+use super::replays::Write;
 use super::{
     Directory,
     admin::{checked_name, checked_scopes, not_found},
@@ -52,6 +53,18 @@ pub struct IssuedCredential {
     pub secret: Option<Secret>,
     /// Until when former secrets work, in milliseconds since the Unix epoch.
     pub overlap_until: Option<i64>,
+}
+
+impl IssuedCredential {
+    /// The credential as it is kept; its secret only to who is told for the first
+    /// time.
+    fn told(self, credential: Credential, again: bool) -> Self {
+        Self {
+            credential,
+            secret: self.secret.filter(|_| !again),
+            overlap_until: self.overlap_until.filter(|_| !again),
+        }
+    }
 }
 
 /// When a new credential ends.
@@ -112,27 +125,27 @@ impl Directory {
         let mut issued = self.new_credential(caller, connection, wanted, name, expiry)?;
         issued.credential.scopes = checked_scopes(grant.scopes)?;
         issued.credential.user_id = grant.user_id;
-        let position = self.insert(caller, "CreateCredential", &issued).await?;
-        Ok((issued, position))
+        self.insert(caller, "CreateCredential", issued).await
     }
 
     async fn insert(
         &self,
         caller: &Caller,
         method: &'static str,
-        issued: &IssuedCredential,
-    ) -> Result<Position> {
+        issued: IssuedCredential,
+    ) -> Result<(IssuedCredential, Position)> {
         let kept = issued.secret.as_ref().map(Secret::kept);
         let work = Arc::new((caller.clone(), issued.credential.clone(), kept));
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, new, kept) = &*work;
-                    insert_credential(&tx, caller, method, new, kept.clone()).await
-                }
-            })
-            .await
+        let made = self.once_or_again(caller, Write::of(method), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, new, kept) = &*work;
+                let position = insert_credential(&tx, caller, method, new, kept.clone()).await?;
+                Ok((new.clone(), position))
+            }
+        });
+        let ((credential, position), again) = made.await?;
+        Ok((issued.told(credential, again), position))
     }
 
     /// A credential of a connection that is not kept yet.
@@ -233,8 +246,7 @@ impl Directory {
         issued.credential.scopes = Scopes::Named(wanted.scopes.into());
         issued.credential.user_id = Some(wanted.user_id);
         let method = "CreatePersonalAccessToken";
-        let position = self.insert(caller, method, &issued).await?;
-        Ok((issued, position))
+        self.insert(caller, method, issued).await
     }
 
     /// The tenant's stored tokens, at most `limit`.
@@ -321,19 +333,17 @@ impl Directory {
             now,
         };
         let rotation = Arc::new(rotation);
-        let rotated = self
-            .store
-            .write(&caller.tenant_id, "RotateToken", move |tx| {
-                let rotation = Arc::clone(&rotation);
-                async move { rotation.run(&tx).await }
-            });
-        let (credential, position) = rotated.await?;
+        let rotated = self.once_or_again(caller, Write::of("RotateToken"), move |tx| {
+            let rotation = Arc::clone(&rotation);
+            async move { rotation.run(&tx).await }
+        });
+        let ((credential, position), again) = rotated.await?;
         let issued = IssuedCredential {
-            credential,
+            credential: found,
             secret: Some(secret),
             overlap_until: (until > now).then_some(until),
         };
-        Ok((issued, position))
+        Ok((issued.told(credential, again), position))
     }
 
     /// Revokes a stored token; revoking it again changes nothing.
@@ -349,15 +359,14 @@ impl Directory {
         let reason = checked_reason(reason).map_err(|rule| Error::invalid("reason", rule))?;
         let now = self.source.now_ms();
         let work = Arc::new((caller.clone(), id.to_owned(), reason));
-        self.store
-            .write(&caller.tenant_id, "RevokeToken", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, id, reason) = &*work;
-                    revoke(&tx, caller, id, reason, now).await
-                }
-            })
-            .await
+        self.once(caller, Write::of("RevokeToken"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, id, reason) = &*work;
+                revoke(&tx, caller, id, reason, now).await
+            }
+        })
+        .await
     }
 }
 

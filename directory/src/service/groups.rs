@@ -7,6 +7,7 @@ use std::{
 
 use muster_proto::value::Object;
 
+use super::replays::Write;
 use super::{
     Directory,
     reading::{Consistency, Reading},
@@ -151,30 +152,33 @@ impl Directory {
         )?;
         group.owner = caller.connection().map(ToOwned::to_owned);
         let work = Arc::new((caller.clone(), group, members));
-        self.store
-            .write(&caller.tenant_id, "CreateGroup", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, group, members) = &*work;
-                    check_profile(&tx, caller)?;
-                    resources::insert(&tx, caller.scope(), group).await?;
-                    let mut edit = MemberEdit::new(&tx, caller, &group.id);
-                    edit.fill(members).await?;
-                    let ignored = std::mem::take(&mut edit.ignored);
-                    let mut changes = vec![Change::of(ChangeKind::Created, group)];
-                    changes.extend(edit.changes(group));
-                    let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
-                    Ok(Written {
-                        view: with_members(&tx, group.clone(), members_up_to).await?,
-                        position: Some(position),
-                        report: Report {
-                            ignored,
-                            ..Report::of(Outcome::Created)
-                        },
-                    })
-                }
-            })
-            .await
+        let wants = Wants {
+            members_up_to,
+            ..Wants::NONE
+        };
+        self.once(caller, Write::showing("CreateGroup", wants), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, group, members) = &*work;
+                check_profile(&tx, caller)?;
+                resources::insert(&tx, caller.scope(), group).await?;
+                let mut edit = MemberEdit::new(&tx, caller, &group.id);
+                edit.fill(members).await?;
+                let ignored = std::mem::take(&mut edit.ignored);
+                let mut changes = vec![Change::of(ChangeKind::Created, group)];
+                changes.extend(edit.changes(group));
+                let position = record(&tx, caller, "CreateGroup", group, &changes).await?;
+                Ok(Written {
+                    view: with_members(&tx, group.clone(), members_up_to).await?,
+                    position: Some(position),
+                    report: Report {
+                        ignored,
+                        ..Report::of(Outcome::Created)
+                    },
+                })
+            }
+        })
+        .await
     }
 
     /// Changes attributes and members of a group, in order, all or none. The
@@ -196,21 +200,24 @@ impl Directory {
         let now = self.source.now_ms();
         let target = Target::new(caller, ResourceKind::Group, id, precondition);
         let work = Arc::new((target, modifications));
-        self.store
-            .write(&caller.tenant_id, "ModifyGroup", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (after, edited) = modify(&tx, &work.0, &work.1, now).await?;
-                    let written = Written {
-                        view: with_members(&tx, after, members_up_to).await?,
-                        position: edited.position,
-                        report: edited.report,
-                    };
-                    let counts = edited.counts;
-                    Ok(Modified { written, counts })
-                }
-            })
-            .await
+        let wants = Wants {
+            members_up_to,
+            ..Wants::NONE
+        };
+        self.once(caller, Write::showing("ModifyGroup", wants), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (after, edited) = modify(&tx, &work.0, &work.1, now).await?;
+                let written = Written {
+                    view: with_members(&tx, after, members_up_to).await?,
+                    position: edited.position,
+                    report: edited.report,
+                };
+                let counts = edited.counts;
+                Ok(Modified { written, counts })
+            }
+        })
+        .await
     }
 
     /// Lists the direct members of a group, in the order of their ids.
@@ -490,7 +497,7 @@ impl<'a> MemberEdit<'a> {
                 // Who they are is the client's word, which is kept nowhere.
                 let ignored = Ignored {
                     path: "members.value".to_owned(),
-                    reason: "names somebody who is no user or group here",
+                    reason: "names somebody who is no user or group here".into(),
                 };
                 if !self.ignored.contains(&ignored) {
                     self.ignored.push(ignored);

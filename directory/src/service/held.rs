@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use super::replays::Write;
 use super::{
     Directory,
     jobs::millis,
@@ -43,7 +44,7 @@ pub struct Resolved {
     /// How many there were.
     pub count: usize,
     /// What waited, and what it came to.
-    what: Vec<(Held, Outcome)>,
+    pub(super) what: Vec<(Held, Outcome)>,
     /// The tenant's position; `None` when there was none.
     pub position: Option<Position>,
 }
@@ -106,7 +107,7 @@ impl Directory {
         let user_ids: BTreeSet<_> = user_ids.into_iter().collect();
         let now = self.source.now_ms();
         let work = Arc::new((caller.clone(), user_ids));
-        let resolving = self.store.write(&caller.tenant_id, METHOD, move |tx| {
+        let resolving = self.once(caller, Write::of(METHOD), move |tx| {
             let work = Arc::clone(&work);
             async move {
                 let (caller, user_ids) = &*work;

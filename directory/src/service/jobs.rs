@@ -14,6 +14,7 @@ use crate::{
     storage::{
         Tx, credentials, feed, held, history, provisioning,
         relations::Wants,
+        replays,
         resources::{self, Reach},
         spent, tenants,
     },
@@ -101,6 +102,7 @@ impl Directory {
             .administer("ForgetSpent", move |tx| async move {
                 credentials::forget_secrets(&tx, now).await?;
                 held::forget_before(&tx, now.saturating_sub(Guard::LONGEST_WINDOW_MS)).await?;
+                replays::forget(&tx, now).await?;
                 spent::forget(&tx, now).await
             })
             .await

@@ -100,7 +100,7 @@ async fn insert(tx: &Tx, caller: &Caller, mut user: Resource, now: i64) -> Resul
             Some(change) => changes.push(change),
             None => ignored.push(Ignored {
                 path: "groups".to_owned(),
-                reason: NO_GROUP,
+                reason: NO_GROUP.into(),
             }),
         }
     }

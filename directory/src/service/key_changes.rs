@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::replays::{Kid, Write};
 use super::{
     Directory,
     keyring::{Known, LEASE_MS, Snapshot},
@@ -51,22 +52,35 @@ impl Directory {
         // Others may read it as soon as it is there.
         self.keyring.keep(&key, private);
         let rotated = self
-            .store
-            .administer("RotateSigningKey", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (key, caller, ring) = &*work;
-                    let snapshot = ring.load(&tx).await?;
-                    supersede(&tx, &snapshot, key, now).await?;
-                    keys::insert(&tx, key).await?;
-                    let what = ("RotateSigningKey", ChangeKind::Created);
-                    record(&tx, caller, what, &key.kid, now).await
-                }
-            })
+            .once(
+                caller,
+                Write::administering("RotateSigningKey"),
+                move |tx| {
+                    let work = Arc::clone(&work);
+                    async move {
+                        let (key, caller, ring) = &*work;
+                        let snapshot = ring.load(&tx).await?;
+                        supersede(&tx, &snapshot, key, now).await?;
+                        keys::insert(&tx, key).await?;
+                        let what = ("RotateSigningKey", ChangeKind::Created);
+                        record(&tx, caller, what, &key.kid, now).await?;
+                        Ok(Kid(key.kid.clone()))
+                    }
+                },
+            )
             .await;
-        if let Err(error) = rotated {
-            self.keyring.own().remove(&key.kid);
-            return Err(error);
+        match rotated {
+            Ok(Kid(kid)) if kid == key.kid => {}
+            Ok(Kid(first)) => {
+                self.keyring.own().remove(&key.kid);
+                let known = self.list_keys().await?.into_iter();
+                let known = known.into_iter().find(|known| known.key.kid == first);
+                return known.ok_or_else(|| no_key(&first));
+            }
+            Err(error) => {
+                self.keyring.own().remove(&key.kid);
+                return Err(error);
+            }
         }
         self.look_at_keys().await?;
         Ok(KeyState {
@@ -84,8 +98,10 @@ impl Directory {
         let now = self.source.now_ms();
         let ring = Arc::clone(&self.keyring);
         let work = Arc::new((kid.to_owned(), caller.clone(), ring, reason));
-        self.store
-            .administer("RevokeSigningKey", move |tx| {
+        self.once(
+            caller,
+            Write::administering("RevokeSigningKey"),
+            move |tx| {
                 let work = Arc::clone(&work);
                 async move {
                     let (kid, caller, ring, reason) = &*work;
@@ -106,8 +122,9 @@ impl Directory {
                     }
                     tell_all(&tx, caller, kid, now).await
                 }
-            })
-            .await?;
+            },
+        )
+        .await?;
         tracing::warn!(key.id = kid, "a signing key is revoked");
         self.look_at_keys().await?;
         let snapshot = self.keys_now().await?;

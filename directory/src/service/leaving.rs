@@ -66,7 +66,7 @@ pub(super) async fn regard(
         regarding.rename_later(before, after, held).await?;
         ignored.push(Ignored {
             path: USER_NAME.to_owned(),
-            reason: RENAMED_LATER,
+            reason: RENAMED_LATER.into(),
         });
     }
     Ok(true)

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Directory,
+    replays::Write,
     resources::Written,
     target::{Target, advance, record},
 };
@@ -89,12 +90,11 @@ impl Directory {
             Linking::Link => "LinkFederatedIdentity",
             Linking::Unlink => "UnlinkFederatedIdentity",
         };
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let work = Arc::clone(&work);
-                async move { set(&tx, &work.0, &work.1, linking, method).await }
-            })
-            .await
+        self.once(caller, Write::of(method), move |tx| {
+            let work = Arc::clone(&work);
+            async move { set(&tx, &work.0, &work.1, linking, method).await }
+        })
+        .await
     }
 
     /// What users are called elsewhere.

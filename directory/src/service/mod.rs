@@ -28,6 +28,7 @@ mod policies;
 mod polling;
 mod reading;
 mod registries;
+mod replays;
 mod resources;
 mod revocation;
 mod roles;

@@ -11,6 +11,7 @@ use muster_proto::value::Object;
 use super::{
     Directory, joining, leaving,
     reading::{Consistency, Reading},
+    replays::Write,
     target::{Edit, Target, advance, check_profile, check_unused, record},
     view::View,
 };
@@ -91,16 +92,15 @@ impl Directory {
         )?;
         user.owner = caller.connection().map(ToOwned::to_owned);
         let work = Arc::new((caller.clone(), user));
-        self.store
-            .write(&caller.tenant_id, "CreateUser", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, user) = &*work;
-                    check_profile(&tx, caller)?;
-                    joining::create(&tx, caller, user.clone(), says_active, now).await
-                }
-            })
-            .await
+        self.once(caller, Write::of("CreateUser"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, user) = &*work;
+                check_profile(&tx, caller)?;
+                joining::create(&tx, caller, user.clone(), says_active, now).await
+            }
+        })
+        .await
     }
 
     /// Reads a resource by id.
@@ -296,14 +296,17 @@ impl Directory {
         change: impl Fn(&mut Resource) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Written> {
         let now = self.source.now_ms();
-        let tenant = target.caller.tenant_id.clone();
+        let caller = target.caller.clone();
         let work = Arc::new((target, change));
-        self.store
-            .write(&tenant, edit.method, move |tx| {
+        self.once(
+            &caller,
+            Write::showing(edit.method, edit.wants),
+            move |tx| {
                 let work = Arc::clone(&work);
                 async move { edit.run(&tx, &work.0, &work.1, now).await }
-            })
-            .await
+            },
+        )
+        .await
     }
 
     /// Deletes a resource, as its connection's policy has it; `None` when it was
@@ -327,20 +330,17 @@ impl Directory {
         };
         let now = self.source.now_ms();
         let target = Arc::new(Target::new(caller, kind, id, precondition));
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let target = Arc::clone(&target);
-                async move {
-                    match target.load(&tx, Reach::Live, Wants::NONE).await {
-                        Err(Error::NotFound { .. }) if allow_missing => Ok(None),
-                        Err(error) => Err(error),
-                        Ok((resource, _)) => {
-                            target.delete(&tx, resource, method, now).await.map(Some)
-                        }
-                    }
+        self.once(caller, Write::of(method), move |tx| {
+            let target = Arc::clone(&target);
+            async move {
+                match target.load(&tx, Reach::Live, Wants::NONE).await {
+                    Err(Error::NotFound { .. }) if allow_missing => Ok(None),
+                    Err(error) => Err(error),
+                    Ok((resource, _)) => target.delete(&tx, resource, method, now).await.map(Some),
                 }
-            })
-            .await
+            }
+        })
+        .await
     }
 
     /// Brings a deleted resource back with everything it had; one that is not
@@ -364,12 +364,11 @@ impl Directory {
         };
         let now = self.source.now_ms();
         let target = Arc::new(Target::new(caller, kind, id, precondition));
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let target = Arc::clone(&target);
-                async move { target.undelete(&tx, method, now).await }
-            })
-            .await
+        self.once(caller, Write::of(method), move |tx| {
+            let target = Arc::clone(&target);
+            async move { target.undelete(&tx, method, now).await }
+        })
+        .await
     }
 
     /// Removes a resource for good, deleted before or not.
@@ -393,28 +392,27 @@ impl Directory {
         let method = purge_method(kind);
         let now = self.source.now_ms();
         let target = Arc::new(Target::new(caller, kind, id, precondition));
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let target = Arc::clone(&target);
-                async move {
-                    let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
-                    let mut resource = found.0;
-                    match kind {
-                        ResourceKind::Group => {
-                            check_unused(&tx, &target.caller, &resource.id).await?;
-                        }
-                        ResourceKind::User => {
-                            leaving::check_purge(&tx, &target.caller, &resource, now).await?;
-                        }
+        self.once(caller, Write::of(method), move |tx| {
+            let target = Arc::clone(&target);
+            async move {
+                let found = target.load(&tx, Reach::Deleted, Wants::NONE).await?;
+                let mut resource = found.0;
+                match kind {
+                    ResourceKind::Group => {
+                        check_unused(&tx, &target.caller, &resource.id).await?;
                     }
-                    advance(&mut resource, now);
-                    resources::purge(&tx, kind, &resource.id).await?;
-                    history::change_access(&tx, &target.caller.tenant_id).await?;
-                    let changes = [Change::of(ChangeKind::Purged, &resource)];
-                    record(&tx, &target.caller, method, &resource, &changes).await
+                    ResourceKind::User => {
+                        leaving::check_purge(&tx, &target.caller, &resource, now).await?;
+                    }
                 }
-            })
-            .await
+                advance(&mut resource, now);
+                resources::purge(&tx, kind, &resource.id).await?;
+                history::change_access(&tx, &target.caller.tenant_id).await?;
+                let changes = [Change::of(ChangeKind::Purged, &resource)];
+                record(&tx, &target.caller, method, &resource, &changes).await
+            }
+        })
+        .await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::replays::Write;
 use super::{
     Directory,
     introspection::TokenKind,
@@ -84,6 +85,10 @@ impl Directory {
         reason: &str,
     ) -> Result<Option<Position>> {
         let reason = checked_reason(reason).map_err(|rule| Error::invalid("reason", rule))?;
+        // Of a token that is dead nothing is known any more.
+        if let Some(ended) = self.known(caller).await? {
+            return Ok(ended);
+        }
         let id = match doomed {
             Doomed::Id(id) => id,
             Doomed::Jti(jti) => return self.end_signed(caller, &jti).await,
@@ -125,28 +130,27 @@ impl Directory {
             return Ok(None);
         };
         let work = Arc::new((caller.clone(), jti.to_owned()));
-        self.store
-            .write(&caller.tenant_id, "RevokeToken", move |tx| {
-                let work = Arc::clone(&work);
-                async move {
-                    let (caller, jti) = &*work;
-                    if !spent::spend(&tx, &caller.tenant_id, jti, expires_at).await? {
-                        return Ok(None);
-                    }
-                    history::change_access(&tx, &caller.tenant_id).await?;
-                    let deed = Deed {
-                        method: "RevokeToken",
-                        kind: ChangeKind::Deleted,
-                        resource_type: ResourceType::Token,
-                        resource_id: jti,
-                        owner: None,
-                        user_id: None,
-                        version: 1,
-                    };
-                    deed.record(&tx, caller, now).await.map(Some)
+        self.once(caller, Write::of("RevokeToken"), move |tx| {
+            let work = Arc::clone(&work);
+            async move {
+                let (caller, jti) = &*work;
+                if !spent::spend(&tx, &caller.tenant_id, jti, expires_at).await? {
+                    return Ok(None);
                 }
-            })
-            .await
+                history::change_access(&tx, &caller.tenant_id).await?;
+                let deed = Deed {
+                    method: "RevokeToken",
+                    kind: ChangeKind::Deleted,
+                    resource_type: ResourceType::Token,
+                    resource_id: jti,
+                    owner: None,
+                    user_id: None,
+                    version: 1,
+                };
+                deed.record(&tx, caller, now).await.map(Some)
+            }
+        })
+        .await
     }
 
     /// Ends all tokens of a user.
@@ -167,12 +171,11 @@ impl Directory {
             &Precondition::default(),
         );
         let work = Arc::new((target, wanted));
-        self.store
-            .write(&caller.tenant_id, "RevokeAllUserTokens", move |tx| {
-                let work = Arc::clone(&work);
-                async move { sign_out(&tx, &work.0, &work.1, now).await }
-            })
-            .await
+        self.once(caller, Write::of("RevokeAllUserTokens"), move |tx| {
+            let work = Arc::clone(&work);
+            async move { sign_out(&tx, &work.0, &work.1, now).await }
+        })
+        .await
     }
 
     /// Locks a user, or lifts the lock; what is so already changes nothing.
@@ -197,12 +200,11 @@ impl Directory {
         } else {
             "UnlockUser"
         };
-        self.store
-            .write(&caller.tenant_id, method, move |tx| {
-                let work = Arc::clone(&work);
-                async move { set_lock(&tx, &work.0, work.1.clone(), now, method).await }
-            })
-            .await
+        self.once(caller, Write::showing(method, Wants::NONE), move |tx| {
+            let work = Arc::clone(&work);
+            async move { set_lock(&tx, &work.0, work.1.clone(), now, method).await }
+        })
+        .await
     }
 }
 

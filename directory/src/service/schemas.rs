@@ -6,9 +6,10 @@ use muster_proto::schema::{
     AttributeDefinition, Definition, Extends, Mutability, Registry, Returned,
 };
 
+use super::replays::Write;
 use super::{Directory, policies, registries::Registries};
 use crate::{
-    auth::Caller,
+    auth::{Caller, Principal},
     domain::{
         Kind,
         history::{Actor, AuditEntry, Change, ChangeKind, Position, ResourceType},
@@ -31,6 +32,7 @@ pub struct SchemaEditor {
     tenant_id: String,
     actor: Actor,
     request_id: String,
+    caller: Caller,
 }
 
 /// What a change of a schema ended with.
@@ -49,6 +51,7 @@ impl SchemaEditor {
             tenant_id: caller.tenant_id.clone(),
             actor: caller.actor(),
             request_id: caller.request_id.clone(),
+            caller: caller.clone(),
         }
     }
 
@@ -58,6 +61,7 @@ impl SchemaEditor {
             tenant_id: tenant_id.to_owned(),
             actor: Actor::Operator,
             request_id: String::new(),
+            caller: Caller::inside(tenant_id, Principal::Operator),
         }
     }
 }
@@ -91,17 +95,16 @@ impl Directory {
         extends: Extends,
         definition: Definition,
     ) -> Result<SchemaWritten> {
-        let tenant = editor.tenant_id.clone();
+        let caller = editor.caller.clone();
         let work = Arc::new((
             self.schema_edit(&editor.tenant_id, extends, definition)?,
             editor,
         ));
-        self.store
-            .write_at_length(&tenant, "PutSchema", move |tx| {
-                let work = Arc::clone(&work);
-                async move { work.0.put(&tx, &work.1).await }
-            })
-            .await
+        self.once(&caller, Write::at_length("PutSchema"), move |tx| {
+            let work = Arc::clone(&work);
+            async move { work.0.put(&tx, &work.1).await }
+        })
+        .await
     }
 
     /// A schema that may be registered in this tenant, as far as it says itself.
@@ -139,14 +142,13 @@ impl Directory {
         allow_missing: bool,
     ) -> Result<SchemaWritten> {
         let now = self.source.now_ms();
-        let tenant = editor.tenant_id.clone();
+        let caller = editor.caller.clone();
         let work = Arc::new((editor, urn.to_owned()));
-        self.store
-            .write_at_length(&tenant, "DeleteSchema", move |tx| {
-                let work = Arc::clone(&work);
-                async move { delete(&tx, &work.0, &work.1, allow_missing, now).await }
-            })
-            .await
+        self.once(&caller, Write::at_length("DeleteSchema"), move |tx| {
+            let work = Arc::clone(&work);
+            async move { delete(&tx, &work.0, &work.1, allow_missing, now).await }
+        })
+        .await
     }
 }
 

@@ -32,6 +32,7 @@ mod journal;
 mod lists;
 mod oauth;
 mod policies;
+mod replays;
 mod schemas;
 mod tokens;
 mod values;
@@ -158,6 +159,7 @@ async fn caller(directory: &Directory, tenant: &str) -> Caller {
             credential_id: "credential".to_owned(),
         },
         scopes: Scopes::Provisioning,
+        once: None,
         request_id: String::new(),
         profile: Profile::plain(),
     }

@@ -42,6 +42,7 @@ pub mod members;
 mod order;
 pub mod provisioning;
 pub mod relations;
+pub mod replays;
 pub mod replicas;
 pub mod resources;
 mod schema;

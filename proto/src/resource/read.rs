@@ -181,8 +181,8 @@ impl Fields {
         list
     }
 
-    fn extensions(&mut self) -> std::collections::HashMap<String, v1::ComplexValue> {
-        let mut extensions = std::collections::HashMap::new();
+    fn extensions(&mut self) -> std::collections::BTreeMap<String, v1::ComplexValue> {
+        let mut extensions = std::collections::BTreeMap::new();
         for (urn, value) in std::mem::take(&mut self.left) {
             match value {
                 Value::Complex(object) if is_urn(&urn) => {

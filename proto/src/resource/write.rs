@@ -1,6 +1,6 @@
 //! From a message to a tree of attributes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -135,7 +135,7 @@ impl Tree {
         }
     }
 
-    fn extensions(&mut self, extensions: HashMap<String, v1::ComplexValue>) {
+    fn extensions(&mut self, extensions: BTreeMap<String, v1::ComplexValue>) {
         for (urn, complex) in extensions {
             self.0
                 .insert(urn, Value::Complex(object_from_wire(complex)));

@@ -41,6 +41,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
         group: Some(lower(document.attributes)?),
         members: member_refs(document.members),
         members_up_to: members::up_to(&projection),
+        options: None,
     };
     let directory = exchange.directory();
     let created = directory.create_group(&exchange.caller, request).await?;

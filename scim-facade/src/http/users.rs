@@ -33,6 +33,7 @@ pub(super) async fn create(exchange: &Exchange) -> Answer {
     let (document, projection) = exchange.document(exchange.registry().user)?;
     let request = v1::CreateUserRequest {
         user: Some(lower(document.attributes)?),
+        options: None,
     };
     let directory = exchange.directory();
     let created = directory.create_user(&exchange.caller, request).await?;

@@ -176,7 +176,10 @@ fn create_user(grpc: &Grpc) -> Result<String, Status> {
         user_name: unique(),
         ..Default::default()
     };
-    let request = v1::CreateUserRequest { user: Some(user) };
+    let request = v1::CreateUserRequest {
+        user: Some(user),
+        options: None,
+    };
     let answer = wait(grpc.users().create_user(request))?.into_inner();
     Ok(answer.user.expect("the created user").id)
 }

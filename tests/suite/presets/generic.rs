@@ -103,6 +103,7 @@ fn whoever_was_invited_by_hand_is_taken_over_and_keeps_what_is_not_sent() {
     let (server, ada) = (super::server(), Person::new("Ada", "Lovelace"));
     let tenant = Tenant::create(server);
     let by_hand = CreateUserRequest {
+        options: None,
         user: Some(User {
             user_name: ada.upn.to_uppercase(),
             title: "Countess".to_owned(),

@@ -68,7 +68,10 @@ impl People {
         for number in 0..count {
             let managers: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
             let user = user(dice, number, &managers);
-            let request = v1::CreateUserRequest { user: Some(user) };
+            let request = v1::CreateUserRequest {
+                user: Some(user),
+                options: None,
+            };
             let answer = wait(grpc.users().create_user(request)).expect("created");
             users.push(answer.into_inner().user.expect("the created user"));
         }

@@ -187,6 +187,7 @@ fn who_is_held_is_told_of_when_he_is_released() {
         let request = ResolveHeldOperationsRequest {
             user_ids: vec![bob.clone()],
             apply: true,
+            options: None,
         };
         wait(world.grpc.provisioning().resolve_held_operations(request)).expect("released");
     });
@@ -311,6 +312,7 @@ fn every_tenant_hears_of_a_key_that_is_revoked() {
     let request = RevokeSigningKeyRequest {
         kid: kid.clone(),
         reason: "it leaked".to_owned(),
+        options: None,
     };
     wait(grpcs[0].keys().revoke_signing_key(request)).expect("revoked");
     for (client, before) in clients.iter().zip(before) {

@@ -28,6 +28,7 @@ pub(super) fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     };
                     let request = v1::CreateConnectionRequest {
                         connection: Some(connection),
+                        options: None,
                     };
                     let answer = g.provisioning().create_connection(request).await;
                     answer.map(|_| Seen::Something)

@@ -31,6 +31,7 @@ pub(super) fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                     let request = v1::ResolveHeldOperationsRequest {
                         user_ids: vec![ids.user],
                         apply: true,
+                        options: None,
                     };
                     let answer = g.provisioning().resolve_held_operations(request).await;
                     answer.map(|_| Seen::Something)

@@ -45,7 +45,10 @@ pub(super) fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
             Box::pin(async move {
                 let schema = Some(schema("urn:example:ours:2.0:User"));
                 let mut client = g.schemas();
-                let put = client.put_schema(v1::PutSchemaRequest { schema });
+                let put = client.put_schema(v1::PutSchemaRequest {
+                    schema,
+                    options: None,
+                });
                 put.await.map(|_| Seen::Nothing)
             })
         }),
@@ -54,6 +57,7 @@ pub(super) fn calls() -> BTreeMap<&'static str, (Expected, Call)> {
                 let request = v1::DeleteSchemaRequest {
                     urn: THEIRS.to_owned(),
                     allow_missing: false,
+                    options: None,
                 };
                 let mut client = g.schemas();
                 let deleted = client.delete_schema(request);

@@ -197,6 +197,7 @@ pub(super) fn calls_of_operators() -> BTreeMap<&'static str, (Expected, Call)> {
                 Box::pin(async move {
                     let request = v1::RotateSigningKeyRequest {
                         algorithm: "none".to_owned(),
+                        options: None,
                     };
                     let answer = g.keys().rotate_signing_key(request).await;
                     answer.map(|_| Seen::Something)
@@ -226,6 +227,7 @@ pub(super) fn calls_of_operators() -> BTreeMap<&'static str, (Expected, Call)> {
                     };
                     let request = v1::CreateServiceClientRequest {
                         client: Some(client),
+                        options: None,
                     };
                     let answer = g.admin().create_service_client(request).await;
                     answer.map(|_| Seen::Something)
@@ -251,7 +253,10 @@ pub(super) fn calls_of_operators() -> BTreeMap<&'static str, (Expected, Call)> {
         }),
         ("AdminService/EnableServiceClient", NotFound, |g, ids| {
             Box::pin(async move {
-                let request = v1::EnableServiceClientRequest { id: ids.client };
+                let request = v1::EnableServiceClientRequest {
+                    id: ids.client,
+                    options: None,
+                };
                 let answer = g.admin().enable_service_client(request).await;
                 answer.map(|_| Seen::Something)
             })

@@ -440,6 +440,7 @@ fn others(world: &World<'_>) -> Vec<(String, String)> {
             seconds: expire,
             nanos: 0,
         }),
+        options: None,
     };
     let personal = wait(grpc.tokens().create_personal_access_token(personal));
     let client = Client::create(server, tenant);

@@ -26,6 +26,7 @@ use super::{ELSEWHERE, World, about, refused, world};
 fn create(world: &World, client: ServiceClient) -> Result<ServiceClient, Status> {
     let request = CreateServiceClientRequest {
         client: Some(client),
+        options: None,
     };
     let created = wait(world.grpc.admin().create_service_client(request))?;
     Ok(created.into_inner().client.expect("the client"))
@@ -437,6 +438,7 @@ fn a_disabled_client_is_out_at_once_and_its_tokens_stay_dead() {
         let request = DisableServiceClientRequest {
             id: service.id.clone(),
             reason: reason.to_owned(),
+            options: None,
         };
         wait(world.grpc.admin().disable_service_client(request))
     };
@@ -461,6 +463,7 @@ fn a_disabled_client_is_out_at_once_and_its_tokens_stay_dead() {
     let enable = || {
         let request = EnableServiceClientRequest {
             id: service.id.clone(),
+            options: None,
         };
         wait(world.grpc.admin().enable_service_client(request))
     };
@@ -474,6 +477,7 @@ fn a_disabled_client_is_out_at_once_and_its_tokens_stay_dead() {
     lists_users(&service.grpc()).expect("a new token is good");
     let nobody = EnableServiceClientRequest {
         id: "nobody".to_owned(),
+        options: None,
     };
     let answer = wait(world.grpc.admin().enable_service_client(nobody));
     let _ = refused(answer, Code::NotFound, "CLIENT_NOT_FOUND");
@@ -517,10 +521,12 @@ fn a_client_that_is_let_back_in_gets_tokens_that_are_good() {
         let disable = DisableServiceClientRequest {
             id: service.id.clone(),
             reason: String::new(),
+            options: None,
         };
         wait(world.grpc.admin().disable_service_client(disable)).expect("disabled");
         let enable = EnableServiceClientRequest {
             id: service.id.clone(),
+            options: None,
         };
         wait(world.grpc.admin().enable_service_client(enable)).expect("enabled");
         lists_users(&service.grpc()).expect("what is issued is good");

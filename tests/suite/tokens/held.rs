@@ -74,6 +74,7 @@ impl World {
         let request = ResolveHeldOperationsRequest {
             user_ids: vec![user.to_owned()],
             apply,
+            options: None,
         };
         let resolved = wait(self.grpc.provisioning().resolve_held_operations(request))?;
         Ok(resolved.into_inner().resolved)

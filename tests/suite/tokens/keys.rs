@@ -28,6 +28,7 @@ fn list(grpc: &Grpc) -> Vec<SigningKey> {
 fn rotate(grpc: &Grpc, algorithm: &str) -> Result<SigningKey, Status> {
     let request = RotateSigningKeyRequest {
         algorithm: algorithm.to_owned(),
+        options: None,
     };
     let answer = wait(grpc.keys().rotate_signing_key(request))?;
     Ok(answer.into_inner().key.expect("the key"))
@@ -37,6 +38,7 @@ fn revoke(grpc: &Grpc, kid: &str) -> Result<SigningKey, Status> {
     let request = RevokeSigningKeyRequest {
         kid: kid.to_owned(),
         reason: "it leaked".to_owned(),
+        options: None,
     };
     let answer = wait(grpc.keys().revoke_signing_key(request))?;
     Ok(answer.into_inner().key.expect("the key"))

@@ -27,7 +27,10 @@ fn create(grpc: &Grpc) -> Result<(), Status> {
         user_name: Uuid::new_v4().to_string(),
         ..Default::default()
     };
-    let request = CreateUserRequest { user: Some(user) };
+    let request = CreateUserRequest {
+        user: Some(user),
+        options: None,
+    };
     wait(grpc.users().create_user(request)).map(|_| ())
 }
 

@@ -50,6 +50,7 @@ fn nothing_is_found_by_a_name_that_nothing_can_have() {
                 let request = DisableServiceClientRequest {
                     id: nul(),
                     reason: String::new(),
+                    options: None,
                 };
                 wait(grpc.admin().disable_service_client(request)).map(|_| ())
             },

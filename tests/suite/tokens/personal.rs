@@ -24,6 +24,7 @@ fn rotate(world: &World, id: &str, overlap: i64) -> Result<RotateTokenResponse, 
         id: id.to_owned(),
         overlap: seconds(overlap),
         expire_time: None,
+        options: None,
     };
     Ok(wait(world.grpc.tokens().rotate_token(request))?.into_inner())
 }
@@ -198,6 +199,7 @@ fn a_rotation_breaks_no_rule() {
             id: id.clone(),
             overlap: None,
             expire_time: Some(ahead(at)),
+            options: None,
         };
         wait(world.grpc.tokens().rotate_token(request))
     };

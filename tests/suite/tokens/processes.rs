@@ -178,6 +178,7 @@ fn a_client_disabled_at_one_server_is_refused_by_the_other_within_a_second() {
     let request = DisableServiceClientRequest {
         id: pair.world.service.id.clone(),
         reason: String::new(),
+        options: None,
     };
     wait(pair.world.grpc.admin().disable_service_client(request)).expect("disabled");
     assert!(!lists(pair.here.grpc()), "at once where it ended");
@@ -194,6 +195,7 @@ fn a_key_revoked_at_one_server_is_dead_at_the_other_within_a_second() {
         let request = muster_proto::v1::RevokeSigningKeyRequest {
             kid: issued.kid,
             reason: String::new(),
+            options: None,
         };
         wait(pair.world.grpc.keys().revoke_signing_key(request)).expect("revoked");
         // Tokens of the client were signed with it as well.

@@ -18,10 +18,12 @@ fn nobody_lets_a_client_in_that_may_do_more_than_he() {
     let disable = DisableServiceClientRequest {
         id: strong.id.clone(),
         reason: String::new(),
+        options: None,
     };
     wait(weak.admin().disable_service_client(disable)).expect("that takes nothing");
     let enable = EnableServiceClientRequest {
         id: strong.id.clone(),
+        options: None,
     };
     let answer = wait(weak.admin().enable_service_client(enable));
     let _ = refused(answer, Code::PermissionDenied, "SCOPE_MISSING");

@@ -139,6 +139,7 @@ fn reasons_are_kept_and_short() {
         let request = RevokeTokenRequest {
             target: Some(Target::Id(id.clone())),
             reason,
+            options: None,
         };
         wait(world.grpc.tokens().revoke_token(request))
     };

@@ -77,6 +77,7 @@ fn live(world: &World, server: &Server) -> Secrets {
             id: id.clone(),
             overlap: super::seconds(60),
             expire_time: None,
+            options: None,
         };
         let rotated = wait(world.grpc.tokens().rotate_token(request));
         add(

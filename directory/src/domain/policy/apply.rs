@@ -262,7 +262,7 @@ fn missing(path: &Path) -> Violation {
 fn because(path: &Path, reason: &'static str) -> Ignored {
     Ignored {
         path: path.to_string(),
-        reason,
+        reason: reason.into(),
     }
 }
 

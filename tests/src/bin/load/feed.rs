@@ -180,7 +180,10 @@ fn new_user() -> CreateUserRequest {
         active: Some(true),
         ..User::default()
     };
-    CreateUserRequest { user: Some(user) }
+    CreateUserRequest {
+        user: Some(user),
+        options: None,
+    }
 }
 
 /// Counts changes until there are as many as were written.
