@@ -43,7 +43,7 @@ pub(super) fn mask(caller: &Caller, mask: Option<FieldMask>) -> Result<Mask> {
         caller.require(PERSONAL_DATA)?;
     }
     let shown = match names.is_empty() {
-        true => fields(&USER).filter(|name| !is_personal(name)).collect(),
+        true => fields(&USER).filter(|name| is_usual(name)).collect(),
         false => names,
     };
     Ok(Mask::without_personal_data(shown))
@@ -69,6 +69,11 @@ pub(super) fn is_shown_of_enterprise(attribute: &str) -> bool {
 
 fn sees_all(caller: &Caller) -> bool {
     caller.require(PERSONAL_DATA).is_ok()
+}
+
+/// Whether a field is shown that is not named: keys cost a query.
+fn is_usual(field: &str) -> bool {
+    !is_personal(field) && !["external_keys", "federated_identities"].contains(&field)
 }
 
 fn is_personal(field: &str) -> bool {
