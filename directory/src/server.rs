@@ -11,6 +11,7 @@ use tonic::{
     transport::server::{Server as Transport, TcpIncoming},
 };
 use tonic_health::server::{HealthReporter, health_reporter};
+use tonic_reflection::server::Builder as Reflection;
 use tower::Layer as _;
 
 use self::tls::Tls;
@@ -47,12 +48,43 @@ impl Services {
     /// # Errors
     /// The contract has an RPC without a complete policy.
     pub fn new(directory: Directory) -> Result<Self, muster_proto::policy::Error> {
+        Self::assemble(directory, |routes| routes)
+    }
+
+    /// As [`new`](Self::new), with the reflection service, `v1` and `v1alpha`: it tells
+    /// everybody the contract, which is no secret, and nothing else.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn reflecting(directory: Directory) -> Result<Self, muster_proto::policy::Error> {
+        let contract = || {
+            Reflection::configure()
+                .register_encoded_file_descriptor_set(muster_proto::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        Self::assemble(directory, |routes| {
+            // Both sets are made by the compiler; what it cannot read is not served.
+            let routes = match contract().build_v1() {
+                Ok(service) => routes.add_service(service),
+                Err(_) => routes,
+            };
+            match contract().build_v1alpha() {
+                Ok(service) => routes.add_service(service),
+                Err(_) => routes,
+            }
+        })
+    }
+
+    fn assemble(
+        directory: Directory,
+        more: impl FnOnce(Routes) -> Routes,
+    ) -> Result<Self, muster_proto::policy::Error> {
         let (health, health_service) = health_reporter();
         let gate = GateLayer::new(directory.clone())?;
-        let routes = routes(&directory).add_service(health_service).prepare();
+        let routes = routes(&directory).add_service(health_service);
         Ok(Self {
             directory,
-            gated: gate.layer(routes),
+            gated: gate.layer(more(routes).prepare()),
             health,
         })
     }

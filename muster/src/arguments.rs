@@ -60,9 +60,30 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run the server
     Serve(Serve),
+    /// The gRPC contract, for programs in other languages
+    #[command(subcommand)]
+    Contract(Contract),
     /// Administer the database
     #[command(flatten)]
     Admin(Admin),
+}
+
+/// What can be had of the contract.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contract {
+    /// Write the compiled contract with its imports, options and comments: a
+    /// google.protobuf.FileDescriptorSet
+    Descriptor {
+        /// The file; `-` for standard output
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Write its .proto files
+    Protos {
+        /// The folder; made when missing
+        #[arg(long, value_name = "FOLDER")]
+        output: PathBuf,
+    },
 }
 
 /// Options of the server.
@@ -90,6 +111,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc_tls_client_ca: Option<PathBuf>,
+    /// Tell everybody who asks over gRPC what the contract is (gRPC reflection), for
+    /// tools such as grpcurl
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) grpc_reflection: bool,
     /// Where HTTP listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ mod arguments;
 mod channel;
 mod clients;
 mod connections;
+mod contract;
 mod credentials;
 mod faults;
 mod held;
@@ -70,6 +71,7 @@ fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         .build()?;
     match command {
         Command::Serve(_) => runtime.block_on(serve::serve(settings)),
+        Command::Contract(wanted) => contract::write(wanted),
         Command::Admin(command) => runtime.block_on(admin::run(command, settings)),
     }
 }

@@ -66,7 +66,10 @@ async fn with_directory(
     let tls = pem::tls(settings)?;
     let is_clear = tls.is_none();
     let directory = open_directory(settings).await?;
-    let services = Services::new(directory.clone())?;
+    let services = match settings.grpc_reflection {
+        true => Services::reflecting(directory.clone())?,
+        false => Services::new(directory.clone())?,
+    };
     let grpc = GrpcServer::bind(settings.grpc_listen, services.clone(), tls)
         .await
         .with_context(|| format!("cannot listen on {} for gRPC", settings.grpc_listen))?;

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) grpc_tls_key: Option<PathBuf>,
     /// PEM file with the authorities that clients' certificates come from.
     pub(crate) grpc_tls_client_ca: Option<PathBuf>,
+    /// Whether gRPC tells the contract to everybody.
+    pub(crate) grpc_reflection: bool,
     /// Where HTTP listens.
     pub(crate) http_listen: SocketAddr,
     /// Where the directory is, for the facade on its own.
@@ -110,6 +112,7 @@ impl Default for Settings {
             grpc_tls_certificate: None,
             grpc_tls_key: None,
             grpc_tls_client_ca: None,
+            grpc_reflection: false,
             http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
             replica_urls: Vec::new(),
             deleted_retention_days: 30,
@@ -146,7 +149,7 @@ impl std::fmt::Display for Error {
 
 /// Settings that the environment may give, as `MUSTER_` and the name in
 /// capitals. Other variables with the prefix are not ours to refuse.
-const IN_ENVIRONMENT: [&str; 25] = [
+const IN_ENVIRONMENT: [&str; 26] = [
     "database_url",
     "replica_urls",
     "deleted_retention_days",
@@ -157,6 +160,7 @@ const IN_ENVIRONMENT: [&str; 25] = [
     "grpc_tls_certificate",
     "grpc_tls_key",
     "grpc_tls_client_ca",
+    "grpc_reflection",
     "http_listen",
     "directory_url",
     "directory_ca",
@@ -184,6 +188,7 @@ impl fmt::Debug for Settings {
             .field("grpc_listen", &self.grpc_listen)
             .field("grpc_tls_certificate", &self.grpc_tls_certificate)
             .field("grpc_tls_client_ca", &self.grpc_tls_client_ca)
+            .field("grpc_reflection", &self.grpc_reflection)
             .field("http_listen", &self.http_listen)
             .field("directory_url", &self.directory_url)
             .field("directory_ca", &self.directory_ca)

@@ -18,7 +18,7 @@ const QUIET_FILTER: &str = "warn";
 pub(crate) fn init(settings: &Settings, command: &Command) {
     let default = match command {
         Command::Serve(_) => DEFAULT_FILTER,
-        Command::Admin(_) => QUIET_FILTER,
+        Command::Admin(_) | Command::Contract(_) => QUIET_FILTER,
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
     // Nobody may be left to read the log. It would be told of that in the log,

@@ -37,6 +37,36 @@ pub mod v1 {
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.binpb"));
 
+macro_rules! sources {
+    ($($path:literal)*) => {
+        /// The contract's `.proto` files, each with its path and its text; those of
+        /// `google.protobuf` are not among them, every compiler has them.
+        pub const SOURCES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../", $path)))),*];
+    };
+}
+
+sources!(
+    "google/rpc/status.proto"
+    "identity/directory/v1/admin_service.proto"
+    "identity/directory/v1/audit_service.proto"
+    "identity/directory/v1/change_service.proto"
+    "identity/directory/v1/common.proto"
+    "identity/directory/v1/connection_policy.proto"
+    "identity/directory/v1/filter.proto"
+    "identity/directory/v1/group_service.proto"
+    "identity/directory/v1/lookup.proto"
+    "identity/directory/v1/lookup_service.proto"
+    "identity/directory/v1/options.proto"
+    "identity/directory/v1/provisioning_service.proto"
+    "identity/directory/v1/schema_service.proto"
+    "identity/directory/v1/search_service.proto"
+    "identity/directory/v1/signal_service.proto"
+    "identity/directory/v1/signing_key_service.proto"
+    "identity/directory/v1/token_service.proto"
+    "identity/directory/v1/types.proto"
+    "identity/directory/v1/user_service.proto"
+);
+
 /// Most resources in a page of a list; what asks for more gets so many.
 pub const PAGE_SIZE_LIMIT: u16 = 1_000;
 
@@ -59,3 +89,18 @@ pub const PROFILE_METADATA: &str = "x-muster-profile";
 /// Metadata key by which the facade tells from which IP address its client
 /// came, in the usual text form; IPv4 as such. Absent when nobody knows.
 pub const CLIENT_ADDRESS_METADATA: &str = "x-muster-client-address";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_contract_is_told() {
+        let set = prost_reflect::DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("a descriptor");
+        let mut compiled: Vec<_> = set.files().map(|file| file.name().to_owned()).collect();
+        compiled.retain(|name| !name.starts_with("google/protobuf/"));
+        compiled.sort();
+        let told: Vec<_> = SOURCES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(told, compiled);
+    }
+}

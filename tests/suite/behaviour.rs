@@ -10,6 +10,7 @@ mod conformance;
 mod connections;
 mod consistency;
 mod content;
+mod contract;
 mod discovery;
 mod durability;
 mod errors;
