@@ -88,7 +88,10 @@ pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place, reader: &Re
     let request = resolve(0).request(0);
     let answer = open(server.grpc()).resolve_user(request).await;
     let echo = Echo::start(&as_large(answer.expect("an answer").into_inner()));
-    let small = Echo::start(&GetUserResponse::default());
+    let small = Echo::start(&GetUserResponse {
+        user: Some(User::default()),
+        ..GetUserResponse::default()
+    });
     let ids: Arc<[String]> = filled.asked.iter().map(|one| one.0.clone()).collect();
     let reads = |url: &str| {
         let (url, ids, token) = (url.to_owned(), Arc::clone(&ids), reader.0.clone());
