@@ -184,6 +184,24 @@ fn bodies_over_the_limit_are_too_large() {
 }
 
 #[test]
+fn who_sends_too_much_still_hears_the_answer() {
+    let tenant = super::tenant();
+    let body = vec![b' '; 3 * 1024 * 1024];
+    for token in [tenant.token.as_str(), "nobody"] {
+        let head = raw::head("POST", "/scim/v2/Users", token, body.len());
+        let mut bytes = head.replace("connection: close\r\n", "").into_bytes();
+        bytes.extend_from_slice(&body);
+        // The connection is good for another request.
+        bytes.extend(raw::request("GET", "/healthz", "nobody", b""));
+        let replies = exchange(&bytes);
+        let refused = if token == "nobody" { 401 } else { 413 };
+        assert_eq!(replies.status, refused);
+        let next = replies.text();
+        assert!(next.contains("HTTP/1.1 200 OK"), "{next}");
+    }
+}
+
+#[test]
 fn bodies_below_the_limit_meet_the_limits_of_attributes() {
     let scim = super::tenant().scim();
     let long = "x".repeat(1025);

@@ -11,6 +11,7 @@ mod discovery;
 mod exchange;
 mod groups;
 mod journal;
+mod linger;
 mod list;
 mod members;
 mod observe;
@@ -103,6 +104,9 @@ pub(crate) fn router(facade: Facade) -> Router {
                 .compress_when(SizeAbove::new(COMPRESS_ABOVE)),
         )
         .layer(middleware::from_fn(origin::check))
+        .layer(middleware::map_request(async |request| {
+            linger::linger(request)
+        }))
         // Outermost: it also sees requests that no route takes.
         .layer(middleware::from_fn(observe::observe))
         .with_state(app)

@@ -390,7 +390,7 @@ async fn head_has_the_headers_of_get() {
     }
 }
 
-/// Sends a body and tells whether it was looked at.
+/// Announces a body, and tells whether anybody asked for it.
 async fn is_read(token: &str, length: usize) -> (u16, bool) {
     let read = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&read);
@@ -404,6 +404,8 @@ async fn is_read(token: &str, length: usize) -> (u16, bool) {
     *request.body_mut() = Body::new(body);
     let length = announced.parse().expect("a header");
     request.headers_mut().insert("content-length", length);
+    let expectation = "100-continue".parse().expect("a header");
+    request.headers_mut().insert("expect", expectation);
     let status = send(request).await.status;
     (status, read.load(Ordering::Relaxed))
 }
