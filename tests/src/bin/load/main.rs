@@ -17,6 +17,7 @@
 //! * [`points`]: calls about one thing, beside a service that does nothing,
 //!   which is [`echo`].
 //! * [`lookups`]: what the sign-in path asks, in a small directory and a large one.
+//! * [`refusals`]: how soon a cache refuses who was disabled.
 //! * [`process`]: memory and start.
 //! * [`http`], [`table`]: sending and printing.
 
@@ -35,6 +36,7 @@ mod points;
 mod process;
 mod queries;
 mod raw;
+mod refusals;
 mod requests;
 mod snapshot;
 mod table;
@@ -50,7 +52,7 @@ use self::{http::Place, lookups::Size, requests::Bench};
 
 const USAGE: &str = "\
 usage: load [--engines both|sqlite|postgres] [--database-url URL] [--seconds N] [--quick]
-            [--only requests,creates,feed,snapshot,queries,points,lookups]
+            [--only requests,creates,feed,snapshot,queries,points,lookups,refusals]
 
 --engines       a new SQLite file, a private PostgreSQL, or one after the other (default: both)
 --database-url  an existing database instead, sqlite:// or postgres://; what is written stays there
@@ -62,8 +64,8 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const FEW_USERS: usize = 200;
 /// Into how many turns the time of a cell is cut.
 const TURNS: u32 = 3;
-const PARTS: [&str; 7] = [
-    "requests", "creates", "feed", "snapshot", "queries", "points", "lookups",
+const PARTS: [&str; 8] = [
+    "requests", "creates", "feed", "snapshot", "queries", "points", "lookups", "refusals",
 ];
 /// What reads the feed with values.
 const SCOPES: &str = "changes.read,users.read.pii,users.write";
@@ -83,6 +85,7 @@ struct Plan {
     snapshot_users: usize,
     query_users: [usize; 2],
     lookup_sizes: [Size; 2],
+    refusal_seconds: f64,
 }
 
 impl Plan {
@@ -101,6 +104,7 @@ impl Plan {
             query_users: [20_000, 200_000],
             lookup_sizes: [(2_000, 200), (200_000, 20_000)]
                 .map(|(users, groups)| Size { users, groups }),
+            refusal_seconds: 20.0,
         }
     }
 
@@ -114,6 +118,7 @@ impl Plan {
             snapshot_users: 10_000,
             query_users: [2_000, 4_000],
             lookup_sizes: [(1_100, 40), (2_000, 200)].map(|(users, groups)| Size { users, groups }),
+            refusal_seconds: 2.0,
             ..self
         }
     }
@@ -224,6 +229,12 @@ fn measure(engine: Engine, plan: &Plan) {
             let reader = lookups::Reader::new(&server, &place);
             wait(lookups::run(&server, plan, &place, &reader, size));
         }
+    }
+    if plan.has("refusals") {
+        let server = plan.start(engine);
+        let place = Place::new(&server);
+        let watcher = refusals::Watcher::new(&server, &place);
+        wait(refusals::run(&server, plan, &place, &watcher));
     }
     if plan.has("snapshot") {
         let (server, place, token) = watched(plan, engine);
