@@ -36,6 +36,12 @@
 //!
 //! Three times at most, and all together at most a tenth of the calls.
 //!
+//! Where there are several endpoints, a read or a write with a request id does not wait for
+//! a dead one until its deadline: when half of its time is over and nobody has heard from
+//! the endpoint meanwhile, the call is made at another one, too, and the first answer
+//! counts. An endpoint that failed rests, for a second or two at first and for half a
+//! minute at last, until one call at the end of a rest is answered.
+//!
 //! Nothing here depends on the directory itself, but for the feature `testing`: it has a
 //! directory in this process, for tests of those who use the client.
 

@@ -17,7 +17,7 @@ use std::{
     collections::BTreeMap,
     error::Error as _,
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -43,6 +43,9 @@ use crate::{auth::Credentials, error::Result};
 
 /// How long the first word of a stream may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The least time that an endpoint has before a call is made elsewhere, too.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Header by which a call says how long it may take.
 const TIMEOUT: &str = "grpc-timeout";
@@ -138,6 +141,27 @@ impl Failure {
         let status = Status::from_error(Box::new(error));
         Self { born, status }
     }
+
+    /// Whether another endpoint would have done better.
+    fn is_of_endpoint(&self) -> bool {
+        self.born != Born::Server || retry::leaves(&self.status)
+    }
+}
+
+/// Whichever of two tries comes to something first; a broken connection is nothing while
+/// the other one is out.
+async fn earlier<T, F>(mut first: Pin<&mut F>, mut second: Pin<&mut F>) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let (outcome, other) = tokio::select! {
+        outcome = &mut first => (outcome, second),
+        outcome = &mut second => (outcome, first),
+    };
+    match outcome {
+        Err(failure) if failure.is_of_endpoint() => other.await,
+        outcome => outcome,
+    }
 }
 
 /// Whether nobody was reached.
@@ -195,14 +219,10 @@ impl Call<'_> {
             let endpoints = &self.transport.shared.endpoints;
             let at = endpoints.pick(failed);
             let bearer = self.bearer().await?;
-            let failure = match self.once(at, bearer.clone()).await {
+            let Failure { born, status } = match self.attempt(at, bearer.as_ref()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let Failure { born, status } = failure;
-            if born != Born::Server || retry::leaves(&status) {
-                endpoints.failed(at);
-            }
             failed = Some(at);
             let elsewhere = endpoints.are_many();
             match retry::next(self.method.repeat, born, &status, self.tries, elsewhere) {
@@ -238,33 +258,69 @@ impl Call<'_> {
             .unwrap_or_else(|_| Err(too_late()))
     }
 
+    /// One try, and beside it another one elsewhere when half of the time is over and
+    /// nobody was heard from where the first went: a host that is dead refuses nothing. The
+    /// first goes on, as it may only be slow.
+    async fn attempt(
+        &self,
+        at: usize,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Response<Body>, Failure> {
+        let endpoints = &self.transport.shared.endpoints;
+        let began = endpoints.now();
+        let mut first = pin!(self.once(at, bearer));
+        if self.method.repeat == Repeat::Never || !endpoints.are_many() {
+            return first.await;
+        }
+        let doubt = (self.patience() / 2).max(LEAST_PATIENCE);
+        if let Ok(outcome) = timeout(doubt, &mut first).await {
+            return outcome;
+        }
+        let Some(other) = endpoints.instead_of(at, began) else {
+            return first.await;
+        };
+        endpoints.failed(at);
+        earlier(first, pin!(self.once(other, bearer))).await
+    }
+
+    /// How long a try may take.
+    fn patience(&self) -> Duration {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        match self.method.streams {
+            true => left.min(HEAD_PATIENCE),
+            false => left,
+        }
+    }
+
     async fn once(
         &self,
         at: usize,
-        bearer: Option<HeaderValue>,
+        bearer: Option<&HeaderValue>,
     ) -> Result<Response<Body>, Failure> {
-        let left = self.ends.saturating_duration_since(Instant::now());
-        let patience = match self.method.streams {
-            true => left.min(HEAD_PATIENCE),
-            false => left,
-        };
-        let tried = timeout(patience, self.exchange(at, bearer, left)).await;
-        tried.unwrap_or_else(|_| {
+        let endpoints = &self.transport.shared.endpoints;
+        let began = endpoints.now();
+        let tried = timeout(self.patience(), self.exchange(at, bearer)).await;
+        let Ok(outcome) = tried else {
             // The next call goes elsewhere first.
-            self.transport.shared.endpoints.failed(at);
-            Err(Failure {
+            endpoints.kept_waiting(at, began);
+            return Err(Failure {
                 born: Born::Server,
                 status: too_late(),
-            })
-        })
+            });
+        };
+        match &outcome {
+            Err(failure) if failure.is_of_endpoint() => endpoints.failed(at),
+            _ => endpoints.heard(at, began),
+        }
+        outcome
     }
 
     async fn exchange(
         &self,
         at: usize,
-        bearer: Option<HeaderValue>,
-        left: Duration,
+        bearer: Option<&HeaderValue>,
     ) -> Result<Response<Body>, Failure> {
+        let left = self.ends.saturating_duration_since(Instant::now());
         let channel = self.transport.shared.endpoints.channel(at);
         let Some(mut channel) = channel else {
             let status = Status::unavailable("there is no endpoint");
@@ -276,7 +332,7 @@ impl Call<'_> {
         let channel = channel.ready().await.map_err(Failure::of_wire)?;
         let mut head = self.head.clone();
         if let Some(bearer) = bearer {
-            head.headers.insert(AUTHORIZATION, bearer);
+            head.headers.insert(AUTHORIZATION, bearer.clone());
         }
         if let Ok(timeout) = HeaderValue::from_str(&format!("{}m", left.as_millis().max(1))) {
             head.headers.insert(TIMEOUT, timeout);

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use muster_client::{
-    Client, Error, ErrorReason, RateClass,
+    Client, Error, ErrorReason, RateClass, key,
     testing::TestServer,
     tonic::{Code, Request},
     v1::{GetUserRequest, ListUsersRequest, LockUserRequest, WriteOptions},
 };
 use uuid::Uuid;
 
-use crate::world::{Ahead, Habit, Proxy, nobody};
+use crate::world::{Ahead, Habit, Proxy, dead, nobody};
 
 async fn read(client: &Client, user: Uuid) -> Result<String, Error> {
     let request = GetUserRequest {
@@ -37,6 +37,43 @@ async fn who_cannot_be_reached_costs_no_call() {
         .expect("a client");
     for _ in 0..20 {
         assert_eq!(read(&client, ada).await.expect("an answer"), "ada");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_costs_no_call() {
+    let server = TestServer::start().await.expect("it starts");
+    let ada = server.user("ada").await.expect("a user");
+    let scopes = ["users.read.status", "users.lock"];
+    let token = server.service_token(&scopes).await.expect("a token");
+    let client = Client::builder()
+        .endpoint(dead().await)
+        .endpoint(server.url())
+        .bearer(token)
+        .build()
+        .expect("a client");
+    // Many at once, half of which go to the dead one first: half a second is all they have.
+    let ask = || {
+        let client = client.clone();
+        tokio::spawn(async move { client.user_status(key::id(ada.to_string())).await })
+    };
+    let asked: Vec<_> = (0..40).map(|_| ask()).collect();
+    for answer in asked {
+        answer.await.expect("no panic").expect("an answer");
+    }
+    // It is asked again at the end of each rest, by a call that does not fail for it.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let answer = ask().await.expect("no panic");
+        assert!(answer.expect("an answer").effective_active);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for _ in 0..2 {
+        let request = LockUserRequest {
+            id: ada.to_string(),
+            ..Default::default()
+        };
+        client.users().lock_user(request).await.expect("it is done");
     }
 }
 

@@ -129,6 +129,20 @@ async fn pass(mut inward: TcpStream, behind: String, habit: Habit, broken: Arc<A
     }
 }
 
+/// A URL where connections are taken and nothing is ever said, as of a host that lost its
+/// power: it refuses nothing.
+pub(crate) async fn dead() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            held.push(connection);
+        }
+    });
+    format!("http://{address}")
+}
+
 /// A URL where nobody listens.
 pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
