@@ -22,7 +22,11 @@
 //! # }
 //! ```
 
-use std::{fmt::Display, net::SocketAddr, sync::Arc};
+use std::{
+    fmt::{self, Display},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_directory::{
@@ -59,7 +63,6 @@ use crate::{
 pub const AUDIENCE: &str = "https://api.example.test";
 
 /// A directory with one tenant.
-#[derive(Debug)]
 pub struct TestServer {
     folder: TempDir,
     sealing: String,
@@ -69,7 +72,6 @@ pub struct TestServer {
     running: Option<Running>,
 }
 
-#[derive(Debug)]
 struct Running {
     directory: Directory,
     services: Services,
@@ -82,6 +84,16 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.serving.abort();
         self.housekeeping.abort();
+    }
+}
+
+impl fmt::Debug for TestServer {
+    /// Without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServer")
+            .field("address", &self.address)
+            .field("tenant_id", &self.tenant_id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@
 //! A token that was revoked by itself (`RevokeToken`) is known to the directory alone:
 //! who needs that asks it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::{
@@ -141,10 +141,9 @@ pub enum Unsure {
 }
 
 /// Verifies tokens for one audience.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     client: Client,
     cache: Option<Cache>,
@@ -158,7 +157,7 @@ struct Inner {
 }
 
 /// How a verifier is to be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Builder {
     client: Client,
     cache: Option<Cache>,
@@ -186,9 +185,29 @@ struct Key {
     key: DecodingKey,
 }
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:?})", self.algorithm)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    /// Without what the cache holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("audience", &self.0.audience)
+            .field("tenant", &self.0.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    /// Without what the cache holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("audience", &self.audience)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }
 

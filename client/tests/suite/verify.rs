@@ -224,6 +224,19 @@ async fn a_new_key_is_looked_for_and_a_made_up_one_not_for_long() {
     assert!(verifier.verify(&token).await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_what_is_held_is_printed() {
+    let world = World::new().await;
+    let builder = world.builder();
+    let verifier = builder.clone().build().expect("a verifier");
+    let fields = format!(
+        "audience: {AUDIENCE:?}, tenant: {:?}, ..",
+        world.server.tenant_id()
+    );
+    assert_eq!(format!("{builder:?}"), format!("Builder {{ {fields} }}"));
+    assert_eq!(format!("{verifier:?}"), format!("Verifier {{ {fields} }}"));
+}
+
 #[tokio::test]
 async fn a_check_is_never_left_out() {
     let client = Client::builder().endpoint("http://127.0.0.1:1").bearer("x");
