@@ -86,6 +86,10 @@ pub enum TokenFault {
     /// It lacks a scope that is asked for.
     #[error("it lacks a scope")]
     Scope,
+    /// Its holder must prove to have something (claim `cnf`), and nobody here asks for
+    /// the proof.
+    #[error("it is bound to a key or a certificate")]
+    Bound,
     /// Its user may not act, or does not exist.
     #[error("its user may not act")]
     Inactive,

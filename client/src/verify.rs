@@ -80,8 +80,8 @@ pub struct Claims {
     /// Ids of groups, if they were asked for.
     #[serde(default)]
     pub groups: Option<Vec<String>>,
-    /// What its holder must prove to have. **The caller checks it**: a token with it is
-    /// no bearer token.
+    /// What its holder must prove to have: a token with it is no bearer token, and is
+    /// refused unless the caller says that he checks it ([`Builder::checks_cnf`]).
     #[serde(default)]
     pub cnf: Option<Confirmation>,
 }
@@ -151,6 +151,7 @@ struct Inner {
     tenant: String,
     issuer: Option<String>,
     scopes: Vec<String>,
+    checks_cnf: bool,
     unsure: Unsure,
     keys: ArcSwapOption<Keys>,
     fetching: Mutex<()>,
@@ -165,6 +166,7 @@ pub struct Builder {
     tenant: String,
     issuer: Option<String>,
     scopes: Vec<String>,
+    checks_cnf: bool,
     unsure: Unsure,
 }
 
@@ -241,6 +243,16 @@ impl Builder {
         self
     }
 
+    /// The caller proves [`Claims::cnf`] himself, in each request: a signature of that key
+    /// (DPoP, RFC 9449), or that certificate under the connection (RFC 8705). Without this,
+    /// a token that demands such a proof is refused, so that whoever stole it cannot use it
+    /// where nobody asks for the proof.
+    #[must_use]
+    pub fn checks_cnf(mut self) -> Self {
+        self.checks_cnf = true;
+        self
+    }
+
     /// The verifier.
     ///
     /// # Errors
@@ -258,6 +270,7 @@ impl Builder {
             tenant: self.tenant,
             issuer: self.issuer,
             scopes: self.scopes,
+            checks_cnf: self.checks_cnf,
             unsure: self.unsure,
             keys: ArcSwapOption::empty(),
             fetching: Mutex::new(()),
@@ -280,6 +293,7 @@ impl Verifier {
             tenant: tenant_id.into(),
             issuer: None,
             scopes: Vec::new(),
+            checks_cnf: false,
             unsure: Unsure::default(),
         }
     }
@@ -372,6 +386,8 @@ impl Verifier {
             TokenFault::Early
         } else if !self.0.scopes.iter().all(|scope| claims.has_scope(scope)) {
             TokenFault::Scope
+        } else if claims.cnf.is_some() && !self.0.checks_cnf {
+            TokenFault::Bound
         } else {
             return Ok(());
         };

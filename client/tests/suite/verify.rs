@@ -7,6 +7,7 @@ use muster_client::{
     cache::Cache,
     key,
     testing::{AUDIENCE, TestServer},
+    v1::IssueUserTokenRequest,
     verify::{Builder, Unsure, Verifier},
 };
 
@@ -222,6 +223,28 @@ async fn a_new_key_is_looked_for_and_a_made_up_one_not_for_long() {
     // for three heartbeats.
     world.server.stop().await;
     assert!(verifier.verify(&token).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_token_is_no_bearer_token() {
+    let world = World::new().await;
+    let (key, certificate) = ("a".repeat(43), "b".repeat(43));
+    for (dpop_jkt, mtls_x5t_s256) in [(key, String::new()), (String::new(), certificate)] {
+        let request = IssueUserTokenRequest {
+            user: Some(key::id(world.ada.to_string())),
+            audiences: vec![AUDIENCE.to_owned()],
+            dpop_jkt,
+            mtls_x5t_s256,
+            ..Default::default()
+        };
+        let issued = world.client.tokens().issue_user_token(request).await;
+        let token = issued.expect("a token").into_inner().access_token;
+        let careless = world.builder().build().expect("a verifier");
+        assert_refused(careless.verify(&token).await, TokenFault::Bound);
+        let checking = world.builder().checks_cnf().build().expect("a verifier");
+        let claims = checking.verify(&token).await.expect("the caller checks it");
+        assert!(claims.cnf.is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
