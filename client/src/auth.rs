@@ -8,12 +8,12 @@ use http::HeaderValue;
 use muster_proto::v1::{
     IssueServiceTokenRequest, IssueServiceTokenResponse, admin_service_client::AdminServiceClient,
 };
-use tokio::sync::Mutex;
-use tonic::Status;
+use tonic::{Code, Request, Status};
 
 use crate::{
     clock::Clock,
     error::{Error, Result},
+    flight::{Flight, Shared},
     service_key::ServiceKey,
     transport::{Transport, jittered, pause},
 };
@@ -22,8 +22,8 @@ use crate::{
 /// good once.
 const TRIES: u32 = 3;
 
-/// How long a failed renewal of a token that is still good waits for the next.
-const RENEW_AGAIN: Duration = Duration::from_secs(5);
+/// How long one try may take. Another one may find another endpoint.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a call proves itself with.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub(crate) enum Credentials {
     /// A bearer that somebody else looks after.
     Bearer(HeaderValue),
     /// Tokens for a key.
-    Key(Arc<Tokens>),
+    Key(Tokens),
 }
 
 impl fmt::Debug for Credentials {
@@ -41,7 +41,7 @@ impl fmt::Debug for Credentials {
         match self {
             Self::None => f.write_str("None"),
             Self::Bearer(_) => f.write_str("Bearer(..)"),
-            Self::Key(tokens) => write!(f, "{:?}", tokens.key),
+            Self::Key(tokens) => write!(f, "{:?}", tokens.0.key),
         }
     }
 }
@@ -85,13 +85,17 @@ fn header(token: &str) -> Result<HeaderValue> {
 }
 
 /// Tokens for the key of a service client.
-pub(crate) struct Tokens {
+#[derive(Clone)]
+pub(crate) struct Tokens(Arc<Inner>);
+
+struct Inner {
     key: ServiceKey,
     clock: Arc<dyn Clock>,
     directory: AdminServiceClient<Transport>,
     held: ArcSwapOption<Held>,
-    /// Whoever holds it asks; the others wait for what he gets.
-    asking: Mutex<()>,
+    /// Who needs a token waits for it as long as his own deadline lets him; it is got
+    /// however that ends.
+    asking: Flight<HeaderValue>,
 }
 
 struct Held {
@@ -104,79 +108,81 @@ struct Held {
 impl Tokens {
     /// Over this way, which needs no bearer of its own.
     pub(crate) fn new(key: ServiceKey, transport: Transport, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             key,
-            clock,
             directory: AdminServiceClient::new(transport),
             held: ArcSwapOption::empty(),
-            asking: Mutex::new(()),
-        }
+            asking: Flight::new(Arc::clone(&clock)),
+            clock,
+        }))
     }
 
     async fn bearer(&self) -> Result<HeaderValue, Status> {
-        let now = self.clock.elapsed();
-        let held = self.held.load_full();
-        let Some(held) = held.filter(|held| now < held.ends_at) else {
-            let _turn = self.asking.lock().await;
-            return match self.held.load_full().filter(|held| now < held.ends_at) {
-                // Whoever was first brought it.
-                Some(held) => Ok(held.bearer.clone()),
-                None => self.ask().await,
-            };
-        };
-        if now < held.renew_at {
-            return Ok(held.bearer.clone());
-        }
-        // One asks for the next token; the others go on with this one.
-        let Ok(_turn) = self.asking.try_lock() else {
-            return Ok(held.bearer.clone());
-        };
-        match self.ask().await {
-            Ok(bearer) => Ok(bearer),
-            Err(status) => {
-                tracing::warn!(code = ?status.code(), "the service token is renewed later");
-                let later = Held {
-                    bearer: held.bearer.clone(),
-                    renew_at: now + RENEW_AGAIN,
-                    ends_at: held.ends_at,
-                };
-                self.held.store(Some(Arc::new(later)));
+        let now = self.0.clock.elapsed();
+        match self.0.held.load_full().filter(|held| now < held.ends_at) {
+            Some(held) => {
+                if now >= held.renew_at {
+                    // Nobody waits for the next one while this one is good.
+                    drop(self.next());
+                }
                 Ok(held.bearer.clone())
             }
+            None => self.next().outcome().await,
         }
     }
 
+    /// The next token, for all who want one.
+    fn next(&self) -> Shared<HeaderValue> {
+        let inner = Arc::clone(&self.0);
+        let is_newest = |bearer: &HeaderValue| self.is_newest(bearer);
+        self.0
+            .asking
+            .join(is_newest, move || async move { inner.ask().await })
+    }
+
+    /// Whether this one is held, and its time to be renewed has not come.
+    fn is_newest(&self, bearer: &HeaderValue) -> bool {
+        let now = self.0.clock.elapsed();
+        let held = self.0.held.load();
+        held.as_ref()
+            .is_some_and(|held| held.bearer == bearer && now < held.renew_at)
+    }
+
     fn forget(&self, refused: Option<&HeaderValue>) {
-        let held = self.held.load();
+        let held = self.0.held.load();
         if held
             .as_ref()
             .is_some_and(|held| Some(&held.bearer) == refused)
         {
             // Should another one have come in between, it is asked for once more.
-            self.held.store(None);
+            self.0.held.store(None);
+        }
+    }
+}
+
+impl Inner {
+    async fn ask(&self) -> Result<HeaderValue, Status> {
+        let mut tries = 0;
+        loop {
+            let asked_at = self.clock.elapsed();
+            let status = match self.exchange().await {
+                Ok(answer) => return self.hold(&answer, asked_at),
+                Err(status) => status,
+            };
+            tries += 1;
+            if !may_come(status.code()) || tries >= TRIES {
+                tracing::warn!(code = ?status.code(), "there is no service token");
+                return Err(status);
+            }
+            tokio::time::sleep(pause(tries)).await;
         }
     }
 
-    async fn ask(&self) -> Result<HeaderValue, Status> {
-        let mut tries = 0;
-        let answer = loop {
-            let asked_at = self.clock.elapsed();
-            match self.exchange().await {
-                Ok(answer) => break (answer, asked_at),
-                Err(status) => {
-                    tries += 1;
-                    let again = matches!(
-                        status.code(),
-                        tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown
-                    );
-                    if !again || tries >= TRIES {
-                        return Err(status);
-                    }
-                    tokio::time::sleep(pause(tries)).await;
-                }
-            }
-        };
-        let (answer, asked_at) = answer;
+    fn hold(
+        &self,
+        answer: &IssueServiceTokenResponse,
+        asked_at: Duration,
+    ) -> Result<HeaderValue, Status> {
         let bearer = header(&answer.access_token).map_err(|e| Status::internal(e.to_string()))?;
         let life = answer.expires_in.unwrap_or_default();
         let life = Duration::try_from(life).unwrap_or_default();
@@ -192,11 +198,20 @@ impl Tokens {
     async fn exchange(&self) -> Result<IssueServiceTokenResponse, Status> {
         let assertion = self.key.assertion(self.clock.unix().as_secs());
         let client_assertion = assertion.map_err(|e| Status::unauthenticated(e.to_string()))?;
-        let request = IssueServiceTokenRequest {
+        let mut request = Request::new(IssueServiceTokenRequest {
             client_assertion,
             scopes: Vec::new(),
-        };
+        });
+        request.set_timeout(PATIENCE);
         let answer = self.directory.clone().issue_service_token(request).await?;
         Ok(answer.into_inner())
     }
+}
+
+/// Whether another try may get a token where one ended so.
+fn may_come(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded
+    )
 }

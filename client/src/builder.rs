@@ -144,7 +144,7 @@ impl Builder {
             Given::Key(text) => {
                 let key = ServiceKey::read(text)?;
                 let tokens = Tokens::new(key, bare.clone(), Arc::clone(&self.clock));
-                Credentials::Key(Arc::new(tokens))
+                Credentials::Key(tokens)
             }
         };
         Ok(Client::new(bare.with(credentials), self.clock))

@@ -51,6 +51,7 @@ pub mod cache;
 mod client;
 mod clock;
 mod error;
+mod flight;
 pub mod key;
 mod service_key;
 #[cfg(feature = "testing")]

@@ -2,7 +2,9 @@
 
 mod cache;
 mod convergence;
+mod front;
 mod lookup;
+mod renewal;
 mod transport;
 mod verify;
 mod world;
