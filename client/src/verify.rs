@@ -2,26 +2,30 @@
 //!
 //! A token is looked at by its signature, under a key that the directory publishes, and
 //! by what it claims; then the [`cache`](crate::cache) says whether its user may still
-//! act and was not signed out since. So a user who loses his access loses it here within
-//! moments, though his token lives on. Without a cache that may be believed, nobody gets
-//! in, or the directory is asked: as is set.
+//! act and was not signed out since. Without a cache that may be believed, nobody gets in,
+//! or the directory is asked: as is set.
 //!
-//! A token that was revoked by itself (`RevokeToken`) is known to the directory alone:
-//! who needs that asks it.
+//! What ends a token that has not come to its end by itself:
+//!
+//! * Its user loses his access, or is signed out everywhere: it is refused as soon as the
+//!   cache has heard of it, which takes moments.
+//! * Its key was revoked: it is refused within half a minute, as the keys are looked at
+//!   again twice a minute. While they cannot be fetched they count until the end of the
+//!   time for which the directory told them (5 minutes), and a minute more.
+//! * It was revoked by itself (`RevokeToken`): **nothing here knows of it**, it goes on to
+//!   its end. Only the directory can tell: who needs that asks it
+//!   ([`Client::introspect`]), or has tokens live shortly.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+mod keys;
 
-use arc_swap::ArcSwapOption;
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation, decode, decode_header,
-    errors::ErrorKind,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
-};
-use muster_proto::v1::{GetJwksRequest, IntrospectTokenResponse};
+use std::{fmt, sync::Arc};
+
+use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
+use muster_proto::v1::IntrospectTokenResponse;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use self::keys::Ring;
 use crate::{
     cache::{Access, Cache},
     client::Client,
@@ -33,12 +37,6 @@ const LEEWAY_S: i64 = 5;
 
 /// Longest token, in bytes.
 const LENGTH_LIMIT: usize = 16 * 1024;
-
-/// An unknown key is looked for at most this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// For how long keys go on to count while no new ones can be got.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// What a token says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -153,8 +151,7 @@ struct Inner {
     scopes: Vec<String>,
     checks_cnf: bool,
     unsure: Unsure,
-    keys: ArcSwapOption<Keys>,
-    fetching: Mutex<()>,
+    keys: Ring,
 }
 
 /// How a verifier is to be.
@@ -168,29 +165,6 @@ pub struct Builder {
     scopes: Vec<String>,
     checks_cnf: bool,
     unsure: Unsure,
-}
-
-/// The directory's keys, as it told them.
-#[derive(Debug)]
-struct Keys {
-    issuer: String,
-    etag: String,
-    by_kid: HashMap<String, Key>,
-    /// By the client's clock.
-    fetched_at: Duration,
-    max_age: Duration,
-}
-
-#[derive(Clone)]
-struct Key {
-    algorithm: Algorithm,
-    key: DecodingKey,
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?})", self.algorithm)
-    }
 }
 
 impl fmt::Debug for Verifier {
@@ -264,6 +238,7 @@ impl Builder {
             return Err(Error::Settings(what.to_owned()));
         }
         Ok(Verifier(Arc::new(Inner {
+            keys: Ring::new(self.client.clone()),
             client: self.client,
             cache: self.cache,
             audience: self.audience,
@@ -272,8 +247,6 @@ impl Builder {
             scopes: self.scopes,
             checks_cnf: self.checks_cnf,
             unsure: self.unsure,
-            keys: ArcSwapOption::empty(),
-            fetching: Mutex::new(()),
         })))
     }
 }
@@ -348,8 +321,8 @@ impl Verifier {
             .any(|one| typ.eq_ignore_ascii_case(one));
         let kid = header.kid.filter(|_| is_ours && header.crit.is_none());
         let kid = kid.ok_or_else(malformed)?;
-        let keys = self.keys(&kid).await?;
-        let key = keys.by_kid.get(&kid);
+        let keys = self.0.keys.for_kid(&kid).await?;
+        let key = keys.get(&kid);
         let key = key.ok_or_else(|| refused(TokenFault::UnknownKey))?;
         // The key decides the algorithm; the header is compared with it.
         let mut validation = Validation::new(key.algorithm);
@@ -393,92 +366,8 @@ impl Verifier {
         };
         Err(refused(fault))
     }
-
-    /// Keys that are not too old, and if they lack this one, newer ones; those are asked
-    /// for at most every few seconds, so that nobody makes us ask by inventing names.
-    async fn keys(&self, kid: &str) -> Result<Arc<Keys>> {
-        let wanted = |keys: &Arc<Keys>, now: Duration| {
-            let age = now.saturating_sub(keys.fetched_at);
-            let known = keys.by_kid.contains_key(kid);
-            age < keys.max_age && (known || age < LOOK_AGAIN)
-        };
-        let clock = self.0.client.clock();
-        if let Some(keys) = self.0.keys.load_full()
-            && wanted(&keys, clock.elapsed())
-        {
-            return Ok(keys);
-        }
-        let _turn = self.0.fetching.lock().await;
-        let held = self.0.keys.load_full();
-        if let Some(keys) = held.as_ref().filter(|keys| wanted(keys, clock.elapsed())) {
-            return Ok(Arc::clone(keys));
-        }
-        match (self.fetch(held.as_deref()).await, held) {
-            (Ok(keys), _) => {
-                let keys = Arc::new(keys);
-                self.0.keys.store(Some(Arc::clone(&keys)));
-                Ok(keys)
-            }
-            // Their time is over, and yet they are better than nobody getting in.
-            (Err(error), Some(held)) if error.is_retryable() => {
-                let age = clock.elapsed().saturating_sub(held.fetched_at);
-                match age < held.max_age + GRACE {
-                    true => Ok(held),
-                    false => Err(error),
-                }
-            }
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    async fn fetch(&self, held: Option<&Keys>) -> Result<Keys> {
-        let request = GetJwksRequest {
-            if_none_match: held.map(|keys| keys.etag.clone()).unwrap_or_default(),
-        };
-        let fetched_at = self.0.client.clock().elapsed();
-        let answer = self.0.client.signing_keys().get_jwks(request).await?;
-        let answer = answer.into_inner();
-        let by_kid = match held.filter(|_| answer.not_modified) {
-            Some(held) => held.by_kid.clone(),
-            None => read_keys(&answer.jwks_json)?,
-        };
-        let max_age = answer.max_age.unwrap_or_default();
-        Ok(Keys {
-            issuer: answer.issuer,
-            etag: answer.etag,
-            by_kid,
-            fetched_at,
-            max_age: Duration::try_from(max_age).unwrap_or_default(),
-        })
-    }
 }
 
 fn refused(fault: TokenFault) -> Error {
     Error::TokenRefused(fault)
-}
-
-/// The keys in a set, each with the one algorithm that it signs by. Others than muster
-/// makes are left out.
-fn read_keys(set: &[u8]) -> Result<HashMap<String, Key>> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<serde_json::Value>,
-    }
-    let set: Set = serde_json::from_slice(set)
-        .map_err(|_| Error::Settings("the directory's keys are no JWK set".to_owned()))?;
-    let keys = set.keys.into_iter().filter_map(|key| {
-        let jwk: Jwk = serde_json::from_value(key).ok()?;
-        let algorithm = match &jwk.algorithm {
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-                Algorithm::EdDSA
-            }
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-                Algorithm::ES256
-            }
-            _ => return None,
-        };
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some((jwk.common.key_id?, Key { algorithm, key }))
-    });
-    Ok(keys.collect())
 }

@@ -1,6 +1,6 @@
 //! Which tokens are believed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_client::{
     Client, Error, TokenFault, TokenWish, Uuid,
@@ -11,7 +11,10 @@ use muster_client::{
     verify::{Builder, Unsure, Verifier},
 };
 
-use crate::world::{Ahead, ready};
+use crate::{
+    front::Front,
+    world::{Ahead, ready},
+};
 
 struct World {
     server: TestServer,
@@ -223,6 +226,81 @@ async fn a_new_key_is_looked_for_and_a_made_up_one_not_for_long() {
     // for three heartbeats.
     world.server.stop().await;
     assert!(verifier.verify(&token).await.is_ok());
+}
+
+/// Another server between the verifier and the directory, and a token that lives long.
+async fn with_front(world: &World) -> (Front, Cache, Verifier, String) {
+    // It hears of the directory each second, however far the clock goes.
+    let cache = Cache::builder(&world.client)
+        .values(false)
+        .heartbeat(Duration::from_secs(1))
+        .start();
+    ready(&cache).await;
+    let front = Front::before(&world.server.url());
+    let token = world.server.service_token(&["tokens.introspect"]).await;
+    let client = Client::builder()
+        .endpoint(front.url())
+        .bearer(token.expect("a token"))
+        .clock(world.clock.clone())
+        .build()
+        .expect("a client");
+    let verifier = Verifier::builder(&client, AUDIENCE, world.server.tenant_id());
+    let verifier = verifier.cache(&cache).build().expect("a verifier");
+    let wish = TokenWish {
+        audiences: vec![AUDIENCE.to_owned()],
+        lifetime: Some(Duration::from_secs(3_600)),
+        ..Default::default()
+    };
+    let key = key::id(world.ada.to_string());
+    let issued = world.client.issue_token(key, wish).await;
+    let token = issued.expect("a token").access_token;
+    (front, cache, verifier, token)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_newer_keys() {
+    let world = World::new().await;
+    let (front, cache, verifier, token) = with_front(&world).await;
+    assert!(verifier.verify(&token).await.is_ok());
+    assert_eq!(front.count("GetJwks"), 1);
+    front.hold("GetJwks");
+    // Longer than the directory told its keys for.
+    world.clock.pass(Duration::from_secs(301));
+    ready(&cache).await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert!(verifier.verify(&token).await.is_ok());
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let asked = async {
+        while front.count("GetJwks") < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(10), asked).await;
+    asked.expect("they are asked for meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_is_not_believed_for_long() {
+    let world = World::new().await;
+    let (front, _cache, verifier, token) = with_front(&world).await;
+    assert!(verifier.verify(&token).await.is_ok());
+    world.server.revoke_signing_keys().await.expect("revoked");
+    world.clock.pass(Duration::from_secs(30));
+    let refused = async {
+        loop {
+            match verifier.verify(&token).await {
+                // The cache's own token died with the key, too: it comes back in a moment.
+                Ok(_) | Err(Error::Stale { .. }) => tokio::task::yield_now().await,
+                refused => break refused,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(10), refused).await;
+    assert_refused(refused.expect("in time"), TokenFault::UnknownKey);
+    assert_eq!(front.count("GetJwks"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
