@@ -1,6 +1,6 @@
 //! How a client is set up.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use muster_proto::v1::RateClass;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
@@ -26,10 +26,12 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from
 pub struct Builder {
     urls: Vec<String>,
     authority: Option<String>,
+    server_name: Option<String>,
     identity: Option<(String, String)>,
     credentials: Given,
     deadlines: BTreeMap<RateClass, Duration>,
     connect_timeout: Duration,
+    plaintext: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,10 +47,12 @@ impl Default for Builder {
         Self {
             urls: Vec::new(),
             authority: None,
+            server_name: None,
             identity: None,
             credentials: Given::Nothing,
             deadlines: BTreeMap::new(),
             connect_timeout: CONNECT_PATIENCE,
+            plaintext: false,
             clock: Arc::new(System::default()),
         }
     }
@@ -77,6 +81,14 @@ impl Builder {
     #[must_use]
     pub fn ca_certificates(mut self, pem: impl Into<String>) -> Self {
         self.authority = Some(pem.into());
+        self
+    }
+
+    /// The name that the directory's certificates must have, where endpoints are named
+    /// otherwise: by their addresses, or through a tunnel. Without: the endpoint's host.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
         self
     }
 
@@ -115,6 +127,15 @@ impl Builder {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Lets the credential go to `http://` endpoints on other hosts: for a network that
+    /// encrypts by itself, such as a service mesh. Without this only the loopback is let,
+    /// as whoever can listen would have the credential.
+    #[must_use]
+    pub fn plaintext(mut self) -> Self {
+        self.plaintext = true;
         self
     }
 
@@ -162,12 +183,21 @@ impl Builder {
         if url.starts_with("https://") {
             return endpoint.tls_config(self.tls()).map_err(broken);
         }
-        // Nothing must travel in clear where somebody believes that it does not.
-        if self.authority.is_some() || self.identity.is_some() {
-            let what = format!("endpoint {url:?}: certificates need https://");
-            return Err(Error::Settings(what));
+        match self.hinders_plaintext(&endpoint) {
+            Some(why) => Err(Error::Settings(format!("endpoint {url:?}: {why}"))),
+            None => Ok(endpoint),
         }
-        Ok(endpoint)
+    }
+
+    /// Why this endpoint must not be spoken to in clear. Nothing must travel so where
+    /// somebody believes that it does not.
+    fn hinders_plaintext(&self, endpoint: &Endpoint) -> Option<&'static str> {
+        if self.authority.is_some() || self.identity.is_some() || self.server_name.is_some() {
+            return Some("certificates need https://");
+        }
+        let secret = !matches!(self.credentials, Given::Nothing);
+        let may = self.plaintext || endpoint.uri().host().is_some_and(is_loopback);
+        (secret && !may).then_some("a credential needs https://, or Builder::plaintext")
     }
 
     fn tls(&self) -> ClientTlsConfig {
@@ -176,11 +206,22 @@ impl Builder {
             Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),
             None => config.with_native_roots(),
         };
+        let config = match &self.server_name {
+            Some(name) => config.domain_name(name),
+            None => config,
+        };
         match &self.identity {
             Some((pem, key)) => config.identity(Identity::from_pem(pem, key)),
             None => config,
         }
     }
+}
+
+/// Whether what is sent to this host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -196,6 +237,7 @@ mod tests {
             none.endpoint("no url"),
             clear.clone().ca_certificates("x"),
             clear.clone().client_certificate("x", "y"),
+            clear.clone().server_name("x"),
             clear.clone().bearer("two\nlines"),
             clear.clone().service_key("{}"),
         ] {
@@ -203,5 +245,28 @@ mod tests {
             assert!(matches!(built, Err(Error::Settings(_))), "{built:?}");
         }
         assert!(clear.bearer("x").build().is_ok());
+    }
+
+    #[tokio::test]
+    async fn no_credential_leaves_this_machine_in_clear() {
+        let at = |url: &str| Builder::default().endpoint(url);
+        for here in ["localhost:1", "127.0.0.9:1", "[::1]:1"] {
+            let here = at(&format!("http://{here}")).bearer("x");
+            assert!(here.build().is_ok());
+        }
+        for there in [
+            "directory.internal:1",
+            "10.0.0.1:1",
+            "localhost.test:1",
+            "[::2]:1",
+        ] {
+            let there = at(&format!("http://{there}"));
+            let refused = there.clone().bearer("x").build();
+            assert!(matches!(refused, Err(Error::Settings(_))), "{refused:?}");
+            assert!(there.clone().build().is_ok(), "there is none");
+            assert!(there.bearer("x").plaintext().build().is_ok());
+        }
+        let mixed = at("http://127.0.0.1:1").endpoint("http://10.0.0.1:1");
+        assert!(mixed.bearer("x").build().is_err());
     }
 }

@@ -14,7 +14,10 @@ use muster_client::tonic::{
     Status,
     body::Body,
     server::NamedService,
-    transport::{Channel, Endpoint, Server, server::TcpIncoming},
+    transport::{
+        Channel, Endpoint, Server,
+        server::{ServerTlsConfig, TcpIncoming},
+    },
 };
 use tokio::sync::watch;
 use tower::{Service, ServiceExt as _};
@@ -36,6 +39,11 @@ struct State {
 impl Front {
     pub(crate) fn before(url: &str) -> Self {
         Self::serving(url, Server::builder())
+    }
+
+    pub(crate) fn with_tls(url: &str, tls: ServerTlsConfig) -> Self {
+        let server = Server::builder().tls_config(tls);
+        Self::serving(url, server.expect("certificates"))
     }
 
     fn serving(url: &str, mut server: Server) -> Self {

@@ -5,6 +5,7 @@ mod convergence;
 mod front;
 mod lookup;
 mod renewal;
+mod tls;
 mod transport;
 mod verify;
 mod world;
