@@ -22,10 +22,10 @@ pub enum Error {
     /// The client is set up in a way that cannot work.
     #[error("{0}")]
     Settings(String),
-    /// The cache has heard nothing for too long to be believed.
-    #[error("the cache has heard nothing for {} ms", silence.as_millis())]
+    /// What the cache knows is too old to be believed.
+    #[error("the cache was surely exact {} ms ago, and may not be now", silence.as_millis())]
     Stale {
-        /// For how long.
+        /// How old it may be.
         silence: Duration,
     },
     /// The cache is not filled yet.

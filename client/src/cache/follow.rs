@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use muster_proto::v1::{
     ChangeBatch, ChangeFilter, ErrorReason, GetGroupRequest, GetUserRequest, ListChangesRequest,
     ListGroupMembersRequest, PageRequest, ResourceType, Revision, StreamSnapshotRequest,
-    WatchChangesRequest, WatchChangesResponse, change_service_client::ChangeServiceClient,
+    WatchChangesRequest, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient, stream_snapshot_response::Item,
     user_service_client::UserServiceClient, watch_changes_request::Start,
 };
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use tonic::{Code, Request, Status};
 
 use super::{
-    state::State,
+    lag::Lag,
+    state::{News, State},
     writer::{Again, Writer, as_edge},
 };
 use crate::{
@@ -213,6 +214,7 @@ impl Follower {
             let Some((_, through)) = &self.held else {
                 return Err(Over::Resync(Error::NotReady));
             };
+            let through = through.clone();
             let mut request = Request::new(ListChangesRequest {
                 after: Some(through.clone()),
                 filter: Some(self.filter()),
@@ -225,8 +227,15 @@ impl Follower {
             if answer.caught_up {
                 break;
             }
-            if self.is_shown && !self.state.is_silent() {
-                self.state.heard(answer.through.as_ref(), Some(false));
+            if answer.through.as_ref() == Some(&through) {
+                return Err(Over::from(Status::unavailable("the feed does not move")));
+            }
+            if self.is_shown {
+                self.state.heard(News {
+                    through: answer.through.as_ref(),
+                    as_of: None,
+                    caught_up: false,
+                });
             }
         }
         if let Some((writer, through)) = &self.held {
@@ -234,7 +243,11 @@ impl Follower {
                 self.state.publish(writer.map());
                 self.is_shown = true;
             }
-            self.state.heard(Some(through), Some(true));
+            self.state.heard(News {
+                through: Some(through),
+                as_of: Some(self.state.now()),
+                caught_up: true,
+            });
         }
         self.state.answer(asked);
         Ok(())
@@ -250,6 +263,7 @@ impl Follower {
         };
         let mut messages = self.changes.watch_changes(request).await?.into_inner();
         let state = Arc::clone(&self.state);
+        let mut lag = Lag::default();
         loop {
             let next = tokio::select! {
                 next = timeout(self.heartbeat * 3, messages.message()) => next,
@@ -264,22 +278,15 @@ impl Follower {
                     silence: self.state.silence(),
                 }));
             }
-            let WatchChangesResponse {
-                through,
-                batches,
-                checkpoint,
-            } = message;
-            let caught_up = checkpoint.map(|checkpoint| checkpoint.caught_up);
-            let held = self.held.as_ref().map(|(_, held)| held);
-            // A process that does not see its database any more goes on to beat: it tells
-            // nothing, and does not call itself caught up.
-            let tells = !batches.is_empty() || held != through.as_ref() || caught_up == Some(true);
-            self.take(batches, through.as_ref()).await?;
-            if tells {
-                self.state.heard(through.as_ref(), caught_up);
-            } else {
-                self.state.fails(None);
-            }
+            let now = self.state.now();
+            let as_of = lag.of(&message, now).map(|lag| now.before(lag));
+            let caught_up = message.checkpoint.is_some_and(|told| told.caught_up);
+            self.take(message.batches, message.through.as_ref()).await?;
+            self.state.heard(News {
+                through: message.through.as_ref(),
+                as_of,
+                caught_up,
+            });
         }
     }
 

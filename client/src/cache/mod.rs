@@ -1,8 +1,9 @@
 //! Users, groups and memberships of a tenant in this process, kept true by the feed.
 //!
 //! It answers in well under a microsecond, and goes on to answer while the directory is
-//! away for a moment. It never answers from what may be long ago: when the feed was
-//! silent for three heartbeats it stops, and before it is filled it does not begin.
+//! away for a moment. It never answers from what may be long ago: when it was not surely
+//! exact for three heartbeats, as the feed is silent or tells of what is older, it stops,
+//! and before it is filled it does not begin.
 //! Readers never wait, and never see a map that is half filled.
 //!
 //! ```no_run
@@ -23,6 +24,7 @@
 
 mod follow;
 mod ids;
+mod lag;
 mod map;
 mod names;
 mod state;
@@ -62,7 +64,7 @@ const MISS: Duration = Duration::from_secs(5);
 /// For how long a revision is waited for before the directory is asked.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// What is done when the feed was silent for too long.
+/// What is done when the feed was silent, or behind, for too long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Silent {
     /// Questions are answered with [`Error::Stale`].

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{map::Map, names::Name};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     error::{Error, Refused, Result},
 };
 
@@ -33,13 +33,26 @@ pub struct Freshness {
     /// Where in the history it is: everything until there counts. `None` before it is
     /// filled.
     pub revision: Option<Revision>,
-    /// For how long the feed has been silent; before the cache is filled, since it was
-    /// started.
+    /// How long ago it was surely exact; before it is filled, since it was started.
     pub silence: Duration,
+    /// How old what came last was when it came, by the directory's clock: how far the
+    /// feed is behind. The silence where that was not said.
+    pub lag: Duration,
     /// Whether the server had nothing more when it spoke last.
     pub caught_up: bool,
-    /// Whether it is filled, and heard of lately: whether it answers.
+    /// Whether it is filled, and was exact lately: whether it answers.
     pub is_fresh: bool,
+}
+
+/// What the feed said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News<'a> {
+    /// Everything until there is in the map.
+    pub(super) through: Option<&'a Revision>,
+    /// The moment of which the map has all that there was; `None` if nobody can say.
+    pub(super) as_of: Option<Moment>,
+    /// Whether the server says that it has nothing more.
+    pub(super) caught_up: bool,
 }
 
 /// Shared by the one who writes and those who read.
@@ -49,8 +62,10 @@ pub(super) struct State {
     /// After this much silence nothing is believed.
     limit: Duration,
     map: ArcSwapOption<Map>,
-    /// When the feed was last heard, in microseconds of the clock.
-    heard: AtomicU64,
+    /// The last moment of which the map has all, in microseconds of both clocks.
+    heard: [AtomicU64; 2],
+    /// In microseconds.
+    lag: AtomicU64,
     caught_up: AtomicBool,
     passed: Mutex<Passed>,
     /// Moves with everything that is told here.
@@ -73,12 +88,13 @@ struct Passed {
 
 impl State {
     pub(super) fn new(clock: Arc<dyn Clock>, limit: Duration) -> Self {
-        let started = micros(clock.elapsed());
+        let started = Moment::now(&*clock);
         Self {
             clock,
             limit,
             map: ArcSwapOption::empty(),
-            heard: AtomicU64::new(started),
+            heard: [started.elapsed(), started.unix()].map(|time| AtomicU64::new(micros(time))),
+            lag: AtomicU64::new(0),
             caught_up: AtomicBool::new(false),
             passed: Mutex::default(),
             news: watch::Sender::new(()),
@@ -104,8 +120,12 @@ impl State {
     }
 
     pub(super) fn silence(&self) -> Duration {
-        let heard = Duration::from_micros(self.heard.load(Ordering::Acquire));
-        self.clock.elapsed().saturating_sub(heard)
+        // Read while they move, one of them may be older than the other: that is on the
+        // safe side.
+        let [elapsed, unix] = &self.heard;
+        let [elapsed, unix] = [elapsed, unix].map(|time| time.load(Ordering::Acquire));
+        let heard = Moment::of(Duration::from_micros(elapsed), Duration::from_micros(unix));
+        self.now().since(heard)
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -116,22 +136,43 @@ impl State {
         Freshness {
             revision: self.passed().newest.clone(),
             silence: self.silence(),
+            lag: Duration::from_micros(self.lag.load(Ordering::Acquire)),
             caught_up: self.caught_up.load(Ordering::Acquire),
             is_fresh: self.map().is_ok(),
         }
     }
 
-    /// The feed spoke, and everything until there is in the map.
-    pub(super) fn heard(&self, through: Option<&Revision>, caught_up: Option<bool>) {
-        if let Some(through) = through {
+    /// The feed spoke, and what it said is in the map.
+    pub(super) fn heard(&self, news: News<'_>) {
+        if let Some(through) = news.through {
             self.passed().push(through);
         }
-        if let Some(caught_up) = caught_up {
-            self.caught_up.store(caught_up, Ordering::Release);
+        self.caught_up.store(news.caught_up, Ordering::Release);
+        if let Some(as_of) = news.as_of {
+            self.is_exact(as_of);
         }
-        let now = micros(self.clock.elapsed());
-        self.heard.store(now, Ordering::Release);
+        let lag = match news.as_of {
+            Some(as_of) => self.now().since(as_of),
+            None => self.silence(),
+        };
+        self.lag.store(micros(lag), Ordering::Release);
         self.news.send_replace(());
+    }
+
+    /// The map has all that there was at that moment.
+    fn is_exact(&self, as_of: Moment) {
+        let [elapsed, unix] = &self.heard;
+        let then = micros(as_of.elapsed());
+        if then > elapsed.load(Ordering::Acquire) {
+            elapsed.store(then, Ordering::Release);
+            unix.store(micros(as_of.unix()), Ordering::Release);
+        }
+    }
+
+    /// This moment.
+    #[inline]
+    pub(super) fn now(&self) -> Moment {
+        Moment::now(&*self.clock)
     }
 
     /// Another map counts from now on.

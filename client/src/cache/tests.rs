@@ -13,7 +13,7 @@ use super::{
     ids,
     map::{Map, Verdict},
     names::Name,
-    state::State,
+    state::{News, State},
     writer::{Again, Writer},
 };
 use crate::{clock::System, error::Error, key};
@@ -334,7 +334,11 @@ async fn a_revision_is_passed_when_it_is_heard_or_a_look_was_answered() {
         token: token.to_owned(),
     };
     for n in 0..2_000 {
-        state.heard(Some(&revision(&n.to_string())), None);
+        state.heard(News {
+            through: Some(&revision(&n.to_string())),
+            as_of: None,
+            caught_up: false,
+        });
     }
     assert!(state.has_passed(&revision("1999")) && !state.has_passed(&revision("1")));
     let waited = state.wait_for(&revision("1999"), Duration::ZERO).await;

@@ -7,6 +7,7 @@ use muster_client::{
     cache::{Cache, Silent, Verdict},
     key,
     testing::TestServer,
+    v1::{GetChangeBoundsRequest, WatchChangesRequest, watch_changes_request::Start},
 };
 use tokio::time::timeout;
 
@@ -75,6 +76,27 @@ async fn a_snapshot_and_what_follows_are_answered_from() {
     assert_eq!(found.expect("he may act").id, ada);
     passed(&cache, server.remove_group(outer, inner).await).await;
     assert_eq!(check(outer).await, Verdict::NotMember);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_says_when_it_tells_of_a_change() {
+    let server = start().await;
+    let mut changes = server.client().changes();
+    let bounds = changes.get_change_bounds(GetChangeBoundsRequest {}).await;
+    let after = bounds.expect("bounds").into_inner().latest;
+    let request = WatchChangesRequest {
+        start: after.map(Start::After),
+        ..Default::default()
+    };
+    let stream = changes.watch_changes(request).await.expect("a stream");
+    server.user("ada").await.expect("a user");
+    let mut stream = stream.into_inner();
+    let message = stream.message().await.expect("a message").expect("one");
+    let committed = message.batches.last().expect("a change").commit_time;
+    let told = message.checkpoint.expect("with a checkpoint").server_time;
+    let committed = committed.expect("always set");
+    let late = told.expect("always set").seconds - committed.seconds;
+    assert!((0..10).contains(&late), "{late}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

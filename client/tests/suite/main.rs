@@ -1,6 +1,8 @@
 //! The client against a directory: the real one, in this process.
 
 mod cache;
+mod cache_faults;
+mod cache_feed;
 mod convergence;
 mod front;
 mod lookup;

@@ -208,7 +208,8 @@ impl Follower for Watch {
                 &part.through,
             )),
             batches: part.batches,
-            checkpoint: None,
+            // Whether there is more by now, the next beat tells.
+            checkpoint: Some(self.checkpoint(false)),
         };
         Ok(parts.into_iter().map(message).collect())
     }
@@ -218,10 +219,16 @@ impl Follower for Watch {
         v1::WatchChangesResponse {
             through: Some(through),
             batches: Vec::new(),
-            checkpoint: Some(v1::Checkpoint {
-                caught_up: feed.is_caught_up(),
-                server_time: Some(encode::timestamp(self.directory.now_ms())),
-            }),
+            checkpoint: Some(self.checkpoint(feed.is_caught_up())),
+        }
+    }
+}
+
+impl Watch {
+    fn checkpoint(&self, caught_up: bool) -> v1::Checkpoint {
+        v1::Checkpoint {
+            caught_up,
+            server_time: Some(encode::timestamp(self.directory.now_ms())),
         }
     }
 }
