@@ -9,7 +9,7 @@
 //! look into his own list and, for groups that have some below them, whether the two
 //! lists share a slot.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use muster_proto::v1::{InactiveReason, User};
 use papaya::HashMap;
@@ -62,7 +62,7 @@ impl Verdict {
 }
 
 /// A user.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Person {
     pub(super) version: i64,
     pub(super) access: Access,
@@ -73,7 +73,7 @@ pub(super) struct Person {
 }
 
 /// A group.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Team {
     pub(super) id: u128,
     pub(super) version: i64,
@@ -85,7 +85,6 @@ pub(super) struct Team {
 }
 
 /// A group that a user is in.
-#[derive(Debug)]
 pub(super) struct Found {
     pub(super) id: u128,
     pub(super) name: Option<Arc<str>>,
@@ -94,13 +93,23 @@ pub(super) struct Found {
 }
 
 /// Users, groups and memberships of a tenant. There is one writer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Map {
     pub(super) users: HashMap<u128, Person, Ids>,
     /// Slots by id.
     pub(super) groups: HashMap<u128, u32, Ids>,
     pub(super) teams: HashMap<u32, Team, Ids>,
     pub(super) names: HashMap<Name, Box<[u128]>>,
+}
+
+impl fmt::Debug for Map {
+    /// How much it holds: what it holds are names and addresses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map")
+            .field("users", &self.users.len())
+            .field("groups", &self.groups.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Map {

@@ -32,7 +32,7 @@ mod state;
 mod tests;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use muster_proto::v1::{
     AccessStatus, CheckMembershipRequest, ErrorReason, GetEffectiveGroupsRequest,
@@ -74,8 +74,8 @@ pub enum Silent {
     AskServer,
 }
 
-/// A user as the cache knows him.
-#[derive(Debug, Clone)]
+/// A user as the cache knows him. `Debug` leaves his attributes out.
+#[derive(Clone)]
 pub struct Resolved {
     /// His id.
     pub id: Uuid,
@@ -83,6 +83,15 @@ pub struct Resolved {
     pub access: Access,
     /// His attributes; `None` where the cache keeps none.
     pub user: Option<Arc<User>>,
+}
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolved")
+            .field("id", &self.id)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A group of a user.
@@ -168,7 +177,6 @@ impl Builder {
 #[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     client: Client,
     state: Arc<State>,
@@ -176,6 +184,17 @@ struct Inner {
     silent: Silent,
     asks_for_misses: bool,
     task: AbortHandle,
+}
+
+impl fmt::Debug for Inner {
+    /// How it is set and how fresh it is: nothing of what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("values", &self.values)
+            .field("silent", &self.silent)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Inner {

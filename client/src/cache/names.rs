@@ -8,7 +8,7 @@ use muster_proto::{
 use super::ids;
 
 /// One way of naming a user, as it is compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Name {
     Id(u128),
     Called(Box<str>),
@@ -48,7 +48,7 @@ impl Name {
             let (connection, id) = (&*key.connection_id, &*key.external_id);
             names.push(Self::External(connection.into(), id.into()));
         }
-        names.sort_unstable_by_key(|name| format!("{name:?}"));
+        names.sort_unstable();
         names.dedup();
         names
     }

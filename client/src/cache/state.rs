@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -56,7 +57,6 @@ pub(super) struct News<'a> {
 }
 
 /// Shared by the one who writes and those who read.
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     /// After this much silence nothing is believed.
@@ -79,11 +79,20 @@ pub(super) struct State {
     misses: HashMap<Name, u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Passed {
     newest: Option<Revision>,
     order: VecDeque<String>,
     known: HashSet<String>,
+}
+
+impl fmt::Debug for State {
+    /// Without the map, and without the names that were asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("freshness", &self.freshness())
+            .finish_non_exhaustive()
+    }
 }
 
 impl State {

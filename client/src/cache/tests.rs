@@ -260,6 +260,23 @@ fn users_are_found_by_what_they_are_called_now() {
 }
 
 #[test]
+fn nothing_that_is_held_is_printed() {
+    let writer = filled();
+    let state = State::new(Arc::new(System::default()), Duration::from_secs(15));
+    state.publish(writer.map());
+    state.miss(
+        Name::read(&key::user_name("nobody@example.test")).unwrap(),
+        Duration::MAX / 4,
+    );
+    let map = writer.map();
+    let printed = format!("{writer:?} {map:?} {state:?} {state:#?}");
+    for personal in [ADA, "ada", "bob", "example.test", INNER] {
+        assert!(!printed.contains(personal), "{printed}");
+    }
+    assert!(printed.contains("users: 2"), "{printed}");
+}
+
+#[test]
 fn the_end_of_tokens_never_moves_back() {
     let mut writer = filled();
     let map = writer.map();

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -32,7 +33,6 @@ pub(super) struct Again {
 }
 
 /// The one who writes a map.
-#[derive(Debug)]
 pub(super) struct Writer {
     map: Arc<Map>,
     values: bool,
@@ -43,6 +43,15 @@ pub(super) struct Writer {
     moved: BTreeSet<u32>,
     /// Names that somebody got since they were last asked for.
     named: Vec<Name>,
+}
+
+impl fmt::Debug for Writer {
+    /// As that of the map.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("map", &self.map)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Writer {

@@ -121,6 +121,21 @@ async fn deleted_users_and_groups_take_their_memberships_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cache_prints_nobody() {
+    let server = start().await;
+    let ada = server.user("ada@example.test").await.expect("a user");
+    let group = server.group("the inner circle").await.expect("a group");
+    server.add_user(group, ada).await.expect("a member");
+    let cache = cached(&server).await;
+    let found = cache.resolve_user(&key::id(ada.to_string())).await;
+    let found = found.expect("he is there");
+    let printed = format!("{cache:?} {:?} {cache:#?} {found:?}", cache.local());
+    for personal in ["ada@example.test", "inner circle"] {
+        assert!(!printed.contains(personal), "{printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_values_ids_are_enough() {
     let server = start().await;
     let ada = server.user("ada").await.expect("a user");
