@@ -26,6 +26,7 @@ mod lookup;
 mod membership;
 mod nested;
 mod oauth;
+mod once;
 mod paging;
 mod patch;
 mod presets;

@@ -7,7 +7,7 @@
 //! `large`, `snapshot`, `audit`, `restore`, `registered`, `transfer`, `wellknown`,
 //! `presets`, `provisioning_log`;
 //! by property in `auth`, `token_matrix`, `tenancy`, `errors`, `concurrency`,
-//! `consistency`, `durability`, `feed_property`, `query_property`, `secrets`,
+//! `consistency`, `durability`, `once`, `feed_property`, `query_property`, `secrets`,
 //! `lifecycle`, `limits`, `settings`; by the standard's sections in `conformance`;
 //! from outside in `replay`. Most of these tests share one server of each kind;
 //! each makes a tenant of its own in it.
