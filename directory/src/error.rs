@@ -104,6 +104,9 @@ pub enum Error {
     /// A user is in more groups than an answer may hold.
     #[error("the user is in more than {0} groups")]
     TooManyGroups(usize),
+    /// An item that has no room in an answer.
+    #[error("the answer is full; ask for it in another batch")]
+    AnswerFull,
     /// A user whom the policy of a connection protects.
     #[error("the account is protected: it is not deactivated, deleted or renamed from here")]
     Protected,

@@ -16,6 +16,7 @@ use tower::Layer as _;
 
 use self::tls::Tls;
 use crate::{
+    error::Cause,
     grpc::{Gate, GateLayer, SERVICE_NAMES, routes},
     service::{Directory, HELD_INTERVAL},
 };
@@ -55,24 +56,18 @@ impl Services {
     /// everybody the contract, which is no secret, and nothing else.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
-    pub fn reflecting(directory: Directory) -> Result<Self, muster_proto::policy::Error> {
+    /// As [`new`](Self::new), and when the compiled contract cannot be told.
+    pub fn reflecting(directory: Directory) -> Result<Self, Cause> {
         let contract = || {
             Reflection::configure()
                 .register_encoded_file_descriptor_set(muster_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        Self::assemble(directory, |routes| {
-            // Both sets are made by the compiler; what it cannot read is not served.
-            let routes = match contract().build_v1() {
-                Ok(service) => routes.add_service(service),
-                Err(_) => routes,
-            };
-            match contract().build_v1alpha() {
-                Ok(service) => routes.add_service(service),
-                Err(_) => routes,
-            }
-        })
+        let (now, before) = (contract().build_v1()?, contract().build_v1alpha()?);
+        let services = Self::assemble(directory, |routes| {
+            routes.add_service(now).add_service(before)
+        });
+        Ok(services?)
     }
 
     fn assemble(

@@ -66,6 +66,12 @@ pub fn index_key(folded: &str) -> String {
     format!("sha256:{}", hex(&Sha256::digest(folded)))
 }
 
+/// Whether a folded text could be taken for the digest of another one: it is
+/// found in no index.
+pub fn looks_like_digest(folded: &str) -> bool {
+    folded.starts_with("sha256:") && folded.len() == "sha256:".len() + 64
+}
+
 /// The name under which a value is indexed. Names are unique in a schema alone;
 /// those of the standard's extension go without its URN.
 pub fn index_name(

@@ -343,7 +343,10 @@ impl<'a> Encoder<'a> {
     }
 
     async fn batches(&self, transactions: &[Arc<Transaction>]) -> Result<Vec<v1::ChangeBatch>> {
-        let mut batches: Vec<_> = transactions.iter().map(|t| encode::batch(t)).collect();
+        let mut batches: Vec<_> = transactions
+            .iter()
+            .map(|one| encode::batch(self.caller, one))
+            .collect();
         if self.values {
             let changes = batches.iter_mut().flat_map(|batch| &mut batch.changes);
             self.add_values(changes.collect()).await?;

@@ -90,7 +90,7 @@ pub(super) fn inactive_reason(inactive: Option<Inactive>) -> v1::InactiveReason 
 }
 
 /// The same as this caller is told it: not of locks, where he is a provisioning client.
-fn reason_for(caller: &Caller, inactive: Option<Inactive>) -> v1::InactiveReason {
+pub(super) fn reason_for(caller: &Caller, inactive: Option<Inactive>) -> v1::InactiveReason {
     let is_told = |reason: &Inactive| *reason != Inactive::Locked || caller.connection().is_none();
     inactive_reason(inactive.filter(is_told))
 }
@@ -253,9 +253,10 @@ pub(super) fn counts(counts: Counts) -> v1::MemberCounts {
 }
 
 /// What a transaction did, without values.
-pub(super) fn batch(transaction: &Transaction) -> v1::ChangeBatch {
+pub(super) fn batch(caller: &Caller, transaction: &Transaction) -> v1::ChangeBatch {
+    let changes = transaction.changes.iter();
     v1::ChangeBatch {
-        changes: transaction.changes.iter().map(change).collect(),
+        changes: changes.map(|one| change(caller, one)).collect(),
         transaction_complete: transaction.is_complete,
         commit_time: Some(timestamp(transaction.committed_at)),
         actor: Some(actor(&transaction.actor)),
@@ -263,7 +264,7 @@ pub(super) fn batch(transaction: &Transaction) -> v1::ChangeBatch {
     }
 }
 
-fn change(change: &Change) -> v1::Change {
+fn change(caller: &Caller, change: &Change) -> v1::Change {
     use v1::change::{Kind, Resource as Shown};
     let kind = match change.kind {
         ChangeKind::Created => Kind::Created,
@@ -291,7 +292,7 @@ fn change(change: &Change) -> v1::Change {
         changed_attributes: change.changed_attributes.clone(),
         effective_active: change.active.unwrap_or_default(),
         tokens_valid_after: change.tokens_valid_after.map(timestamp),
-        inactive_reason: inactive_reason(change.inactive).into(),
+        inactive_reason: reason_for(caller, change.inactive).into(),
         resource: membership,
     }
 }

@@ -3,6 +3,7 @@
 use muster_proto::v1::{
     self, directory_lookup_service_server::DirectoryLookupService, membership_result::Verdict,
 };
+use prost::Message as _;
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
@@ -28,6 +29,9 @@ use crate::{
         subjects::{GroupsWanted, UserKey},
     },
 };
+
+/// Bytes of users in an answer: clients take 4 MiB unless told otherwise.
+const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 
 /// Most groups of one user in an answer.
 const GROUPS: usize = 5_000;
@@ -160,14 +164,21 @@ impl Lookup {
         let keys = user_keys(request.keys)?;
         let consistency = wanted::consistency(&self.0, caller, request.consistency)?;
         let known: Vec<_> = keys.iter().flatten().cloned().collect();
+        let mut room = ANSWER_BYTES;
+        let take = |view| {
+            let user = encode::user(&self.0, caller, view, &mask)?;
+            let left = room.checked_sub(user.encoded_len());
+            room = left.ok_or(Error::AnswerFull)?;
+            Ok(user)
+        };
+        let wants = mask.wants();
         let found = self
             .0
-            .resolve_users(caller, &known, mask.wants(), &consistency);
+            .resolve_users(caller, &known, wants, &consistency, take);
         let found = found.await?;
         let mut users = found.value.into_iter();
         let result = |key: Result<UserKey>| {
             let user = key.and_then(|_| next(&mut users));
-            let user = user.and_then(|view| encode::user(&self.0, caller, view, &mask));
             let result = match user {
                 Ok(user) => Told::User(user),
                 Err(error) => Told::Error(item(error)),
@@ -257,6 +268,9 @@ impl Lookup {
         decode::check_count("groups", request.groups.len(), GROUP_LIMIT)?;
         if request.groups.is_empty() {
             return Err(Error::Required("groups"));
+        }
+        if request.explain {
+            caller.require("groups.read")?;
         }
         let groups = request.groups.into_iter();
         let groups = groups.map(|key| group_key(caller, Some(key)));

@@ -1,6 +1,6 @@
 //! Read masks: which top-level fields of a message are wanted.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use muster_proto::{
     schema::{ENTERPRISE_USER, ResourceType, USER, is_urn},
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mask {
     /// `None`: all of them.
-    fields: Option<HashSet<String>>,
+    fields: Option<Arc<HashSet<String>>>,
     /// Of the enterprise extension what is not personal alone.
     is_narrow: bool,
 }
@@ -58,7 +58,7 @@ impl Mask {
 
     fn of(fields: Option<HashSet<String>>) -> Self {
         Self {
-            fields,
+            fields: fields.map(Arc::new),
             is_narrow: false,
         }
     }

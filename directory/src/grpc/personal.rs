@@ -5,6 +5,8 @@
 //! masks, filters and orders: what is compared could be guessed. `user_name` and
 //! `display_name` are what users are known by, and are shown to everybody.
 
+use std::sync::LazyLock;
+
 use muster_proto::{
     schema::{ENTERPRISE_USER, USER},
     sensitivity::is_plain,
@@ -27,6 +29,12 @@ pub(super) const PERSONAL_DATA: &str = "users.read.pii";
 /// What users are known by.
 const KNOWN_BY: [&str; 2] = ["user_name", "display_name"];
 
+/// What is shown without the scope where nothing is named.
+static USUAL: LazyLock<Mask> = LazyLock::new(|| {
+    let usual = fields(&USER).filter(|name| is_usual(name));
+    Mask::without_personal_data(usual.collect())
+});
+
 /// What of users a caller may see of what he asks for. Without a mask: all that
 /// he may see.
 ///
@@ -34,19 +42,18 @@ const KNOWN_BY: [&str; 2] = ["user_name", "display_name"];
 /// [`Error::ScopeMissing`](crate::error::Error::ScopeMissing) when the mask names
 /// personal data that is not his to see, [`Error::Invalid`](crate::error::Error::Invalid).
 pub(super) fn mask(caller: &Caller, mask: Option<FieldMask>) -> Result<Mask> {
-    let names: Vec<_> = mask.iter().flat_map(|mask| &mask.paths).cloned().collect();
+    let names = mask.as_ref().map(|mask| mask.paths.clone());
     let mask = Mask::read(&USER, mask)?;
     if sees_all(caller) {
         return Ok(mask);
     }
+    let Some(names) = names.filter(|names| !names.is_empty()) else {
+        return Ok(USUAL.clone());
+    };
     if names.iter().any(|name| is_personal(name)) {
         caller.require(PERSONAL_DATA)?;
     }
-    let shown = match names.is_empty() {
-        true => fields(&USER).filter(|name| is_usual(name)).collect(),
-        false => names,
-    };
-    Ok(Mask::without_personal_data(shown))
+    Ok(Mask::without_personal_data(names))
 }
 
 /// Checks that a caller may have users compared in this way.

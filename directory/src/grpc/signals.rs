@@ -22,9 +22,13 @@ use crate::{
     },
     error::{Error, Result},
     service::{
-        Directory, Feed, Poll, Start, Step, Told, Transaction, count_signals, signal_filter,
+        Directory, Feed, Poll, Start, Step, Told, Transaction, count_signals, gives_events,
+        signal_filter,
     },
 };
+
+/// Transactions whose signals are told after one look at their users.
+const TOLD_AT_ONCE: usize = 50;
 
 pub(super) struct Signals(pub(super) Directory);
 
@@ -112,7 +116,14 @@ impl Signals {
             caller,
             kinds,
         };
-        let mut parts = encoder.parts(&found, from).await?.into_iter().peekable();
+        let mut parts = Parts::from(from);
+        for some in found.chunks(TOLD_AT_ONCE) {
+            encoder.tell(some, &mut parts).await?;
+            if parts.is_enough() {
+                break;
+            }
+        }
+        let mut parts = parts.parts.into_iter().peekable();
         let mut signals = Vec::new();
         let mut through = feed.through();
         for part in parts.by_ref() {
@@ -147,6 +158,7 @@ impl Signals {
             most: most.map_err(|_| Error::invalid("max_events", "must not be negative"))?,
             acks: request.ack_jtis,
             failed,
+            begins_anew: request.begin_anew,
         };
         poll.acks.extend(request.error_by_jti.into_keys());
         let end = Patience::longest(lease).end;
@@ -169,16 +181,29 @@ impl Signals {
             }
             (poll.acks, poll.failed) = (Vec::new(), 0);
             tokio::select! {
-                ready = feed.ready() => {
+                ready = event(&mut feed) => {
                     ready?;
-                    while feed.is_behind() {
-                        feed.take().await?;
-                    }
                     lease.renew(&self.0).await?;
                 }
                 () = tokio::time::sleep_until(end) => {}
                 () = stopped(&mut stopping) => return Err(Error::Draining),
             }
+        }
+    }
+}
+
+/// Waits until there is something that is polled for.
+async fn event(feed: &mut Feed) -> Result<()> {
+    loop {
+        feed.ready().await?;
+        let mut is_there = false;
+        while feed.is_behind() {
+            let step = feed.take().await?;
+            let mut found = step.iter().flat_map(|step| &step.transactions);
+            is_there = is_there || found.any(|one| gives_events(one));
+        }
+        if is_there {
+            return Ok(());
         }
     }
 }
@@ -220,7 +245,11 @@ impl Follower for Encoder {
     type Message = v1::WatchSignalsResponse;
 
     async fn messages(&self, step: Step) -> Result<Vec<Self::Message>> {
-        let mut parts = self.parts(&step.transactions, step.from).await?;
+        let mut parts = Parts::from(step.from);
+        for some in step.transactions.chunks(TOLD_AT_ONCE) {
+            self.tell(some, &mut parts).await?;
+        }
+        let mut parts = parts.parts;
         if let Some(last) = parts.last_mut() {
             last.through = step.through;
         }
@@ -244,47 +273,81 @@ impl Encoder {
         encode::revision(&self.directory, &self.caller, at)
     }
 
-    /// The signals of transactions in messages that their receiver can take. `from`
-    /// is where he may resume before the first one is complete.
-    async fn parts(&self, found: &[Arc<Transaction>], from: Position) -> Result<Vec<Part>> {
-        let mut parts: Vec<Part> = Vec::new();
-        let (mut bytes, mut through) = (0, from);
-        for transaction in found {
-            let epoch = &through.epoch;
-            let telling = self
-                .directory
-                .signals_of(&self.caller, epoch, transaction, &self.kinds);
-            for told in telling.await? {
-                let signal = signal(told);
-                bytes += signal.encoded_len();
-                match parts.last_mut() {
-                    Some(part) if bytes <= MESSAGE_BYTES => part.signals.push(signal),
-                    _ => {
-                        bytes = signal.encoded_len();
-                        parts.push(Part {
-                            signals: vec![signal],
-                            through: through.clone(),
-                            is_whole: false,
-                        });
-                    }
-                }
-                if let Some(part) = parts.last_mut() {
-                    part.is_whole = false;
-                }
+    /// Adds the signals of transactions.
+    async fn tell(&self, found: &[Arc<Transaction>], parts: &mut Parts) -> Result<()> {
+        let epoch = parts.through.epoch.clone();
+        let telling = self
+            .directory
+            .signals_of(&self.caller, &epoch, found, &self.kinds);
+        let mut told = telling.await?.into_iter().peekable();
+        for (place, transaction) in found.iter().enumerate() {
+            while let Some((_, one)) = told.next_if(|(of, _)| *of == place) {
+                parts.add(signal(&self.caller, one));
             }
             if transaction.is_complete {
-                through.revision = transaction.revision;
-                if let Some(part) = parts.last_mut() {
-                    part.through = through.clone();
-                    part.is_whole = true;
-                }
+                parts.complete(transaction.revision);
             }
         }
-        Ok(parts)
+        Ok(())
     }
 }
 
-fn signal(told: Told) -> v1::Signal {
+/// Signals in messages that their receiver can take.
+struct Parts {
+    parts: Vec<Part>,
+    /// Of the last one.
+    bytes: usize,
+    /// Where the receiver may resume.
+    through: Position,
+}
+
+impl Parts {
+    /// None yet; `through` is where the receiver may resume before the first
+    /// transaction is complete.
+    fn from(through: Position) -> Self {
+        Self {
+            parts: Vec::new(),
+            bytes: 0,
+            through,
+        }
+    }
+
+    fn add(&mut self, signal: v1::Signal) {
+        let bytes = signal.encoded_len();
+        self.bytes += bytes;
+        match self.parts.last_mut() {
+            Some(part) if self.bytes <= MESSAGE_BYTES => {
+                part.signals.push(signal);
+                part.is_whole = false;
+            }
+            _ => {
+                self.bytes = bytes;
+                self.parts.push(Part {
+                    signals: vec![signal],
+                    through: self.through.clone(),
+                    is_whole: false,
+                });
+            }
+        }
+    }
+
+    /// All signals of the transaction with this revision were added.
+    fn complete(&mut self, revision: i64) {
+        self.through.revision = revision;
+        if let Some(part) = self.parts.last_mut() {
+            part.through = self.through.clone();
+            part.is_whole = true;
+        }
+    }
+
+    /// Whether there is more than one answer holds.
+    fn is_enough(&self) -> bool {
+        let before_last = self.parts.split_last().map(|(_, before)| before);
+        before_last.is_some_and(|before| before.iter().any(|part| part.is_whole))
+    }
+}
+
+fn signal(caller: &Caller, told: Told) -> v1::Signal {
     let signal = told.signal;
     let user_id = signal.user_id().unwrap_or_default().to_owned();
     let (group_id, token_id) = match signal.subject {
@@ -305,7 +368,7 @@ fn signal(told: Told) -> v1::Signal {
         subjects: subjects.collect(),
         event_time: Some(encode::timestamp(told.committed_at)),
         tokens_valid_after: signal.tokens_valid_after.map(encode::timestamp),
-        inactive_reason: encode::inactive_reason(signal.inactive).into(),
+        inactive_reason: encode::reason_for(caller, signal.inactive).into(),
         actor: Some(encode::actor(&told.actor)),
         transaction_id: told.transaction_id,
         token_id,

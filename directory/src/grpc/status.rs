@@ -187,6 +187,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TooMany { .. } => (Code::InvalidArgument, Reason::TooManyItems),
         Error::UserInactive => (Code::FailedPrecondition, Reason::UserInactive),
         Error::TooManyGroups(_) => (Code::FailedPrecondition, Reason::GroupSetTooLarge),
+        Error::AnswerFull => (Code::ResourceExhausted, Reason::AnswerTooLarge),
         Error::Protected => (Code::PermissionDenied, Reason::ProtectedAccount),
         Error::GroupsDisabled => (Code::FailedPrecondition, Reason::GroupsDisabled),
         Error::GroupInUse(_) => (Code::FailedPrecondition, Reason::GroupInUse),

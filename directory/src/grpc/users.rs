@@ -211,7 +211,7 @@ impl Users {
                 &self.0,
                 caller,
                 written.view,
-                &Mask::read(KIND.schema(), None)?,
+                &personal::mask(caller, None)?,
             )?),
         })
     }
@@ -289,7 +289,7 @@ impl Users {
         caller: &Caller,
         request: v1::PatchUserRequest,
     ) -> Result<v1::PatchUserResponse> {
-        let mask = Mask::read(KIND.schema(), request.read_mask)?;
+        let mask = personal::mask(caller, request.read_mask)?;
         let precondition = decode::precondition(request.options.as_ref());
         let operations = decode::operations(caller.profile.registry.user, request.operations)?;
         let wants: Wants = mask.wants();
@@ -332,7 +332,7 @@ impl Users {
                 &self.0,
                 caller,
                 written.view,
-                &Mask::read(KIND.schema(), None)?,
+                &personal::mask(caller, None)?,
             )?),
         })
     }
@@ -420,7 +420,7 @@ impl Users {
         let precondition = decode::precondition(request.options.as_ref());
         let undeleting = self.0.undelete(caller, KIND, &request.id, &precondition);
         let written = undeleting.await?;
-        let mask = Mask::read(KIND.schema(), None)?;
+        let mask = personal::mask(caller, None)?;
         Ok(v1::UndeleteUserResponse {
             changed: written.position.is_some(),
             written_at: self.revision(caller, written.position.as_ref()),

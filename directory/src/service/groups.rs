@@ -392,10 +392,14 @@ impl<'a> MemberEdit<'a> {
         }
     }
 
-    /// Gives a new group its members: nobody is in it, and it is in nothing.
+    /// Gives a new group its members: nobody is in it, and it is in nothing. Its own
+    /// name is known, though, to whoever names members by names.
     async fn fill(&mut self, references: &[Reference]) -> Result<()> {
         let wanted = self.resolve_all(references).await?;
         let wanted: BTreeSet<_> = wanted.into_values().collect();
+        if wanted.iter().any(|member| member.id == self.group_id) {
+            return Err(Error::GroupCycle(self.group_id.to_owned()));
+        }
         self.put_in(wanted.into_iter().collect()).await
     }
 

@@ -1,10 +1,11 @@
 //! Keys that follow each other, are given up, and are revoked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::replays::{Kid, Write};
 use super::{
     Directory,
+    jobs::millis,
     keyring::{Known, LEASE_MS, Snapshot},
     keys::KeyState,
     ledger::Deed,
@@ -18,8 +19,14 @@ use crate::{
         signing_key::{Algorithm, LEAD_MS, Life, State},
     },
     error::{Error, Result},
-    storage::{Tx, keys, keys::SigningKey, tenants},
+    storage::{Tx, history, keys, keys::SigningKey, tenants},
 };
+
+/// How it is recorded that a key was revoked.
+const REVOKED: (&str, ChangeKind) = ("RevokeSigningKey", ChangeKind::Deleted);
+
+/// For how long who revokes a key waits until all tenants are told.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long keys that are of no use any more are listed.
 const KEEP_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
@@ -120,13 +127,14 @@ impl Directory {
                         State::Published => reinstate(&tx, &snapshot, &known.kept, now).await?,
                         State::VerifyOnly | State::Retired | State::Revoked => {}
                     }
-                    tell_all(&tx, caller, kid, now).await
+                    record(&tx, caller, REVOKED, kid, now).await
                 }
             },
         )
         .await?;
         tracing::warn!(key.id = kid, "a signing key is revoked");
         self.look_at_keys().await?;
+        self.tell_of_revocation(caller, kid).await;
         let snapshot = self.keys_now().await?;
         let known = snapshot.find(kid).ok_or_else(|| no_key(kid))?;
         Ok(KeyState {
@@ -135,13 +143,83 @@ impl Directory {
         })
     }
 
+    /// Tells all tenants that a key was revoked. It is dead by then: a tenant that is
+    /// being written for long keeps nobody waiting, and is told later.
+    async fn tell_of_revocation(&self, caller: &Caller, kid: &str) {
+        let principal = match caller.principal {
+            Principal::Operator => Principal::Operator,
+            _ => Principal::Server,
+        };
+        let (directory, kid) = (self.clone(), kid.to_owned());
+        let request_id = caller.request_id.clone();
+        let telling = tokio::spawn(async move {
+            if let Err(error) = directory.tell_all(&kid, &principal, &request_id).await {
+                tracing::warn!(key.id = kid, %error, "telling of a revoked key is put off");
+            }
+        });
+        let _ = tokio::time::timeout(TOLD_WITHIN, telling).await;
+    }
+
+    /// Tells those tenants of revoked keys who have not heard yet.
+    async fn tell_of_revocations(&self, snapshot: &Snapshot, now: i64) -> Result<()> {
+        let since = now.saturating_sub(millis(self.retention.changes));
+        let is_fresh = |known: &&Known| known.kept.life.revoked_at.is_some_and(|at| at > since);
+        for known in snapshot.keys.iter().filter(is_fresh) {
+            self.tell_all(&known.kept.kid, &Principal::Server, "")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Records in every tenant that a key was revoked: it signed for all of them. Who
+    /// did it, his own tenant alone is told.
+    async fn tell_all(&self, kid: &str, principal: &Principal, request_id: &str) -> Result<()> {
+        let mut told = Ok(());
+        for tenant in tenants::list_tenants(&self.store.single()).await? {
+            let inside = Caller {
+                request_id: request_id.to_owned(),
+                ..Caller::inside(&tenant.id, principal.clone())
+            };
+            // One tenant's trouble is not another's.
+            told = self.tell_one(inside, kid).await.and(told);
+        }
+        told
+    }
+
+    /// Records in a tenant that a key was revoked, unless it is recorded.
+    async fn tell_one(&self, inside: Caller, kid: &str) -> Result<()> {
+        let now = self.source.now_ms();
+        let (method, _) = REVOKED;
+        if history::has_done(&self.store.single(), &inside.tenant_id, method, kid).await? {
+            return Ok(());
+        }
+        let tenant_id = inside.tenant_id.clone();
+        let work = Arc::new((inside, kid.to_owned()));
+        self.store
+            .write(&tenant_id, method, move |tx| {
+                let work = Arc::clone(&work);
+                async move {
+                    let (inside, kid) = &*work;
+                    match history::has_done(&tx, &inside.tenant_id, method, kid).await? {
+                        true => Ok(()),
+                        false => deed(REVOKED, kid)
+                            .record(&tx, inside, now)
+                            .await
+                            .map(|_| ()),
+                    }
+                }
+            })
+            .await
+    }
+
     /// What changed counts here at once, not with the next look.
     async fn look_at_keys(&self) -> Result<()> {
         self.keyring.forget();
         self.store.look_at_access().await.map(|_| ())
     }
 
-    /// Prolongs keys that this process alone has, and forgets old ones.
+    /// Prolongs keys that this process alone has, forgets old ones, and tells of those
+    /// that were revoked.
     pub(super) async fn keep_keys(&self) -> Result<()> {
         let now = self.source.now_ms();
         let snapshot = self.keys_now().await?;
@@ -173,7 +251,7 @@ impl Directory {
                 })
                 .await?;
         }
-        Ok(())
+        self.tell_of_revocations(&snapshot, now).await
     }
 
     /// Says that keys which this process alone has sign nothing any more.
@@ -256,27 +334,6 @@ fn no_key(kid: &str) -> Error {
         kind: Kind::SigningKey,
         id: kid.to_owned(),
     }
-}
-
-/// Records in every tenant that a key was revoked: it signed for all of them. Who
-/// did it, his own tenant alone is told.
-async fn tell_all(tx: &Tx, caller: &Caller, kid: &str, now: i64) -> Result<()> {
-    let what = ("RevokeSigningKey", ChangeKind::Deleted);
-    let is_operator = caller.principal == Principal::Operator;
-    // In the order of their ids, so that no two who do this wait for each other.
-    for tenant in tenants::list_tenants(tx).await? {
-        let principal = match (is_operator, tenant.id == caller.tenant_id) {
-            (false, true) => caller.principal.clone(),
-            (true, _) => Principal::Operator,
-            (false, false) => Principal::Server,
-        };
-        let inside = Caller {
-            request_id: caller.request_id.clone(),
-            ..Caller::inside(&tenant.id, principal)
-        };
-        deed(what, kid).record(tx, &inside, now).await?;
-    }
-    Ok(())
 }
 
 /// Records what was done to a key in the caller's tenant; an operator has none.

@@ -29,6 +29,9 @@ pub const KEY_LIMIT: usize = 1_000;
 /// Most groups that one user is checked against.
 pub const GROUP_LIMIT: usize = 100;
 
+/// Users of a batch that are in memory at one time.
+const LOADED_AT_ONCE: usize = 50;
+
 /// Reads that are more likely remembered than not when there are few of them.
 const FEW: usize = 4;
 
@@ -110,32 +113,41 @@ impl Directory {
         Ok(found)
     }
 
-    /// Users by their keys, each by itself; with what is wanted about others.
+    /// Users by their keys, each by itself; with what is wanted about others. They are
+    /// handed over in the order of the keys, until there is no room for one.
     ///
     /// # Errors
     /// [`Error::ScopeMissing`] and those of the consistency.
-    pub async fn resolve_users(
+    pub async fn resolve_users<T>(
         &self,
         caller: &Caller,
         keys: &[UserKey],
         wants: Wants,
         consistency: &Consistency,
-    ) -> Result<Reading<Vec<Result<View>>>> {
+        mut take: impl FnMut(View) -> Result<T>,
+    ) -> Result<Reading<Vec<Result<T>>>> {
         let (tx, at) = self.many(caller, keys, consistency).await?;
         let holders = lookup::users(&tx, &caller.tenant_id, keys).await?;
-        let ids = ids(holders.values());
-        let (scope, kind) = (caller.scope(), ResourceKind::User);
-        let found = resources::load_many(&tx, scope, kind, ids, caller.seen(wants)).await?;
-        let found = found.into_iter().map(View::from);
-        let found: HashMap<_, _> = found.map(|view| (view.resource.id.clone(), view)).collect();
-        let user = |key: &UserKey| {
-            let id = held(caller, key, holders.get(key))?;
-            found.get(id).cloned().ok_or_else(|| key.not_found())
-        };
-        Ok(Reading {
-            value: keys.iter().map(user).collect(),
-            at,
-        })
+        let wants = caller.seen(wants);
+        let mut value = Vec::with_capacity(keys.len());
+        let mut is_full = false;
+        for keys in keys.chunks(LOADED_AT_ONCE) {
+            let found = match is_full {
+                true => HashMap::new(),
+                false => users_of(&tx, caller, wants, keys, &holders).await?,
+            };
+            for key in keys {
+                let user = match held(caller, key, holders.get(key)) {
+                    Ok(_) if is_full => Err(Error::AnswerFull),
+                    Ok(id) => found.get(id).cloned().ok_or_else(|| key.not_found()),
+                    Err(error) => Err(error),
+                };
+                let user = user.and_then(&mut take);
+                is_full = is_full || matches!(user, Err(Error::AnswerFull));
+                value.push(user);
+            }
+        }
+        Ok(Reading { value, at })
     }
 
     /// Whether users may act, each by itself, with their ids.
@@ -194,8 +206,10 @@ impl Directory {
         question: &MembershipQuestion,
         consistency: &Consistency,
     ) -> Result<Reading<Memberships>> {
-        if question.explain {
-            return self.explain_membership(caller, question, consistency).await;
+        let keys = question.groups.iter().flatten();
+        let mut by_name = keys.filter(|key| !matches!(key, GroupKey::Id(_)));
+        if question.explain || by_name.next().is_some() {
+            return self.check_at_once(caller, question, consistency).await;
         }
         let user = self.resolve_user(
             caller,
@@ -216,8 +230,9 @@ impl Directory {
         })
     }
 
-    /// The same with a shortest way from the user to each group, all of one moment.
-    async fn explain_membership(
+    /// The same of one moment, as names of groups may be others' in the next; with a
+    /// shortest way from the user to each group, where that is wanted.
+    async fn check_at_once(
         &self,
         caller: &Caller,
         question: &MembershipQuestion,
@@ -230,14 +245,15 @@ impl Directory {
         let kept = kept.ok_or_else(|| question.user.not_found())?;
         let (user, relations) = &kept.found;
         caller.reach(ResourceKind::User, &user.id)?;
-        let keys: Vec<_> = question.groups.iter().flatten().cloned().collect();
-        let found = lookup::groups(&tx, &caller.tenant_id, &keys).await?;
+        let keys = question.groups.iter().flatten().cloned().collect();
+        let found = lookup::groups(&tx, &caller.tenant_id, &seen(caller, keys)).await?;
         let mut value = memberships(&kept, question, &found);
-        let within = relations.groups.iter().map(|group| group.id.as_str());
-        let members: Vec<_> = within.chain([user.id.as_str()]).collect();
-        let paths = Paths::new(&user.id, lookup::containers(&tx, &members).await?);
-        for result in value.results.iter_mut().flatten() {
-            if result.tie != Tie::None {
+        if question.explain {
+            let within = relations.groups.iter().map(|group| group.id.as_str());
+            let members: Vec<_> = within.chain([user.id.as_str()]).collect();
+            let paths = Paths::new(&user.id, lookup::containers(&tx, &members).await?);
+            let ties = value.results.iter_mut().flatten();
+            for result in ties.filter(|result| result.tie != Tie::None) {
                 result.path = paths.to(&result.group_id);
             }
         }
@@ -306,7 +322,7 @@ impl Directory {
         Ok((tx, at))
     }
 
-    /// Which groups these are, of those that are there.
+    /// Which of these groups, by their ids, are there.
     async fn named_groups(
         &self,
         caller: &Caller,
@@ -314,8 +330,7 @@ impl Directory {
         consistency: &Consistency,
     ) -> Result<lookup::Holders<GroupKey>> {
         let keys = seen(caller, keys.to_vec());
-        let by_id = |key: &GroupKey| matches!(key, GroupKey::Id(_));
-        if *consistency == Consistency::Strong && keys.len() <= FEW && keys.iter().all(by_id) {
+        if *consistency == Consistency::Strong && keys.len() <= FEW {
             return self.remembered_groups(caller, keys).await;
         }
         if keys.is_empty() {
@@ -378,6 +393,21 @@ async fn load(
         _ => resources::find(tx, scope, key, wants).await?,
     };
     Ok(found.map(Kept::alone))
+}
+
+/// Those whom keys have led to, by their ids.
+async fn users_of(
+    tx: &Tx,
+    caller: &Caller,
+    wants: Wants,
+    keys: &[UserKey],
+    holders: &lookup::Holders<UserKey>,
+) -> Result<HashMap<String, View>> {
+    let ids = ids(keys.iter().filter_map(|key| holders.get(key)));
+    let (scope, kind) = (caller.scope(), ResourceKind::User);
+    let found = resources::load_many(tx, scope, kind, ids, wants).await?;
+    let found = found.into_iter().map(View::from);
+    Ok(found.map(|view| (view.resource.id.clone(), view)).collect())
 }
 
 /// The ids of those whom keys have led to, each once.

@@ -74,7 +74,7 @@ pub use linking::{Keys, KeysWanted, Linking};
 pub use lookup::{
     GROUP_LIMIT, KEY_LIMIT, Membership, MembershipQuestion, Memberships, Pair, wanted_groups,
 };
-pub use polling::{Poll, Polled};
+pub use polling::{Poll, Polled, gives_events};
 pub use reading::{Consistency, Reading};
 pub use resources::{Deleted, Get, Written};
 pub use revocation::{Doomed, SignOut, SignedOut};

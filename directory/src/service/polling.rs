@@ -17,14 +17,14 @@ use crate::{
     auth::{Caller, Principal},
     domain::{
         history::ChangeKind,
-        signal::{SignalKind, Subject},
+        signal::{self, SignalKind, Subject},
     },
     error::{Error, Result},
     signing::set::{Event, SecurityEvent, SubjectId},
     storage::{
         Tx,
         feed::{Place, Transaction, changes_after},
-        history,
+        history::{self, Bounds},
         signal_streams::{self, StreamKey, StreamState},
     },
 };
@@ -56,6 +56,9 @@ const READS: usize = 50;
 /// How often a look is repeated when the same stream is polled elsewhere.
 const TRIES: usize = 5;
 
+/// How many revisions a stream may be behind where it was found.
+const FAR: i64 = 1_000;
+
 /// How exact it is kept when a stream was polled, in milliseconds.
 const POLLED: i64 = 60 * 60 * 1_000;
 
@@ -70,6 +73,8 @@ pub struct Poll {
     pub acks: Vec<String>,
     /// Those among them that could not be used.
     pub failed: usize,
+    /// Whether it knows that events were lost, when they were.
+    pub begins_anew: bool,
 }
 
 /// What it is given.
@@ -87,8 +92,6 @@ struct Found {
     state: StreamState,
     open: Vec<Told>,
     has_more: bool,
-    /// Why it begins anew.
-    expired: Option<Error>,
 }
 
 impl Directory {
@@ -96,8 +99,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::ScopeMissing`] for who is no service client;
-    /// [`Error::CursorExpired`], [`Error::EpochMismatch`] once, when the stream
-    /// begins anew.
+    /// [`Error::CursorExpired`], [`Error::EpochMismatch`] until the receiver says
+    /// that the stream is to begin anew.
     pub async fn poll_events(&self, caller: &Caller, poll: &Poll) -> Result<Polled> {
         let key = stream_key(caller, poll)?;
         if poll.failed > 0 {
@@ -108,10 +111,7 @@ impl Directory {
             );
         }
         let most = poll.most.unwrap_or(EVENTS).min(EVENTS);
-        let found = self.settle(&key, &poll.acks, most).await?;
-        if let Some(expired) = found.expired {
-            return Err(expired);
-        }
+        let found = self.settle(&key, poll, most).await?;
         let mut polled = Polled {
             sets: Vec::with_capacity(found.open.len()),
             has_more: found.has_more,
@@ -134,15 +134,16 @@ impl Directory {
 
     /// Looks at a stream, and writes where it is then. The look takes no part in
     /// the tenant's writes: it is repeated when somebody else polls meanwhile.
-    async fn settle(&self, key: &StreamKey, acks: &[String], most: usize) -> Result<Found> {
+    async fn settle(&self, key: &StreamKey, poll: &Poll, most: usize) -> Result<Found> {
         for _ in 0..TRIES {
             let tx = self.store.snapshot().await?;
             let before = signal_streams::load(&tx, key).await?;
-            let mut found = look(&tx, key, before.clone(), acks, (most, self.now_ms())).await?;
+            let mut found = look(&tx, key, before.clone(), poll, (most, self.now_ms())).await?;
             signals::name(&tx, &key.tenant_id, &mut found.open).await?;
             drop(tx);
-            let is_same = before.as_ref() == Some(&found.state);
-            if is_same || self.keep(key, before, found.state.clone()).await? {
+            if !is_news(before.as_ref(), &found.state, poll)
+                || self.keep(key, before, found.state.clone()).await?
+            {
                 return Ok(found);
             }
         }
@@ -168,8 +169,8 @@ impl Directory {
                     if signal_streams::load(&tx, key).await? != *before {
                         return Ok(false);
                     }
-                    if before.is_none() && signal_streams::count(&tx, key, since).await? >= STREAMS
-                    {
+                    let was_polled = before.as_ref().is_some_and(|b| b.polled_at >= since);
+                    if !was_polled && signal_streams::count(&tx, key, since).await? >= STREAMS {
                         let rule = format!("is one too many: a client has at most {STREAMS}");
                         return Err(Error::invalid("stream_id", rule));
                     }
@@ -216,47 +217,69 @@ fn stream_key(caller: &Caller, poll: &Poll) -> Result<StreamKey> {
     })
 }
 
+/// Whether it is worth a write where a stream is: a place at which nothing was told
+/// is found again, and every other write of the tenant would cause one.
+fn is_news(before: Option<&StreamState>, after: &StreamState, poll: &Poll) -> bool {
+    let Some(before) = before else {
+        return true;
+    };
+    let passed = after.place.revision.saturating_sub(before.place.revision);
+    let is_far = !(0..=FAR).contains(&passed);
+    is_far
+        || before.epoch != after.epoch
+        || before.polled_at != after.polled_at
+        || !poll.acks.is_empty() && before != after
+}
+
+/// Why a stream cannot go on, if it cannot.
+fn expired(state: &StreamState, bounds: &Bounds) -> Option<Error> {
+    if state.epoch != bounds.latest.epoch || state.place.revision > bounds.latest.revision {
+        return Some(Error::EpochMismatch);
+    }
+    (state.place.revision < bounds.earliest).then_some(Error::CursorExpired)
+}
+
 /// What is open in a stream, and where it is when these were acknowledged.
+///
+/// # Errors
+/// Why it cannot go on, unless it is to begin anew.
 async fn look(
     tx: &Tx,
     key: &StreamKey,
     state: Option<StreamState>,
-    acks: &[String],
+    poll: &Poll,
     (most, now): (usize, i64),
 ) -> Result<Found> {
     let bounds = history::bounds(tx, &key.tenant_id).await?;
     let bounds = bounds.ok_or_else(|| Error::internal("the tenant has no head"))?;
-    let anew = |expired| Found {
-        state: StreamState::beginning(&bounds.latest, now),
-        open: Vec::new(),
-        has_more: false,
-        expired,
+    let lost = state.as_ref().and_then(|state| expired(state, &bounds));
+    let mut state = match (state, lost) {
+        (Some(state), None) => state,
+        (Some(_), Some(lost)) if !poll.begins_anew => return Err(lost),
+        _ => {
+            return Ok(Found {
+                state: StreamState::beginning(&bounds.latest, now),
+                open: Vec::new(),
+                has_more: false,
+            });
+        }
     };
-    let Some(mut state) = state else {
-        return Ok(anew(None));
-    };
-    if state.epoch != bounds.latest.epoch || state.place.revision > bounds.latest.revision {
-        return Ok(anew(Some(Error::EpochMismatch)));
-    }
-    if state.place.revision < bounds.earliest {
-        return Ok(anew(Some(Error::CursorExpired)));
-    }
     if now.saturating_sub(state.polled_at) > POLLED {
         state.polled_at = now;
     }
-    let mut looking = Looking {
-        acked: state.acked.iter().chain(acks).cloned().collect(),
-        still_acked: Vec::new(),
-        settled: state.place,
-        open: Vec::new(),
-        most,
-        has_more: false,
-        signals: 0,
-        changes: 0,
-        reads: 0,
-    };
+    let looking = Looking::new(&state, &poll.acks, most);
+    look_through(tx, key, state, looking, bounds.latest.revision).await
+}
+
+/// Goes through what a stream has not passed, up to this revision.
+async fn look_through(
+    tx: &Tx,
+    key: &StreamKey,
+    mut state: StreamState,
+    mut looking: Looking,
+    through: i64,
+) -> Result<Found> {
     let mut place = state.place;
-    let through = bounds.latest.revision;
     while !looking.is_full() {
         looking.reads += 1;
         let found = changes_after(tx, &key.tenant_id, place, through, PART).await?;
@@ -284,7 +307,6 @@ async fn look(
         state,
         open: looking.open,
         has_more: looking.has_more || may_have_more,
-        expired: None,
     })
 }
 
@@ -305,6 +327,20 @@ struct Looking {
 }
 
 impl Looking {
+    fn new(state: &StreamState, acks: &[String], most: usize) -> Self {
+        Self {
+            acked: state.acked.iter().chain(acks).cloned().collect(),
+            still_acked: Vec::new(),
+            settled: state.place,
+            open: Vec::new(),
+            most,
+            has_more: false,
+            signals: 0,
+            changes: 0,
+            reads: 0,
+        }
+    }
+
     fn is_open(&self) -> bool {
         !self.open.is_empty() || self.has_more
     }
@@ -361,10 +397,20 @@ impl Looking {
     }
 }
 
+/// Whether a transaction gives events that are polled for.
+pub fn gives_events(transaction: &Transaction) -> bool {
+    let signals = signal::signals(&transaction.changes);
+    signals.iter().any(|(_, one)| is_standard(one.kind))
+}
+
 /// Whether there is a standard event for it.
 fn has_event(told: &Told) -> bool {
+    is_standard(told.signal.kind)
+}
+
+fn is_standard(kind: SignalKind) -> bool {
     !matches!(
-        told.signal.kind,
+        kind,
         SignalKind::FederationChanged | SignalKind::SigningKeyRevoked
     )
 }

@@ -1,6 +1,6 @@
 //! Signals: what of the feed is told to whoever keeps people signed in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Directory, feed::FeedFilter};
 use crate::{
@@ -55,7 +55,9 @@ fn is_wanted(signal: &Signal, kinds: &[SignalKind]) -> bool {
 }
 
 impl Directory {
-    /// The signals of these kinds that a transaction gives; no kinds mean all.
+    /// The signals of these kinds that transactions give, in their order, each with the
+    /// place of its transaction; no kinds mean all. Users are looked up in one query,
+    /// so that it should be few transactions.
     ///
     /// # Errors
     /// The database's.
@@ -63,13 +65,18 @@ impl Directory {
         &self,
         caller: &Caller,
         epoch: &str,
-        transaction: &Transaction,
+        transactions: &[Arc<Transaction>],
         kinds: &[SignalKind],
-    ) -> Result<Vec<Told>> {
-        let told = told(&caller.tenant_id, epoch, transaction, kinds);
-        let mut told: Vec<_> = told.into_iter().map(|(_, told)| told).collect();
-        name(&self.store.single(), &caller.tenant_id, &mut told).await?;
-        Ok(told)
+    ) -> Result<Vec<(usize, Told)>> {
+        let (mut places, mut signals) = (Vec::new(), Vec::new());
+        for (place, transaction) in transactions.iter().enumerate() {
+            for (_, one) in told(&caller.tenant_id, epoch, transaction, kinds) {
+                places.push(place);
+                signals.push(one);
+            }
+        }
+        name(&self.store.single(), &caller.tenant_id, &mut signals).await?;
+        Ok(places.into_iter().zip(signals).collect())
     }
 }
 

@@ -32,6 +32,7 @@ mod journal;
 mod lists;
 mod oauth;
 mod policies;
+mod polling;
 mod replays;
 mod schemas;
 mod tokens;

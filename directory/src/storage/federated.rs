@@ -68,7 +68,8 @@ pub async fn identities(
     Ok(found)
 }
 
-/// What connections call users, in the order of the connections' ids.
+/// What connections call users, in the order of the connections' ids; but for what
+/// they call other ones by now.
 ///
 /// # Errors
 /// The database's.
@@ -89,7 +90,10 @@ pub async fn external_keys(
         let sql = Sql::new(
             "SELECT e.resource_id, e.connection_id, e.external_id FROM external_ids e \
              JOIN connections c ON c.id = e.connection_id WHERE c.tenant_id = ? \
-             AND e.resource_type = 1 AND e.resource_id IN (",
+             AND e.resource_type = 1 AND (e.live OR NOT EXISTS \
+             (SELECT 1 FROM external_ids o WHERE o.connection_id = e.connection_id \
+             AND o.resource_type = e.resource_type AND o.external_id = e.external_id \
+             AND o.live)) AND e.resource_id IN (",
         )
         .bind(tenant_id)
         .then(Sql::list(ids.iter().map(String::as_str)))

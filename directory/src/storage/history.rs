@@ -243,6 +243,24 @@ pub async fn change_access(tx: &Tx, tenant_id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether such a call was done to a resource of the tenant.
+///
+/// # Errors
+/// The database's.
+pub async fn has_done(tx: &Tx, tenant_id: &str, method: &str, resource_id: &str) -> Result<bool> {
+    let sql = Sql::new(
+        "SELECT sequence FROM audit_entries WHERE tenant_id = ? AND resource_id = ? \
+         AND method = ? AND outcome = ? LIMIT 1",
+    )
+    .bind(tenant_id)
+    .bind(resource_id)
+    .bind(method)
+    .bind(OK);
+    let connection = &tx.connection();
+    let statement = sql.statement(connection.get_database_backend());
+    Ok(connection.query_one_raw(statement).await?.is_some())
+}
+
 /// Records what a write did, and gives the tenant's position behind it. A
 /// refused call moves the audit on, not the tenant.
 ///
@@ -330,6 +348,19 @@ pub(super) async fn close_books(tx: &Tx) -> Result<()> {
 /// are few statements, which stay prepared.
 pub(super) fn at_once(rows: usize) -> usize {
     1 << rows.min(CHUNK).ilog2()
+}
+
+/// The same for rows that are asked for, in their order.
+pub(super) fn portions<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (now, later) = rest.split_at(at_once(rest.len()));
+        rest = later;
+        Some(now)
+    })
 }
 
 fn advance(dialect: Dialect, tenant_id: &str, head: &Head) -> Sql {

@@ -10,8 +10,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{
     Tx,
-    history::at_once,
-    resources::CHUNK,
+    history::{at_once, portions},
     sql::{Sql, can_be},
     subjects::UserKey,
 };
@@ -19,6 +18,7 @@ use crate::{
     domain::{
         access::{Access, Lock, Standing},
         fold::fold,
+        search::index_key,
     },
     error::Result,
 };
@@ -96,7 +96,8 @@ impl Key for UserKey {
     fn texts(&self) -> Vec<String> {
         match self {
             Self::Id(id) => vec![id.clone()],
-            Self::UserName(text) | Self::Email(text) => vec![fold(text)],
+            Self::UserName(text) => vec![fold(text)],
+            Self::Email(text) => vec![index_key(&fold(text))],
             Self::External {
                 connection_id,
                 external_id,
@@ -166,7 +167,7 @@ async fn holders<K: Key>(tx: &Tx, tenant_id: &str, keys: &[K]) -> Result<Holders
     let mut holders = HashMap::with_capacity(keys.len());
     for (manner, asked) in kinds {
         let texts: Vec<_> = asked.keys().collect();
-        for texts in texts.chunks(CHUNK) {
+        for texts in portions(&texts) {
             for (texts, holder) in manner.ask(tx, tenant_id, texts).await? {
                 for key in asked.get(&texts).into_iter().flatten() {
                     holders.insert((*key).clone(), holder.clone());
@@ -241,7 +242,7 @@ pub async fn standings(
         tokens_valid_after: Option<i64>,
     }
     let mut standings = HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(CHUNK) {
+    for ids in portions(ids) {
         let sql = Sql::new(
             "SELECT r.id, r.active, r.deleted_at, r.locked_at, r.held_at, r.tokens_valid_after \
              FROM users r WHERE r.tenant_id = ? AND r.id IN (",
@@ -338,7 +339,7 @@ pub async fn containers(tx: &Tx, members: &[&str]) -> Result<Vec<(String, String
         member_id: String,
     }
     let mut pairs = Vec::new();
-    for members in members.chunks(CHUNK) {
+    for members in portions(members) {
         let sql = Sql::new(
             "SELECT m.group_id, m.member_id FROM memberships m CROSS JOIN groups g \
              WHERE g.id = m.group_id AND g.deleted_at IS NULL AND m.member_id IN (",

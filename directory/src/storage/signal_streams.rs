@@ -108,8 +108,8 @@ pub async fn save(tx: &Tx, key: &StreamKey, state: &StreamState) -> Result<()> {
     Ok(())
 }
 
-/// How many streams a client has, after those were forgotten that nobody polled
-/// since this time.
+/// How many streams of a client were polled since this time. The others stay: who
+/// polls one of them is to hear that it expired.
 ///
 /// # Errors
 /// The database's.
@@ -118,21 +118,15 @@ pub async fn count(tx: &Tx, key: &StreamKey, since_ms: i64) -> Result<i64> {
     struct Row {
         found: i64,
     }
-    let forget = Sql::new(
-        "DELETE FROM signal_streams WHERE tenant_id = ? AND client_id = ? AND polled_at < ?",
+    let count = Sql::new(
+        "SELECT COUNT(*) AS found FROM signal_streams \
+         WHERE tenant_id = ? AND client_id = ? AND polled_at >= ?",
     )
     .bind(key.tenant_id.as_str())
     .bind(key.client_id.as_str())
     .bind(since_ms);
-    let count = Sql::new(
-        "SELECT COUNT(*) AS found FROM signal_streams WHERE tenant_id = ? AND client_id = ?",
-    )
-    .bind(key.tenant_id.as_str())
-    .bind(key.client_id.as_str());
     let connection = &tx.connection();
-    let backend = connection.get_database_backend();
-    connection.execute_raw(forget.statement(backend)).await?;
-    let count = count.statement(backend);
+    let count = count.statement(connection.get_database_backend());
     let row = Row::find_by_statement(count).one(connection).await?;
     Ok(row.map(|row| row.found).unwrap_or_default())
 }

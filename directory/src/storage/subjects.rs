@@ -12,6 +12,7 @@ use crate::{
         Kind, Resource,
         access::{Access, Lock},
         fold::fold,
+        search::{index_key, looks_like_digest},
     },
     error::{Error, Result},
 };
@@ -67,6 +68,15 @@ impl UserKey {
         })
     }
 
+    /// The same key, as all its spellings have it.
+    pub(super) fn folded(&self) -> Self {
+        match self {
+            Self::UserName(name) => Self::UserName(fold(name)),
+            Self::Email(address) => Self::Email(fold(address)),
+            Self::Id(_) | Self::External { .. } | Self::Federated { .. } => self.clone(),
+        }
+    }
+
     /// The condition that a row `u` of the tenant meets.
     pub(super) fn condition(&self, tenant_id: &str) -> Sql {
         match self {
@@ -76,7 +86,7 @@ impl UserKey {
                  WHERE v.tenant_id = ? AND v.attribute = 'emails.value' AND v.value_key = ?)",
             )
             .bind(tenant_id)
-            .bind(fold(address)),
+            .bind(index_key(&fold(address))),
             Self::Federated { issuer, subject } => Sql::new(
                 "u.id = (SELECT f.user_id FROM federated_identities f WHERE f.tenant_id = ? \
                  AND f.issuer = ? AND f.subject = ? AND f.live)",
@@ -103,7 +113,8 @@ impl UserKey {
     pub(super) fn is_impossible(&self) -> bool {
         let has_null = |text: &String| text.contains('\0');
         match self {
-            Self::Id(text) | Self::UserName(text) | Self::Email(text) => has_null(text),
+            Self::Id(text) | Self::UserName(text) => has_null(text),
+            Self::Email(text) => has_null(text) || looks_like_digest(&fold(text)),
             Self::Federated { issuer, subject } => has_null(issuer) || has_null(subject),
             Self::External {
                 connection_id,

@@ -92,6 +92,7 @@ fn by_reason(reason: ErrorReason, status: &Status) -> ScimError {
         | AmbiguousKey
         | RequestIdReused
         | GroupSetTooLarge
+        | AnswerTooLarge
         | KeyState
         | TokenState => ScimError::internal(),
         // The request was tried again under the new profile, and it changed once more.

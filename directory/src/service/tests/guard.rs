@@ -20,7 +20,7 @@ impl World {
         (world, ids)
     }
 
-    async fn disable(&self, id: &str) -> Written {
+    pub(super) async fn disable(&self, id: &str) -> Written {
         self.patch(id, set("active", false)).await.unwrap()
     }
 

@@ -190,7 +190,7 @@ impl Store {
             let (kind, reach) = (ResourceKind::User, Reach::Live);
             return self.load_now(scope, kind, id, reach, wants).await;
         }
-        let name = (scope.tenant_id.to_owned(), key.clone());
+        let name = (scope.tenant_id.to_owned(), key.folded());
         let manner = Manner {
             kind: ResourceKind::User,
             reach: Reach::Live,

@@ -67,7 +67,11 @@ pub async fn restore_as(
     )
     .bind(after.id.as_str())
     .bind(scope.connection_id);
-    // So may what identity providers called it, and then it is not his any more.
+    // And then it is no name of this one any more: it would be asked back when it
+    // is deleted and restored again.
+    let drop = Sql::new("DELETE FROM external_ids WHERE resource_id = ? AND NOT live")
+        .bind(after.id.as_str());
+    // So may be what identity providers called it.
     let link = Sql::new(
         "UPDATE federated_identities SET live = TRUE WHERE user_id = ? \
          AND NOT EXISTS (SELECT 1 FROM federated_identities o WHERE o.live \
@@ -78,7 +82,7 @@ pub async fn restore_as(
     .bind(after.id.as_str());
     let unlink = Sql::new("DELETE FROM federated_identities WHERE user_id = ? AND NOT live")
         .bind(after.id.as_str());
-    execute(tx, [marked(after), take, link, unlink]).await?;
+    execute(tx, [marked(after), take, drop, link, unlink]).await?;
     follow(tx, after).await
 }
 
