@@ -46,7 +46,7 @@ async fn service_token(world: &World, key: &KeyFile) -> Result<String> {
     issued.map(|issued| issued.token)
 }
 
-async fn service(world: &World, scopes: &[&str]) -> Caller {
+pub(super) async fn service(world: &World, scopes: &[&str]) -> Caller {
     let (_, key) = client(world, scopes).await;
     let token = service_token(world, &key).await.unwrap();
     let_in(&world.directory, &token, None).await.unwrap()
