@@ -304,7 +304,6 @@ fn new_id() -> String {
 /// An answer without its secrets, and these.
 fn parted(mut answer: DynamicMessage) -> (DynamicMessage, Vec<String>) {
     let secrets = wire::take_secrets(&mut answer);
-    wire::forget_prefix(&mut answer);
     (answer, secrets)
 }
 

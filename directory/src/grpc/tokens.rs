@@ -275,12 +275,11 @@ pub(super) fn list_name(caller: &Caller, of: &str, wanted: &[u8]) -> Vec<u8> {
 
 /// A token with a new secret, and the secret.
 pub(super) fn shown(issued: IssuedCredential) -> (v1::Token, String) {
-    let secret = issued.secret.as_ref();
-    let shown = secret.map(|secret| secret.expose().to_owned());
+    let secret = issued.secret.map(|secret| secret.expose().to_owned());
     let token = stored(crate::service::StoredToken {
-        key_id: secret.map(|secret| secret.key_id().to_owned()),
+        key_id: issued.key_id,
         overlap_until: issued.overlap_until,
         credential: issued.credential,
     });
-    (token, shown.unwrap_or_default())
+    (token, secret.unwrap_or_default())
 }

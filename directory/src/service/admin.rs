@@ -10,10 +10,11 @@ use muster_proto::{
 use super::replays::Write;
 use super::{
     Directory,
-    credentials::{Expiry, IssuedCredential, insert_credential},
+    credentials::{Expiry, insert_credential},
     ledger::Deed,
     policies,
     schemas::SchemaEdit,
+    stored_tokens::IssuedCredential,
 };
 use crate::{
     auth::{Caller, Principal, Scopes},

@@ -1,7 +1,7 @@
 //! Stored tokens: made, listed, rotated, revoked. Credentials of connections,
 //! and personal access tokens of users.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use muster_proto::schema::Registry;
 
@@ -10,6 +10,7 @@ use super::{
     Directory,
     admin::{checked_name, checked_scopes, not_found},
     ledger::Deed,
+    stored_tokens::IssuedCredential,
 };
 use crate::{
     auth::{Caller, Grant, Principal, Scopes},
@@ -43,30 +44,6 @@ const PERSONAL_MS: i64 = 366 * 24 * 60 * 60 * 1_000;
 /// Most audiences of one token.
 pub(super) const AUDIENCES: usize = 10;
 
-/// A new credential, or one with a new secret. The secret exists here and nowhere
-/// else.
-#[derive(Debug, Clone)]
-pub struct IssuedCredential {
-    /// What is kept.
-    pub credential: Credential,
-    /// What the client gets; `None` when its own issuer vouches for it.
-    pub secret: Option<Secret>,
-    /// Until when former secrets work, in milliseconds since the Unix epoch.
-    pub overlap_until: Option<i64>,
-}
-
-impl IssuedCredential {
-    /// The credential as it is kept; its secret only to who is told for the first
-    /// time.
-    fn told(self, credential: Credential, again: bool) -> Self {
-        Self {
-            credential,
-            secret: self.secret.filter(|_| !again),
-            overlap_until: self.overlap_until.filter(|_| !again),
-        }
-    }
-}
-
 /// When a new credential ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
@@ -76,17 +53,6 @@ pub enum Expiry {
     Never,
     /// At this time, in milliseconds since the Unix epoch.
     At(i64),
-}
-
-/// A stored token with what is known of its secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredToken {
-    /// The token.
-    pub credential: Credential,
-    /// Key id of the newest secret; `None` for a federated credential.
-    pub key_id: Option<String>,
-    /// Until when a former secret works, in milliseconds since the Unix epoch.
-    pub overlap_until: Option<i64>,
 }
 
 /// A personal access token that is wanted.
@@ -118,6 +84,9 @@ impl Directory {
         expiry: Expiry,
         grant: Grant,
     ) -> Result<(IssuedCredential, Position)> {
+        if let Some(made) = self.made_before(caller).await? {
+            return Ok(made);
+        }
         if let Some(scope) = grant.excess() {
             let rule = format!("has {scope}, which a credential of a user's own cannot have");
             return Err(Error::invalid("scopes", rule));
@@ -144,8 +113,8 @@ impl Directory {
                 Ok((new.clone(), position))
             }
         });
-        let ((credential, position), again) = made.await?;
-        Ok((issued.told(credential, again), position))
+        let ((kept, position), again) = made.await?;
+        Ok((self.shown(issued, kept, again).await?, position))
     }
 
     /// A credential of a connection that is not kept yet.
@@ -215,6 +184,7 @@ impl Directory {
         };
         Ok(IssuedCredential {
             credential,
+            key_id: secret.as_ref().map(|secret| secret.key_id().to_owned()),
             secret,
             overlap_until: None,
         })
@@ -238,6 +208,9 @@ impl Directory {
         caller: &Caller,
         wanted: PersonalToken,
     ) -> Result<(IssuedCredential, Position)> {
+        if let Some(made) = self.made_before(caller).await? {
+            return Ok(made);
+        }
         let audiences = checked_grant(caller, &wanted.audiences, &wanted.scopes)?;
         check_personal_end(Some(wanted.expires_at), self.source.now_ms())?;
         let (proof, expires_at) = (Proof::Secret(Purpose::Personal), Some(wanted.expires_at));
@@ -247,49 +220,6 @@ impl Directory {
         issued.credential.user_id = Some(wanted.user_id);
         let method = "CreatePersonalAccessToken";
         self.insert(caller, method, issued).await
-    }
-
-    /// The tenant's stored tokens, at most `limit`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn list_tokens(
-        &self,
-        tenant_id: &str,
-        wanted: &credentials::Wanted,
-        limit: usize,
-    ) -> Result<Vec<StoredToken>> {
-        let tx = self.store.single();
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        let found = credentials::list(&tx, tenant_id, wanted, limit).await?;
-        self.with_secrets(&tx, found).await
-    }
-
-    /// The tenant's stored token with this id.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn get_token(&self, tenant_id: &str, id: &str) -> Result<StoredToken> {
-        let tx = self.store.single();
-        let found = credentials::find(&tx, tenant_id, id).await?;
-        let found = found.ok_or_else(|| not_found(Kind::Token, id))?;
-        let mut tokens = self.with_secrets(&tx, vec![found]).await?;
-        tokens.pop().ok_or_else(|| not_found(Kind::Token, id))
-    }
-
-    async fn with_secrets(&self, tx: &Tx, found: Vec<Credential>) -> Result<Vec<StoredToken>> {
-        let ids: Vec<_> = found.iter().map(|found| found.id.clone()).collect();
-        let key_ids = credentials::key_ids(tx, &ids).await?;
-        let mut key_ids: HashMap<_, _> = key_ids.into_iter().collect();
-        let now = self.source.now_ms();
-        let overlaps = credentials::overlaps(tx, &ids).await?.into_iter();
-        let overlaps: HashMap<_, _> = overlaps.filter(|(_, until)| *until > now).collect();
-        let stored = |credential: Credential| StoredToken {
-            key_id: key_ids.remove(&credential.id),
-            overlap_until: overlaps.get(&credential.id).copied(),
-            credential,
-        };
-        Ok(found.into_iter().map(stored).collect())
     }
 
     /// Gives a stored token a new secret; its former ones work for as long as the
@@ -307,6 +237,9 @@ impl Directory {
     ) -> Result<(IssuedCredential, Position)> {
         if overlap > OVERLAP_LIMIT {
             return Err(Error::invalid("overlap", "must be at most 7 days"));
+        }
+        if let Some(made) = self.made_before(caller).await? {
+            return Ok(made);
         }
         let now = self.source.now_ms();
         if expires_at.is_some_and(|at| at <= now) {
@@ -337,13 +270,14 @@ impl Directory {
             let rotation = Arc::clone(&rotation);
             async move { rotation.run(&tx).await }
         });
-        let ((credential, position), again) = rotated.await?;
+        let ((kept, position), again) = rotated.await?;
         let issued = IssuedCredential {
             credential: found,
+            key_id: Some(secret.key_id().to_owned()),
             secret: Some(secret),
             overlap_until: (until > now).then_some(until),
         };
-        Ok((issued.told(credential, again), position))
+        Ok((self.shown(issued, kept, again).await?, position))
     }
 
     /// Revokes a stored token; revoking it again changes nothing.

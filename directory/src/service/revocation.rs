@@ -95,7 +95,8 @@ impl Directory {
             Doomed::Value(text) => match self.token_of(caller, &text).await? {
                 None => match self.client_secret(caller, &text).await? {
                     Some(id) => id,
-                    None => return Ok(None),
+                    // Or whoever asks the same ended it just now.
+                    None => return Ok(self.known(caller).await?.flatten()),
                 },
                 Some(token) => {
                     let is_stored = token.issuer.is_empty() && token.kind != TokenKind::Service;

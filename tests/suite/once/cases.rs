@@ -38,19 +38,6 @@ pub(super) struct Case {
 
 /// All of them.
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = meeting();
-    cases.extend(
-        tokens::BY_VALUE
-            .iter()
-            .map(|&(method, prepare)| Case { method, prepare }),
-    );
-    cases
-}
-
-/// Those that are told what the first of them came to also when they come at
-/// the same moment: of a token that is ended meanwhile, and is named by its value,
-/// nothing is known any more.
-pub(super) fn meeting() -> Vec<Case> {
     let all = [people::CASES, tokens::CASES, others::CASES].concat();
     let all = all.into_iter();
     all.map(|(method, prepare)| Case { method, prepare })

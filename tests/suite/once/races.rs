@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::{
     World,
-    cases::{Case, meeting},
+    cases::{Case, cases},
     new_id, parted,
     wire::{self, identified, mutation, tells_secrets, words},
 };
@@ -24,7 +24,7 @@ const TRIES: usize = 100;
 fn of_requests_that_meet_one_is_done_and_all_are_answered() {
     let world = World::new();
     let (there, _) = world.elsewhere();
-    for case in meeting() {
+    for case in cases() {
         for _ in 0..ROUNDS {
             // Each on a connection of its own, two of them to each process.
             let urls = [&world.server, &there, &world.server, &there];

@@ -88,18 +88,6 @@ pub(super) fn take_secrets(answer: &mut DynamicMessage) -> Vec<String> {
     told.collect()
 }
 
-/// Takes out of an answer with a secret by what people know the secret: where it is
-/// not told again, that is not either.
-pub(super) fn forget_prefix(answer: &mut DynamicMessage) {
-    if secret_fields(&answer.descriptor()).is_empty() {
-        return;
-    }
-    let token = answer.get_field_by_name_mut("token");
-    if let Some(token) = token.and_then(Value::as_message_mut) {
-        token.clear_field_by_name("display_prefix");
-    }
-}
-
 /// An answer in words, for whoever reads why a test failed.
 pub(super) fn words(message: &DynamicMessage) -> String {
     let words = message.fields().map(|(field, value)| match value {

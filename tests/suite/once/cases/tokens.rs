@@ -21,7 +21,10 @@ pub(super) const CASES: Cases = &[
         let (id, _) = world.personal();
         let request = |expire_time| RotateTokenRequest {
             id: id.clone(),
-            overlap: None,
+            overlap: Some(prost_types::Duration {
+                seconds: 3_600,
+                nanos: 0,
+            }),
             expire_time,
             options: None,
         };
@@ -70,10 +73,6 @@ pub(super) const CASES: Cases = &[
         };
         Requests::of(&request("it leaked"), &request("it was seen"))
     }),
-];
-
-/// The end of tokens that are named by their values.
-pub(super) const BY_VALUE: Cases = &[
     ("RevokeToken", |world| {
         revoke(&Target::Token(world.personal().1))
     }),
