@@ -67,7 +67,7 @@ async fn with_directory(
     let is_clear = tls.is_none();
     let directory = open_directory(settings).await?;
     let services = match settings.grpc_reflection {
-        true => Services::reflecting(directory.clone())?,
+        true => Services::reflecting(directory.clone()).map_err(anyhow::Error::from_boxed)?,
         false => Services::new(directory.clone())?,
     };
     let grpc = GrpcServer::bind(settings.grpc_listen, services.clone(), tls)

@@ -16,7 +16,8 @@
 //! * [`queries`]: what a client asks of many users at once.
 //! * [`points`]: calls about one thing, beside a service that does nothing,
 //!   which is [`echo`].
-//! * [`lookups`]: what the sign-in path asks, in a small directory and a large one.
+//! * [`lookups`]: what the sign-in path asks, in a small directory and a large one,
+//!   and [`moves`]: each of them into a file, and from there into another database.
 //! * [`refusals`]: how soon a cache refuses who was disabled.
 //! * [`process`]: memory and start.
 //! * [`http`], [`table`]: sending and printing.
@@ -32,6 +33,7 @@ mod echo;
 mod feed;
 mod http;
 mod lookups;
+mod moves;
 mod points;
 mod process;
 mod queries;
@@ -228,6 +230,7 @@ fn measure(engine: Engine, plan: &Plan) {
             let place = Place::new(&server);
             let reader = lookups::Reader::new(&server, &place);
             wait(lookups::run(&server, plan, &place, &reader, size));
+            moves::run(&server, engine);
         }
     }
     if plan.has("refusals") {
