@@ -119,7 +119,10 @@ impl GateLayer {
         let Some(policy) = self.policies.get(request.uri().path()) else {
             return call(&mut inner, request).await;
         };
-        let limit = deadline(request.headers(), policy);
+        let limit = in_time_to_say_so(deadline(request.headers(), policy));
+        if limit.is_zero() {
+            return Err(status(Error::DeadlineExceeded));
+        }
         let ends = Instant::now() + limit;
         let peer = self.peer(&request);
         let work = async {
@@ -258,6 +261,17 @@ fn deadline(headers: &HeaderMap, policy: &MethodPolicy) -> Duration {
     )
 }
 
+/// Of a deadline, when a call ends here: a little before, as the transport ends it
+/// at the deadline itself, and calls that cancelled. Timers count milliseconds, so
+/// that nothing can be done in less.
+fn in_time_to_say_so(limit: Duration) -> Duration {
+    const MOST: Duration = Duration::from_millis(5);
+    if limit < Duration::from_millis(1) {
+        return Duration::ZERO;
+    }
+    limit - MOST.min(limit / 4)
+}
+
 /// Reads gRPC's timeout: at most eight digits and a unit.
 fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -291,6 +305,15 @@ mod tests {
         ] {
             assert_eq!(timeout(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_call_ends_before_its_deadline() {
+        let ends = |asked| in_time_to_say_so(Duration::from_micros(asked)).as_micros();
+        assert_eq!(ends(0), 0);
+        assert_eq!(ends(999), 0);
+        assert_eq!(ends(1_000), 750);
+        assert_eq!(ends(2_000_000), 1_995_000);
     }
 
     #[test]
