@@ -1,7 +1,7 @@
 //! A user or a group as the directory holds it.
 
 use muster_proto::{
-    schema::{GROUP, Registry, ResourceType, USER},
+    schema::{ENTERPRISE_USER, GROUP, Registry, ResourceType, USER},
     value::{Object, Value},
 };
 
@@ -125,6 +125,13 @@ const FOLDED_LIMIT: usize = 2_048;
 const SIZE_LIMIT: usize = 1024 * 1024;
 
 impl Resource {
+    /// Of a user: the id of his manager.
+    pub fn manager_id(&self) -> Option<&str> {
+        let extension = self.attributes.get(ENTERPRISE_USER)?.as_object()?;
+        let manager = extension.get("manager")?.as_object()?;
+        manager.get("value").and_then(Value::as_str)
+    }
+
     /// A new resource with these attributes, of which the schema knows all; a
     /// user is active unless told otherwise.
     ///

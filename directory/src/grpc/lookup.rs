@@ -130,7 +130,7 @@ impl Lookup {
             .0
             .resolve_user(caller, &key, reach, wants, &consistency);
         let kept = found.await?;
-        let (user, relations) = &kept.found;
+        let (user, relations) = &*kept.found;
         let standing = user.standing();
         if !standing.may_act() && !request.allow_inactive {
             return Err(Error::UserInactive);

@@ -189,7 +189,7 @@ impl Directory {
     ) -> Result<Reading<(Standing, Vec<GroupRef>)>> {
         let kept = self.resolve_user(caller, user, Reach::Live, WITH_GROUPS, consistency);
         let kept = kept.await?;
-        let (user, relations) = &kept.found;
+        let (user, relations) = &*kept.found;
         Ok(Reading {
             value: (user.standing(), wanted_groups(&relations.groups, wanted)?),
             at: kept.at.clone(),
@@ -243,7 +243,7 @@ impl Directory {
         let wants = caller.seen(WITH_GROUPS);
         let kept = load(&tx, caller, &question.user, Reach::Live, wants).await?;
         let kept = kept.ok_or_else(|| question.user.not_found())?;
-        let (user, relations) = &kept.found;
+        let (user, relations) = &*kept.found;
         caller.reach(ResourceKind::User, &user.id)?;
         let keys = question.groups.iter().flatten().cloned().collect();
         let found = lookup::groups(&tx, &caller.tenant_id, &seen(caller, keys)).await?;
@@ -465,7 +465,7 @@ fn memberships(
     question: &MembershipQuestion,
     found: &lookup::Holders<GroupKey>,
 ) -> Memberships {
-    let (user, relations) = &kept.found;
+    let (user, relations) = &*kept.found;
     let standing = user.standing();
     let result = |key: &Option<GroupKey>| {
         let key = key.as_ref().ok_or(Error::Required("groups"))?;

@@ -125,7 +125,7 @@ impl Directory {
         let found = match (consistency, wants.members_up_to) {
             (Consistency::Strong, 0) => {
                 let kept = self.store.load_now(scope, kind, id, reach, wants).await?;
-                kept.map(|kept| (kept.found.clone(), kept.at.clone()))
+                kept.map(|kept| ((*kept.found).clone(), kept.at.clone()))
             }
             // Apart, so that the usual read is not as large as this.
             _ => {

@@ -33,6 +33,7 @@ mod lists;
 mod oauth;
 mod policies;
 mod polling;
+mod remembered;
 mod replays;
 mod schemas;
 mod tokens;

@@ -1,7 +1,5 @@
 //! A resource with what its representation says about others.
 
-use muster_proto::{schema::ENTERPRISE_USER, value::Value};
-
 use crate::{
     domain::Resource,
     error::Result,
@@ -45,9 +43,9 @@ impl View {
         after: Resource,
         mut relations: Relations,
     ) -> Result<Self> {
-        let now = manager(&after);
+        let now = after.manager_id();
         let is_his_own = now == Some(after.id.as_str());
-        if is_his_own || before.and_then(manager) != now {
+        if is_his_own || before.and_then(Resource::manager_id) != now {
             relations.manager_name = match now {
                 Some(id) => display_name(tx, scope, id).await?,
                 None => None,
@@ -55,10 +53,4 @@ impl View {
         }
         Ok((after, relations).into())
     }
-}
-
-fn manager(resource: &Resource) -> Option<&str> {
-    let extension = resource.attributes.get(ENTERPRISE_USER)?.as_object()?;
-    let manager = extension.get("manager")?.as_object()?;
-    manager.get("value").and_then(Value::as_str)
 }

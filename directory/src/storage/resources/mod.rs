@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod desk;
+mod lately;
 mod list;
 mod reindex;
 mod remembered;

@@ -1,10 +1,10 @@
 //! Resources that were read before.
 //!
 //! Every write of a tenant moves his position, in the same transaction. What was
-//! read at a position is what he has while that is his position, and asking for
-//! it costs the database next to nothing, however many wait. So a read of what is
-//! remembered sees all that was committed until it began, whichever process
-//! committed it.
+//! read at a position is what he has while that is his position, or while no write
+//! since concerned it; asking for the position costs the database next to nothing,
+//! however many wait. So a read of what is remembered sees all that was committed
+//! until it began, whichever process committed it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use moka::sync::Cache;
 
 use super::{
     Found, Reach, Row,
+    lately::Lately,
     together::{Alone, Manner},
 };
 use crate::{
@@ -29,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(5 * 60);
 /// Most keys of which it is remembered whose they were.
 const NAMES: u64 = 100_000;
 
-/// Most tenants of whom a position is remembered.
+/// Most tenants of whom the latest writes are remembered.
 const TENANTS: u64 = 10_000;
 
 /// What a resource takes besides its document, in bytes, about.
@@ -44,13 +45,12 @@ pub(in crate::storage) struct Remembered {
     resources: Cache<Key, Arc<Kept>>,
     /// Whose keys were, and when.
     names: Cache<(String, UserKey), Arc<(String, Position)>>,
-    /// The last that was heard of each tenant's position: what was read at
-    /// another is not worth asking for.
-    heard: Cache<String, Arc<Position>>,
+    /// Whom the latest writes of each tenant concern.
+    lately: Cache<String, Arc<Lately>>,
 }
 
 /// Who asked for what.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     tenant_id: String,
     connection_id: String,
@@ -73,7 +73,7 @@ impl Key {
 #[derive(Debug)]
 pub struct Kept {
     /// The resource and what it says about others.
-    pub found: Found,
+    pub found: Arc<Found>,
     /// When it was so.
     pub at: Position,
     bytes: u32,
@@ -85,16 +85,28 @@ impl Kept {
     fn read(row: Row, kind: ResourceKind) -> Result<Self> {
         let (at, bytes) = (row.position(), row.size() * EXPANSION + OVERHEAD);
         Ok(Self {
-            found: row.into_found(kind)?,
+            found: Arc::new(row.into_found(kind)?),
             at,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         })
     }
 
+    /// The same at a later position.
+    fn still(&self, at: Position) -> Self {
+        Self {
+            found: Arc::clone(&self.found),
+            at,
+            bytes: self.bytes,
+        }
+    }
+
     /// Of what was read by a statement of its own, and is not remembered.
     pub(crate) fn alone((found, at): (Found, Position)) -> Arc<Self> {
-        let bytes = 0;
-        Arc::new(Self { found, at, bytes })
+        Arc::new(Self {
+            found: Arc::new(found),
+            at,
+            bytes: 0,
+        })
     }
 }
 
@@ -110,7 +122,7 @@ impl Default for Remembered {
                 .max_capacity(NAMES)
                 .time_to_idle(IDLE)
                 .build(),
-            heard: Cache::builder()
+            lately: Cache::builder()
                 .max_capacity(TENANTS)
                 .time_to_idle(IDLE)
                 .build(),
@@ -119,22 +131,24 @@ impl Default for Remembered {
 }
 
 impl Remembered {
-    /// What may still hold, as far as was heard.
+    /// What may still hold, as far as is known.
     fn get(&self, key: &Key) -> Option<Arc<Kept>> {
         let kept = self.resources.get(key)?;
-        let heard = self.heard.get(&key.tenant_id)?;
-        (*heard == kept.at).then_some(kept)
+        let lately = self.lately(&key.tenant_id, &kept.at);
+        lately.may_hold(&kept).then_some(kept)
     }
 
-    fn hear(&self, tenant_id: &str, position: &Position) {
-        if self.heard.get(tenant_id).as_deref() != Some(position) {
-            let position = Arc::new(position.clone());
-            self.heard.insert(tenant_id.to_owned(), position);
-        }
+    /// The latest writes of a tenant; of one that is not known, behind this position.
+    fn lately(&self, tenant_id: &str, position: &Position) -> Arc<Lately> {
+        let behind = || Arc::new(Lately::since(position));
+        self.lately
+            .entry_by_ref(tenant_id)
+            .or_insert_with(behind)
+            .into_value()
     }
 
     fn keep(&self, key: Key, kept: Kept) -> Arc<Kept> {
-        self.hear(&key.tenant_id, &kept.at);
+        self.lately(&key.tenant_id, &kept.at);
         let kept = Arc::new(kept);
         self.resources.insert(key, Arc::clone(&kept));
         kept
@@ -196,11 +210,12 @@ impl Store {
             reach: Reach::Live,
             wants,
         };
-        if let Some(id) = self.remembered.names.get(&name) {
-            let recalled = self.recall(&Key::new(scope, &id.0, manner)).await;
-            // Whose it was at another time may be somebody else's.
+        if let Some(named) = self.remembered.names.get(&name) {
+            let recalled = self.recall(&Key::new(scope, &named.0, manner)).await;
             if let Ok(Some(kept)) = recalled
-                && kept.at == id.1
+                && self
+                    .is_still_his(scope.tenant_id, key, &kept, &named.1)
+                    .await
             {
                 return Ok(Some(kept));
             }
@@ -216,18 +231,43 @@ impl Store {
         Ok(Some(self.remembered.keep(place, kept)))
     }
 
+    /// Whether a key is still the key of him whose it was. He alone could give it
+    /// away, but for an address, which others may have, too.
+    async fn is_still_his(
+        &self,
+        tenant_id: &str,
+        key: &UserKey,
+        kept: &Kept,
+        named_at: &Position,
+    ) -> bool {
+        if kept.at == *named_at || matches!(key, UserKey::Email(_)) {
+            return kept.at == *named_at;
+        }
+        let named = kept.still(named_at.clone());
+        let lately = self.remembered.lately(tenant_id, named_at);
+        let tx = self.single();
+        let holds = lately.holds(&tx, tenant_id, &named, &kept.at);
+        holds.await.unwrap_or(false)
+    }
+
     /// What is remembered, if it holds now.
     async fn recall(&self, key: &Key) -> Result<Option<Arc<Kept>>, Alone> {
         let Some(kept) = self.remembered.get(key) else {
             return Ok(None);
         };
-        let Some(position) = self.together.position(&key.tenant_id).await? else {
+        let tenant_id = &key.tenant_id;
+        let Some(now) = self.together.position(tenant_id).await? else {
             return Ok(None);
         };
-        if position == kept.at {
+        if now == kept.at {
             return Ok(Some(kept));
         }
-        self.remembered.hear(&key.tenant_id, &position);
-        Ok(None)
+        let lately = self.remembered.lately(tenant_id, &kept.at);
+        let holds = lately.holds(&self.single(), tenant_id, &kept, &now).await;
+        match holds {
+            Ok(true) => Ok(Some(self.remembered.keep(key.clone(), kept.still(now)))),
+            // Whatever is wrong with the database is told by the next statement.
+            Ok(false) | Err(_) => Ok(None),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the sign-in path asks, beside a service that does nothing: users with
-//! their groups, and membership, in a small directory and in a large one, while
-//! nobody writes and while somebody does.
+//! their groups, and membership, in a small directory and in a large one: while
+//! nobody writes, while somebody writes a user, and while somebody writes a group, which
+//! leaves nothing that was read before.
 
 use std::{
     sync::{
@@ -21,6 +22,7 @@ use muster_tests::{
     server::Server,
     service::Service,
 };
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -36,7 +38,7 @@ const GROUPS_OF_ASKED: usize = 20;
 /// In how many groups everybody else is.
 const GROUPS_OF_OTHERS: usize = 10;
 
-/// How often somebody writes while reads are to find nothing remembered.
+/// How long somebody who writes waits after each answer.
 const BETWEEN_WRITES: Duration = Duration::from_millis(5);
 
 /// How large a directory is.
@@ -100,12 +102,21 @@ pub(crate) async fn run(server: &Server, plan: &Plan, place: &Place, reader: &Re
     let (large_echo, small_echo) = (reads(&echo.url), reads(&small.url));
     let get = reads(server.grpc());
     table_head();
-    for is_written in [false, true] {
-        let writer = is_written.then(|| Writer::start(place.clone(), ids[0].clone()));
-        let name = |call: &str| match is_written {
-            true => format!("{call}, read anew"),
-            false => call.to_owned(),
-        };
+    let (user, groups) = &filled.asked[0];
+    let writers = [
+        ("", None),
+        (
+            ", a user is written",
+            Some(("Users", user.as_str(), "title", 200)),
+        ),
+        (
+            ", read anew",
+            Some(("Groups", groups[0].as_str(), "displayName", 204)),
+        ),
+    ];
+    for (beside, what) in writers {
+        let writer = what.map(|what| Writer::start(place.clone(), what));
+        let name = |call: &str| format!("{call}{beside}");
         compare(server, plan, &name("GetUser"), &small_echo, &get).await;
         let resolving = name("ResolveUser, 20 groups");
         compare(server, plan, &resolving, &large_echo, &resolve).await;
@@ -127,27 +138,28 @@ fn as_large(answer: ResolveUserResponse) -> GetUserResponse {
     }
 }
 
-/// Writes one user of the tenant again and again.
+/// Writes one resource of the tenant again and again.
 struct Writer {
     ended: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Writer {
-    fn start(place: Place, user: String) -> Self {
+    /// Of an endpoint's resource this attribute; with the status of its answer.
+    fn start(place: Place, (kind, id, attribute, status): (&str, &str, &str, u16)) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
+        let (path, attribute) = (format!("/{kind}/{id}"), attribute.to_owned());
         let task = tokio::spawn(async move {
             let mut connection = connect(&place.address).await;
             for n in 0_u64.. {
                 if end.load(Ordering::Relaxed) {
                     break;
                 }
-                let title =
-                    serde_json::json!({"op": "replace", "path": "title", "value": n.to_string()});
-                let path = format!("/Users/{user}");
-                let request = place.request("PATCH", &path, &patch(title));
-                exchange(&mut connection, request, 200).await;
+                let value = format!("written {n}");
+                let change = json!({"op": "replace", "path": attribute, "value": value});
+                let request = place.request("PATCH", &path, &patch(change));
+                exchange(&mut connection, request, status).await;
                 tokio::time::sleep(BETWEEN_WRITES).await;
             }
         });
