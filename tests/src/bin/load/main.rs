@@ -230,7 +230,7 @@ fn measure(engine: Engine, plan: &Plan) {
             let place = Place::new(&server);
             let reader = lookups::Reader::new(&server, &place);
             wait(lookups::run(&server, plan, &place, &reader, size));
-            moves::run(&server, engine);
+            wait(moves::run(&server, engine));
         }
     }
     if plan.has("refusals") {

@@ -8,10 +8,13 @@ use muster_tests::{
     server::{Launch, Server},
 };
 
-use crate::table::{head, line};
+use crate::{
+    raw::{Durability, Raw},
+    table::{head, line},
+};
 
 /// Moves what this server has to a database of its own.
-pub(crate) fn run(server: &Server, engine: Engine) {
+pub(crate) async fn run(server: &Server, engine: Engine) {
     let file = server.folder().join("move.jsonl");
     let there = Launch::of(server.launch().binary(), engine);
     head(&[
@@ -33,9 +36,8 @@ pub(crate) fn run(server: &Server, engine: Engine) {
     );
     let is_same = fs::read(&file).expect("a file") == fs::read(&again).expect("a file");
     assert!(is_same, "what was moved is not what there was");
-    for file in [file, again] {
-        fs::remove_file(file).expect("removed");
-    }
+    let mut raw = Raw::open(&there.database_url(), Durability::Process).await;
+    println!("\nThe database has {} MiB then.", raw.size().await >> 20);
 }
 
 fn step(name: &str, admin: &Admin, [command, option]: [&str; 2], file: &Path) {

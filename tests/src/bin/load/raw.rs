@@ -423,6 +423,22 @@ impl Raw {
         created.expect("a row that is not there");
     }
 
+    /// How large the database is, in bytes.
+    pub(crate) async fn size(&mut self) -> i64 {
+        let size = match self {
+            Self::Sqlite(connection) => {
+                let pages =
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+                sqlx::query_scalar(pages).fetch_one(connection).await
+            }
+            Self::Postgres(connection) => {
+                let size = "SELECT pg_database_size(current_database())";
+                sqlx::query_scalar(size).fetch_one(connection).await
+            }
+        };
+        size.expect("a size")
+    }
+
     /// Runs statements that return nothing.
     pub(crate) async fn run(&mut self, statements: &str) {
         let sql = sqlx::raw_sql(AssertSqlSafe(statements));
