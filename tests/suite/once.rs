@@ -4,7 +4,9 @@
 
 mod callers;
 mod cases;
+mod crashes;
 mod failures;
+mod proxy;
 mod races;
 mod walk;
 mod wire;
