@@ -1,7 +1,9 @@
 //! Who is this, may he act, what is he in.
 
 mod answers;
+mod federated;
 mod members;
+mod moments;
 mod refusals;
 
 use muster_proto::v1::{

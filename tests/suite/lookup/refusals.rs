@@ -1,6 +1,6 @@
-//! What is asked for too much of, without the right, or at a time that is not.
+//! What is asked for too much of, or without the right.
 
-use muster_proto::v1::{Consistency, Revision, consistency::Requirement, group_expansion::Mode};
+use muster_proto::v1::group_expansion::Mode;
 
 use super::*;
 
@@ -81,40 +81,4 @@ fn too_much_is_refused_and_nothing_is_shortened() {
     };
     let answer = resolve(&world.grpc, odd);
     refused(answer, Code::InvalidArgument, "FIELD_INVALID");
-}
-
-#[test]
-fn a_revision_is_reached_or_refused() {
-    let (world, other) = (world(), world());
-    let ada = world.person("ada", "ada@x.test");
-    let said = world.resolve(id(&ada)).expect("she is known");
-    let at = |revision: Option<Revision>| ResolveUserRequest {
-        consistency: Some(Consistency {
-            requirement: revision.map(Requirement::AtLeastAsFresh),
-        }),
-        ..ask(id(&ada))
-    };
-    let again = resolve(&world.grpc, at(said.read_at.clone())).expect("as fresh");
-    assert_eq!(again.read_at, said.read_at);
-    let bob = other.person("bob", "bob@x.test");
-    let theirs = other.resolve(id(&bob)).expect("he is known").read_at;
-    for revision in [theirs, Some(Revision::default())] {
-        let answer = resolve(&world.grpc, at(revision));
-        refused(answer, Code::InvalidArgument, "REVISION_INVALID");
-    }
-}
-
-#[test]
-fn a_deadline_that_has_passed_is_told() {
-    let world = world();
-    let ada = world.person("ada", "ada@x.test");
-    let service = Service::full(super::super::server(), &world.tenant);
-    let code = muster_tests::grpc::bare(
-        super::super::server().grpc(),
-        &service.token(),
-        "identity.directory.v1.DirectoryLookupService/ResolveUser",
-        "1n",
-        &ask(id(&ada)),
-    );
-    assert_eq!(code, Code::DeadlineExceeded);
 }
