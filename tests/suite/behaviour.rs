@@ -29,6 +29,7 @@ mod oauth;
 mod once;
 mod paging;
 mod patch;
+mod personal;
 mod presets;
 mod provisioning_log;
 mod query_property;

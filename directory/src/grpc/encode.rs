@@ -8,9 +8,9 @@ use muster_proto::{
 };
 use prost_types::Timestamp;
 
-use super::mask::Mask;
+use super::{mask::Mask, personal};
 use crate::{
-    auth::{Caller, Profile},
+    auth::Caller,
     domain::{
         Resource,
         access::{Inactive, Standing},
@@ -311,13 +311,16 @@ fn membership(group_id: String, member_id: String, is_group: bool) -> v1::Member
 }
 
 /// What a connection goes by.
-pub(super) fn profile(profile: Profile, schemas: Vec<TenantSchema>) -> v1::GetProfileResponse {
+pub(super) fn profile(caller: Caller, schemas: Vec<TenantSchema>) -> v1::GetProfileResponse {
+    let shows_personal_data = personal::sees_all(&caller);
+    let profile = caller.profile;
     v1::GetProfileResponse {
         profile: profile.tag(),
         flavor: flavor(profile.flavor).into(),
         schemas: schemas.into_iter().map(schema).collect(),
         user_id: profile.user_id.unwrap_or_default(),
         unnameable_attributes: profile.policy.unnameable().map(Into::into).collect(),
+        shows_personal_data,
     }
 }
 

@@ -74,7 +74,8 @@ pub(super) fn is_shown_of_enterprise(attribute: &str) -> bool {
     attribute == "manager" || is_plain("EnterpriseUser", &snake_case(attribute))
 }
 
-fn sees_all(caller: &Caller) -> bool {
+/// Whether a caller may see personal data.
+pub(super) fn sees_all(caller: &Caller) -> bool {
     caller.require(PERSONAL_DATA).is_ok()
 }
 

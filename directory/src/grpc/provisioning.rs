@@ -80,7 +80,7 @@ impl ProvisioningService for Provisioning {
                 .await
                 .map_err(status)?,
         };
-        Ok(Response::new(encode::profile(caller.profile, schemas)))
+        Ok(Response::new(encode::profile(caller, schemas)))
     }
 
     async fn create_credential(

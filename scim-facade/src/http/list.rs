@@ -6,6 +6,7 @@ use muster_proto::{
     schema::ResourceType,
     v1::{self, resource::Resource as Wire},
 };
+use prost_types::FieldMask;
 
 use super::{
     exchange::{Answer, Exchange, Fault},
@@ -119,7 +120,7 @@ impl<'a> List<'a> {
                     filter: target.filter.clone(),
                     sort: target.sort.clone(),
                     page: Some(page),
-                    read_mask: user_mask(&target.projection),
+                    read_mask: self.mask_of_users(target),
                     ..v1::ListUsersRequest::default()
                 };
                 let found = directory.list_users(caller, request).await?;
@@ -168,12 +169,16 @@ impl<'a> List<'a> {
             r#type: kind.into(),
             filter: target.filter.clone(),
             sort: target.sort.clone(),
-            read_mask: is_user.then(|| user_mask(&target.projection)).flatten(),
+            read_mask: is_user.then(|| self.mask_of_users(target)).flatten(),
             members_up_to: match is_user {
                 true => 0,
                 false => members::up_to(&target.projection),
             },
         }
+    }
+
+    fn mask_of_users(&self, target: &Target) -> Option<FieldMask> {
+        user_mask(&target.projection, self.exchange.profile.personal_data)
     }
 
     /// Where the list goes on behind these, which a page began with. The

@@ -20,7 +20,7 @@ pub(super) async fn get(exchange: &Exchange) -> Answer {
     let projection = exchange.projection(exchange.registry().user)?;
     let request = v1::GetUserRequest {
         id: exchange.id.clone(),
-        read_mask: user_mask(&projection),
+        read_mask: user_mask(&projection, exchange.profile.personal_data),
         ..v1::GetUserRequest::default()
     };
     let directory = exchange.directory();
@@ -76,7 +76,7 @@ pub(super) async fn patch(exchange: &Exchange) -> Answer {
     let request = v1::PatchUserRequest {
         id: exchange.id.clone(),
         operations: operations(edits, exchange.context(exchange.registry().user))?,
-        read_mask: user_mask(&projection),
+        read_mask: user_mask(&projection, exchange.profile.personal_data),
         options: exchange.conditions.of_write(),
     };
     let directory = exchange.directory();

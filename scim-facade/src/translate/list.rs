@@ -57,9 +57,11 @@ pub fn sort_order(path: AttrPath, descending: bool) -> Result<v1::SortOrder, Sci
 }
 
 /// The fields of a user that the client wants. `None`, all of them, unless
-/// that spares the directory the search for the user's groups.
-pub fn user_mask(projection: &Projection) -> Option<FieldMask> {
-    if projection.wants("", "groups") {
+/// that spares the directory the search for the user's groups. Whose token shows no
+/// personal data names no field: what is not his to see is left out of an answer,
+/// where the directory refuses to be asked for it.
+pub fn user_mask(projection: &Projection, personal_data: bool) -> Option<FieldMask> {
+    if !personal_data || projection.wants("", "groups") {
         return None;
     }
     // Never empty: an empty mask means all fields.
@@ -103,8 +105,9 @@ mod tests {
     fn check(attributes: Option<&str>, excluded: Option<&str>, expected: Option<&str>) {
         let projection = Projection::parse(attributes, excluded, &USER, Flavor::Entra.accents())
             .expect("few names");
-        let mask = user_mask(&projection).map(|mask| mask.paths.join(","));
+        let mask = user_mask(&projection, true).map(|mask| mask.paths.join(","));
         assert_eq!(mask.as_deref(), expected);
+        assert_eq!(user_mask(&projection, false), None);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Profile {
     pub(crate) user_id: Option<String>,
     /// What requests about users may not name.
     pub(crate) unnameable: Unnameable,
+    /// Whether the token shows personal data of users.
+    pub(crate) personal_data: bool,
 }
 
 /// The directory's answer.
@@ -42,5 +44,6 @@ pub(crate) fn raise(answer: v1::GetProfileResponse) -> Profile {
         registry: Registry::with(extensions.collect()),
         user_id: Some(answer.user_id).filter(|id| !id.is_empty()),
         unnameable: Unnameable(answer.unnameable_attributes),
+        personal_data: answer.shows_personal_data,
     }
 }

@@ -66,6 +66,7 @@ impl ProvisioningService for Doorkeeper {
         Ok(tonic::Response::new(v1::GetProfileResponse {
             profile: "1.0".to_owned(),
             user_id: if is_user { "u1" } else { "" }.to_owned(),
+            shows_personal_data: true,
             ..v1::GetProfileResponse::default()
         }))
     }
