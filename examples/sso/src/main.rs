@@ -12,14 +12,21 @@ mod sso;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use muster_client::Client;
+use anyhow::{Context as _, Result, bail, ensure};
+use muster_client::{Client, Error};
 
-use crate::{entra::Entra, muster::Muster, sso::Sso};
+use crate::{
+    entra::Entra,
+    muster::Muster,
+    sso::{Sso, Trust},
+};
 
 /// What the sign-in service may do, and no more.
 const SCOPES: &str = "users.read.basic,users.resolve,users.link,groups.read,\
                       tokens.issue,changes.read,signals.read";
+
+/// Who issues ID tokens.
+const ENTRA: &str = "https://login.example.test/tenant";
 
 /// Within this time a session must be dead.
 const PROMISED: Duration = Duration::from_secs(1);
@@ -33,7 +40,13 @@ async fn main() -> Result<()> {
         .service_key(key)
         .build()?;
     let entra = Entra::new(&muster.tenant_url, &muster.secret_token);
-    let sso = Sso::start(&client, &muster.connection_id).await?;
+    let trust = Trust {
+        identity_provider: ENTRA.to_owned(),
+        directory: muster.issuer.clone(),
+        tenant_id: muster.tenant_id.clone(),
+        connection_id: muster.connection_id.clone(),
+    };
+    let sso = Sso::start(&client, trust).await?;
     println!("The sign-in service listens on {}.", sso.url);
 
     let oid = uuid::Uuid::new_v4().to_string();
@@ -42,7 +55,7 @@ async fn main() -> Result<()> {
 
     // What a browser brings back from Entra, once the ID token is checked.
     let claims = serde_json::json!({
-        "iss": "https://login.example.test/tenant",
+        "iss": ENTRA,
         "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
         "oid": oid,
     });
@@ -50,10 +63,23 @@ async fn main() -> Result<()> {
     let (status, said) = entra::post(&login, &claims).await?;
     ensure!(status == 200, "she could not sign in: {status} {said}");
     let session = said["session"].as_str().context("no session")?.to_owned();
-    println!("She signed in, and was linked: {}.", said["linked"]);
-    let (_, again) = entra::post(&login, &claims).await?;
+    ensure!(said["linked"] == true, "she was not linked: {said}");
+    let token = said["access_token"].as_str().context("no token")?;
+    let checked = sso.verifier.verify(token).await?;
+    ensure!(checked.sub == ada, "the token is another's: {checked:?}");
+    println!("She signed in, and was linked; her token is good.");
+    let (status, again) = entra::post(&login, &claims).await?;
+    ensure!(status == 200, "she could not sign in: {status} {again}");
     ensure!(again["linked"] == false, "she was linked before: {again}");
+    ensure!(sso.sessions() == 2, "{} sessions", sso.sessions());
     println!("She signed in again, by her identity alone.");
+    let mut others = claims.clone();
+    others["iss"] = "https://login.other.test/tenant".into();
+    let (status, said) = entra::post(&login, &others).await?;
+    ensure!(
+        status == 403,
+        "another issuer's word counts: {status} {said}"
+    );
 
     let me = format!("{}/me", sso.url);
     let (status, said) = entra::get(&me, &session).await?;
@@ -63,22 +89,36 @@ async fn main() -> Result<()> {
     entra.disable(&ada).await?;
     let disabled = Instant::now();
     println!("Entra disabled her.");
-    loop {
-        let (status, _) = entra::get(&me, &session).await?;
-        let took = disabled.elapsed();
-        if status == 401 {
-            ensure!(took < PROMISED, "her session lived for {took:?}");
-            println!(
-                "Her session was dead {} ms after Entra's answer.",
-                took.as_millis()
-            );
-            break;
-        }
-        ensure!(took < PROMISED, "her session lives");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let is_dead = async || Ok(entra::get(&me, &session).await?.0 == 401);
+    let took = becomes_true("her session is dead", disabled, is_dead).await?;
+    println!("Her session was dead {took} ms after Entra's answer.");
+    let are_gone = async || Ok(sso.sessions() == 0);
+    let took = becomes_true("no session is left", disabled, are_gone).await?;
+    println!("Nothing was left of her sessions {took} ms after it.");
+    match sso.verifier.verify(token).await {
+        Err(Error::TokenRefused(fault)) => println!("Her token is refused: {fault}."),
+        other => bail!("her token is not refused: {other:?}"),
     }
     let (status, said) = entra::post(&login, &claims).await?;
     ensure!(status == 403, "she signed in: {status} {said}");
     println!("She cannot sign in: {}.", said["error"]);
     muster.stop().await
+}
+
+/// Waits until something is so, and no longer than was promised; how long that took, in
+/// milliseconds.
+async fn becomes_true(
+    what: &str,
+    since: Instant,
+    is_so: impl AsyncFn() -> Result<bool>,
+) -> Result<u128> {
+    loop {
+        let so = is_so().await?;
+        let took = since.elapsed();
+        ensure!(took < PROMISED, "after {took:?} it was not so that {what}");
+        if so {
+            return Ok(took.as_millis());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

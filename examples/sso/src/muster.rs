@@ -18,6 +18,10 @@ pub(crate) struct Muster {
     pub(crate) tenant_url: String,
     /// The same.
     pub(crate) secret_token: String,
+    /// The `iss` of its tokens.
+    pub(crate) issuer: String,
+    /// Its one tenant.
+    pub(crate) tenant_id: String,
     /// The connection that Entra's credential opens.
     pub(crate) connection_id: String,
     binary: PathBuf,
@@ -72,11 +76,16 @@ impl Muster {
             grpc: format!("http://{}", grpc.context("no address")?),
             tenant_url: url.context("no tenant URL")?,
             secret_token: token.context("no token")?,
+            issuer: http.context("no address")?,
+            tenant_id: String::new(),
             connection_id: String::new(),
             binary,
             folder,
             child,
         };
+        let tenants = muster.command(&["tenant", "list", "--json"]).await?;
+        let first = tenants[0]["id"].as_str().context("no tenant")?;
+        muster.tenant_id = first.to_owned();
         let connections = muster.command(&["connection", "list", "--json"]).await?;
         let first = connections[0]["id"].as_str().context("no connection")?;
         muster.connection_id = first.to_owned();
