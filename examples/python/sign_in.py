@@ -1,14 +1,17 @@
 """A sign-in service in Python: finds who signs in, links him, issues a token, and
 hears within moments that he may no longer.
 
-`run` beside this file starts everything that it needs.
+`run` beside this file starts everything that it needs. It ends with 1, and says why,
+when something is not as it was promised.
 """
 
 import argparse
 import json
 import queue
+import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -33,6 +36,23 @@ from identity.directory.v1 import (
 
 ISSUER = "https://login.example.test/tenant"
 AUDIENCE = "https://app.example.test"
+
+# For each call, in seconds: without one, a call may wait for good.
+TIMEOUT = 5
+# Within this time a sign-out must be heard of, in seconds.
+PROMISED = 1
+# How long a signal is waited for, in seconds.
+PATIENCE = 10
+
+
+class Broken(Exception):
+    """Something is not as it was promised. An `assert` would not do: `python -O`
+    leaves them out."""
+
+
+def check(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Broken(otherwise)
 
 
 class Directory:
@@ -66,7 +86,8 @@ class Directory:
                 claims, key.key, algorithm="EdDSA", headers={"kid": self.key["kid"]}
             )
             answer = self.admin.IssueServiceToken(
-                admin_service_pb2.IssueServiceTokenRequest(client_assertion=assertion)
+                admin_service_pb2.IssueServiceTokenRequest(client_assertion=assertion),
+                timeout=TIMEOUT,
             )
             self.token, self.until = answer.access_token, now + answer.expires_in.seconds
         return [("authorization", f"Bearer {self.token}")]
@@ -86,6 +107,8 @@ def sign_in(directory: Directory, connection: str, claims: dict) -> lookup_servi
     """Finds the user whom an identity provider speaks of. The first time he is found
     by the externalId that the same provider provisioned him with, and linked; never by
     his e-mail address, which he may be able to choose."""
+    # Another provider may call anybody what ours calls him.
+    check(claims["iss"] == ISSUER, f"{claims['iss']} is not the identity provider")
     federated = lookup_pb2.FederatedKey(issuer=claims["iss"], subject=claims["sub"])
     try:
         return resolve(directory, lookup_pb2.UserKey(federated=federated))
@@ -100,7 +123,7 @@ def sign_in(directory: Directory, connection: str, claims: dict) -> lookup_servi
             identity=types_pb2.FederatedIdentity(issuer=claims["iss"], subject=claims["sub"]),
         ),
         metadata=directory.bearer(),
-        timeout=5,
+        timeout=TIMEOUT,
     )
     return found
 
@@ -110,25 +133,48 @@ def resolve(directory: Directory, key: lookup_pb2.UserKey) -> lookup_service_pb2
         key=key,
         groups=lookup_pb2.GroupExpansion(mode=lookup_pb2.GroupExpansion.MODE_TRANSITIVE),
     )
-    return directory.lookup.ResolveUser(request, metadata=directory.bearer(), timeout=5)
+    return directory.lookup.ResolveUser(request, metadata=directory.bearer(), timeout=TIMEOUT)
+
+
+# What cannot be resumed: what happened meanwhile nobody tells any more.
+LOST = ("CURSOR_EXPIRED", "STORE_EPOCH_MISMATCH", "REVISION_INVALID")
 
 
 def watch(directory: Directory, heard: queue.Queue) -> None:
     """Puts the signals that come from now on into a queue; first a None, once it
-    listens. A service that keeps sessions stores `through` with what it did, and
-    starts behind it again when the stream ends, which it does once an hour."""
+    listens; last the error that ends it. A service that keeps sessions stores
+    `through` with what it did, and starts behind it again when the stream ends, which
+    it does once an hour; where that is one of LOST it ends all sessions, and goes on
+    from now."""
     request = signal_service_pb2.WatchSignalsRequest(from_now=True)
-    stream = directory.signals.WatchSignals(request, metadata=directory.bearer())
-    heard.put(None)
     try:
+        # An hour is the longest that a stream may be open.
+        stream = directory.signals.WatchSignals(
+            request, metadata=directory.bearer(), timeout=3600
+        )
+        first = True
         for message in stream:
+            if first:
+                heard.put(None)
+                first = False
             for signal in message.signals:
                 heard.put(signal)
-            if not message.signals:
-                heard.put(None)
+        heard.put(Broken("the stream of signals ended"))
     except grpc.RpcError as error:
-        if error.code() != grpc.StatusCode.CANCELLED:
-            raise
+        why = reason(error)
+        lost = "all sessions have to end" if why in LOST else "it is to be resumed"
+        heard.put(Broken(f"the stream of signals ended: {why or error.code()}; {lost}"))
+
+
+def next_signal(heard: queue.Queue, what: str):
+    """What comes next, if it comes in time."""
+    try:
+        signal = heard.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise Broken(f"{what} did not come within {PATIENCE} s") from None
+    if isinstance(signal, Broken):
+        raise signal
+    return signal
 
 
 class Entra:
@@ -170,25 +216,24 @@ class Entra:
 
 def is_active(directory: Directory, token: str) -> bool:
     request = token_service_pb2.IntrospectTokenRequest(token=token, expected_audience=AUDIENCE)
-    return directory.tokens.IntrospectToken(request, metadata=directory.bearer(), timeout=5).active
+    return directory.tokens.IntrospectToken(request, metadata=directory.bearer(), timeout=TIMEOUT).active
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("directory", "key", "tenant-url", "secret-token", "connection"):
-        parser.add_argument(f"--{name}", required=True)
-    given = parser.parse_args()
+def run(given: argparse.Namespace) -> None:
     directory = Directory(given.directory, given.key)
     entra = Entra(given.tenant_url, given.secret_token)
 
     oid = str(uuid.uuid4())
-    entra.create("ada@example.test", oid)
+    created = entra.create("ada@example.test", oid)
     print("Entra provisioned ada@example.test.")
 
     # What Entra's ID token says at sign-in.
     claims = {"iss": ISSUER, "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", "oid": oid}
     ada = sign_in(directory, given.connection, claims).user
-    assert sign_in(directory, given.connection, claims).user.id == ada.id
+    check(ada.id == created, f"{ada.id} signed in, and {created} was provisioned")
+    federated = lookup_pb2.FederatedKey(issuer=ISSUER, subject=claims["sub"])
+    linked = resolve(directory, lookup_pb2.UserKey(federated=federated)).user.id
+    check(linked == ada.id, f"her identity leads to {linked}, not to {ada.id}")
     print(f"{ada.user_name} signed in, and is linked: next time her identity is enough.")
 
     issued = directory.tokens.IssueUserToken(
@@ -196,33 +241,57 @@ def main() -> None:
             user=lookup_pb2.UserKey(id=ada.id), audiences=[AUDIENCE], scopes=["read"]
         ),
         metadata=directory.bearer(),
-        timeout=5,
+        timeout=TIMEOUT,
     )
-    assert is_active(directory, issued.access_token)
+    check(is_active(directory, issued.access_token), "her new token is not active")
     print(f"She has a token for {AUDIENCE}; introspection says that it is active.")
 
     heard: queue.Queue = queue.Queue()
     threading.Thread(target=watch, args=(directory, heard), daemon=True).start()
-    heard.get(timeout=10)
-    heard.get(timeout=10)
+    next_signal(heard, "the beginning of the stream")
     entra.disable(ada.id)
     answered = time.monotonic()
     print("Entra disabled her.")
-    while (signal := heard.get(timeout=10)) is None or signal.user_id != ada.id:
-        pass
+    signal = next_signal(heard, "a signal")
+    while signal.user_id != ada.id:
+        signal = next_signal(heard, "a signal about her")
     took = time.monotonic() - answered
     kind = signal_service_pb2.SignalType.Name(signal.type)
-    assert kind == "SIGNAL_TYPE_ACCOUNT_DISABLED", kind
-    assert took < 1, f"it took {took:.3f} s"
+    check(kind == "SIGNAL_TYPE_ACCOUNT_DISABLED", f"the signal is {kind}")
+    check(took < PROMISED, f"the signal took {took:.3f} s")
     print(f"The signal {kind} was here {max(took, 0) * 1000:.0f} ms after Entra's answer: sign her out.")
-    assert not is_active(directory, issued.access_token)
-    try:
-        sign_in(directory, given.connection, claims)
-        raise AssertionError("she signed in")
-    except grpc.RpcError as error:
-        assert reason(error) == "USER_INACTIVE", reason(error)
+    check(not is_active(directory, issued.access_token), "her token is still active")
+    check(refused(directory, given.connection, claims) == "USER_INACTIVE", "she is refused for another reason")
     print("Her token is dead, and she cannot sign in: USER_INACTIVE.")
 
 
+def refused(directory: Directory, connection: str, claims: dict) -> str:
+    """Why a sign-in is refused."""
+    try:
+        sign_in(directory, connection, claims)
+    except grpc.RpcError as error:
+        return reason(error)
+    raise Broken("she signed in")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("directory", "key", "tenant-url", "secret-token", "connection"):
+        parser.add_argument(f"--{name}", required=True)
+    try:
+        run(parser.parse_args())
+    except Broken as error:
+        print(f"sign_in: {error}", file=sys.stderr)
+    except grpc.RpcError as error:
+        print(f"sign_in: the directory refused: {reason(error) or error.code()}", file=sys.stderr)
+    except urllib.error.HTTPError as error:
+        print(f"sign_in: the SCIM endpoint answered {error.code}", file=sys.stderr)
+    except OSError as error:
+        print(f"sign_in: the SCIM endpoint cannot be reached: {error}", file=sys.stderr)
+    else:
+        return 0
+    return 1
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
