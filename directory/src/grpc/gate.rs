@@ -93,8 +93,10 @@ where
         let inner = std::mem::replace(&mut self.inner, ready);
         let layer = self.layer.clone();
         let span = span(&request);
+        // Not when the future is first looked at: the transport's timer runs by now.
+        let came = Instant::now();
         let answer = async move {
-            let answer = layer.pass(inner, request).await;
+            let answer = layer.pass(inner, request, came).await;
             answer.or_else(|status| Ok(status.into_http()))
         };
         Box::pin(answer.instrument(span))
@@ -112,6 +114,7 @@ impl GateLayer {
         &self,
         mut inner: S,
         mut request: Request<B>,
+        came: Instant,
     ) -> std::result::Result<Response<Body>, Status>
     where
         S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
@@ -123,7 +126,7 @@ impl GateLayer {
         if limit.is_zero() {
             return Err(status(Error::DeadlineExceeded));
         }
-        let ends = Instant::now() + limit;
+        let ends = came + limit;
         let peer = self.peer(&request);
         let work = async {
             if !policy.unauthenticated {
@@ -141,7 +144,7 @@ impl GateLayer {
             }
             Ok(answer)
         };
-        let in_time = tokio::time::timeout(limit, work).await.ok();
+        let in_time = tokio::time::timeout_at(ends, work).await.ok();
         // Who is answered at once is so before the timer is looked at.
         let in_time = in_time.filter(|_| Instant::now() < ends);
         in_time.unwrap_or_else(|| Err(status(Error::DeadlineExceeded)))
