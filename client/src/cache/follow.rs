@@ -9,95 +9,73 @@
 use std::{sync::Arc, time::Duration};
 
 use muster_proto::v1::{
-    ChangeBatch, ChangeFilter, ErrorReason, GetGroupRequest, GetUserRequest, ListChangesRequest,
-    ListGroupMembersRequest, PageRequest, ResourceType, Revision, StreamSnapshotRequest,
+    ChangeBatch, ChangeFilter, ListChangesRequest, ResourceType, Revision, StreamSnapshotRequest,
     WatchChangesRequest, change_service_client::ChangeServiceClient,
     group_service_client::GroupServiceClient, stream_snapshot_response::Item,
     user_service_client::UserServiceClient, watch_changes_request::Start,
 };
-use tokio::time::timeout;
-use tonic::{Code, Request, Status};
+use tokio::time::{sleep, timeout};
+use tonic::{Request, Status};
 
 use super::{
+    Builder,
     lag::Lag,
+    over::{self, Over, pause, spread},
     state::{News, State},
-    writer::{Again, Writer, as_edge},
+    writer::{Again, Writer},
 };
 use crate::{
-    client::Client,
     error::{Error, Result},
-    transport::{Transport, pause},
+    transport::Transport,
 };
 
 /// Resources of a page of a snapshot: the most that there may be.
-const PAGE: i32 = 1_000;
+pub(super) const PAGE: i32 = 1_000;
 
-/// How long one of the lists may take.
-const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// The least and the longest that one of the lists may take.
+const LIST_PATIENCE: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
+
+/// Heartbeats after which a silent stream is left: behind it there is time to ask
+/// otherwise before nothing is believed any more.
+const SILENT: f64 = 1.6;
 
 /// The longest silence between two messages of a snapshot.
 const PAGE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why a round is over.
-enum Over {
-    /// It goes on behind the last message.
-    Resume(Error),
-    /// Somebody wants to know at once how far the directory is.
-    Look,
-    /// What is held is of no use any more.
-    Resync(Error),
-}
-
-impl From<Status> for Over {
-    fn from(status: Status) -> Self {
-        Self::from(Error::from(status))
-    }
-}
-
-impl From<Error> for Over {
-    fn from(error: Error) -> Self {
-        match error.reason() {
-            Some(
-                ErrorReason::CursorExpired
-                | ErrorReason::StoreEpochMismatch
-                | ErrorReason::RevisionInvalid
-                | ErrorReason::PageTokenInvalid,
-            ) => Self::Resync(error),
-            _ => Self::Resume(error),
-        }
-    }
-}
-
 /// The one who follows.
 pub(super) struct Follower {
     state: Arc<State>,
-    values: bool,
+    pub(super) values: bool,
     heartbeat: Duration,
+    /// Numbers from 0 to 1.
+    chance: fn() -> f64,
     changes: ChangeServiceClient<Transport>,
-    users: UserServiceClient<Transport>,
-    groups: GroupServiceClient<Transport>,
+    pub(super) users: UserServiceClient<Transport>,
+    pub(super) groups: GroupServiceClient<Transport>,
+    /// Rounds that failed in a row.
+    failures: u32,
+    /// Resources of a page: fewer when they were too large for a message.
+    page: i32,
     /// A map that is being filled, and where its snapshot goes on.
     filling: Option<(Writer, String)>,
     /// A map that is filled, and up to where it has come.
-    held: Option<(Writer, Revision)>,
+    pub(super) held: Option<(Writer, Revision)>,
     /// Whether that map is what readers see.
     is_shown: bool,
 }
 
 impl Follower {
-    pub(super) fn new(
-        client: &Client,
-        state: Arc<State>,
-        values: bool,
-        heartbeat: Duration,
-    ) -> Self {
+    pub(super) fn new(builder: &Builder, state: Arc<State>) -> Self {
         Self {
             state,
-            values,
-            heartbeat,
-            changes: client.changes(),
-            users: client.users(),
-            groups: client.groups(),
+            values: builder.values,
+            heartbeat: builder.heartbeat,
+            chance: builder.chance,
+            changes: builder.client.changes(),
+            users: builder.client.users(),
+            groups: builder.client.groups(),
+            failures: 0,
+            page: PAGE,
             filling: None,
             held: None,
             is_shown: false,
@@ -106,46 +84,47 @@ impl Follower {
 
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
-        let mut failures = 0;
         loop {
             let mut well = false;
             let over = match self.round(&mut well).await {
                 Ok(never) => match never {},
                 Err(over) => over,
             };
-            failures = if well { 0 } else { failures + 1 };
-            let error = match over {
-                Over::Look => continue,
-                Over::Resume(error) => error,
-                Over::Resync(error) => {
-                    tracing::info!(%error, "the cache takes a new snapshot");
-                    self.filling = None;
-                    self.held = None;
-                    self.is_shown = false;
-                    error
-                }
+            self.failures = match well {
+                true => 0,
+                false => self.failures.saturating_add(1),
             };
-            tracing::debug!(%error, failures, "the feed is resumed");
-            let lasting = matches!(
-                error.code(),
-                Some(Code::PermissionDenied | Code::Unauthenticated | Code::Unimplemented)
-            );
-            let fault = match error {
-                Error::Refused(refused) if lasting => Some(*refused),
-                _ => None,
-            };
-            self.state.fails(fault);
-            if !well {
-                tokio::time::sleep(pause(failures)).await;
-            }
+            let wait = self.regard(&over);
+            sleep(wait).await;
         }
+    }
+
+    /// What is to be done about the end of a round; how long to wait for the next one.
+    fn regard(&mut self, over: &Over) -> Duration {
+        let failures = self.failures;
+        let wait = match over {
+            Over::Look => return Duration::ZERO,
+            Over::Resume(error) | Over::Ended(error) => {
+                tracing::debug!(%error, failures, "the feed is resumed");
+                pause(failures, (self.chance)())
+            }
+            Over::Resync(error) => {
+                tracing::info!(%error, failures, "the cache takes a new snapshot");
+                self.filling = None;
+                self.held = None;
+                self.is_shown = false;
+                spread(failures, (self.chance)())
+            }
+        };
+        self.state.fails(over.lasting());
+        wait
     }
 
     async fn round(&mut self, well: &mut bool) -> Result<std::convert::Infallible, Over> {
         if self.held.is_none() {
             self.fill().await?;
         }
-        self.catch_up().await?;
+        let _ = self.catch_up().await?;
         self.watch(well).await
     }
 
@@ -165,7 +144,7 @@ impl Follower {
         let request = StreamSnapshotRequest {
             filter: Some(self.filter()),
             resume_token: token.clone(),
-            page_size: PAGE,
+            page_size: self.page,
         };
         let mut filled = self.pages(&mut writer, &mut token, request).await;
         if let Ok(through) = &mut filled {
@@ -173,6 +152,11 @@ impl Follower {
             self.held = Some((writer, std::mem::take(through)));
             self.is_shown = false;
             return Ok(());
+        }
+        if let Err(Over::Resync(error)) = &filled
+            && over::is_too_large(error)
+        {
+            self.page = (self.page / 4).max(1);
         }
         // It goes on where it broke off, if that is where to go on.
         self.filling = Some((writer, token));
@@ -190,7 +174,8 @@ impl Follower {
             let message = timeout(PAGE_PATIENCE, pages.message()).await;
             let message =
                 message.map_err(|_| Status::deadline_exceeded("the snapshot is silent"))?;
-            let message = message?.ok_or_else(|| Status::unavailable("the snapshot has no end"))?;
+            let message = message.map_err(Over::of_stream)?;
+            let message = message.ok_or_else(|| Status::unavailable("the snapshot has no end"))?;
             match message.item {
                 Some(Item::Page(page)) => writer.fill(page),
                 Some(Item::Complete(end)) => {
@@ -208,24 +193,23 @@ impl Follower {
 
     /// Takes all changes that are there, and shows the map. Then it is exact: what was
     /// committed before this began is in it, also the revision from which a snapshot is.
-    async fn catch_up(&mut self) -> Result<(), Over> {
+    /// Tells whether there were any.
+    async fn catch_up(&mut self) -> Result<bool, Over> {
         let asked = self.state.asked();
-        loop {
+        let mut took = false;
+        let as_of = loop {
             let Some((_, through)) = &self.held else {
                 return Err(Over::Resync(Error::NotReady));
             };
             let through = through.clone();
-            let mut request = Request::new(ListChangesRequest {
-                after: Some(through.clone()),
-                filter: Some(self.filter()),
-                max_changes: 10_000,
-                wait: None,
-            });
-            request.set_timeout(LIST_PATIENCE);
+            // Whatever is committed while the answer is on its way is not in it.
+            let as_of = self.state.now();
+            let request = self.list(through.clone());
             let answer = self.changes.list_changes(request).await?.into_inner();
+            took |= !answer.batches.is_empty();
             self.take(answer.batches, answer.through.as_ref()).await?;
             if answer.caught_up {
-                break;
+                break as_of;
             }
             if answer.through.as_ref() == Some(&through) {
                 return Err(Over::from(Status::unavailable("the feed does not move")));
@@ -237,7 +221,7 @@ impl Follower {
                     caught_up: false,
                 });
             }
-        }
+        };
         if let Some((writer, through)) = &self.held {
             if !self.is_shown {
                 self.state.publish(writer.map());
@@ -245,12 +229,30 @@ impl Follower {
             }
             self.state.heard(News {
                 through: Some(through),
-                as_of: Some(self.state.now()),
+                as_of: Some(as_of),
                 caught_up: true,
             });
         }
         self.state.answer(asked);
-        Ok(())
+        Ok(took)
+    }
+
+    /// It may take as long as leaves time for another one before nothing is believed any
+    /// more, and longer for who has nothing to lose.
+    fn list(&self, after: Revision) -> Request<ListChangesRequest> {
+        let mut request = Request::new(ListChangesRequest {
+            after: Some(after),
+            filter: Some(self.filter()),
+            max_changes: 10_000,
+            wait: None,
+        });
+        let [least, longest] = LIST_PATIENCE;
+        let patience = self.heartbeat.saturating_mul(1 + self.failures.min(30));
+        request.set_timeout(match self.is_shown {
+            true => patience.clamp(least, longest),
+            false => longest,
+        });
+        request
     }
 
     /// Takes what comes.
@@ -261,16 +263,25 @@ impl Follower {
             filter: Some(self.filter()),
             heartbeat: prost_types::Duration::try_from(self.heartbeat).ok(),
         };
-        let mut messages = self.changes.watch_changes(request).await?.into_inner();
+        let patience = self.heartbeat.mul_f64(SILENT);
+        let silent = |_| Over::from(Status::unavailable("the feed is silent"));
+        let opened = timeout(patience, self.changes.watch_changes(request)).await;
+        let mut messages = opened.map_err(silent)??.into_inner();
         let state = Arc::clone(&self.state);
         let mut lag = Lag::default();
         loop {
             let next = tokio::select! {
-                next = timeout(self.heartbeat * 3, messages.message()) => next,
-                () = state.look.notified() => return Err(Over::Look),
+                next = timeout(patience, messages.message()) => next,
+                () = state.look.notified() => {
+                    // The stream goes on unless it would tell again what is known now.
+                    match self.catch_up().await? {
+                        true => return Err(Over::Look),
+                        false => continue,
+                    }
+                }
             };
-            let next = next.map_err(|_| Status::unavailable("the feed is silent"))?;
-            let message = next?.ok_or_else(|| Status::unavailable("the feed ended"))?;
+            let message = next.map_err(silent)?.map_err(Over::of_stream)?;
+            let message = message.ok_or_else(|| Status::unavailable("the feed ended"))?;
             *well = true;
             if self.state.is_silent() {
                 // What comes now may be long ago.
@@ -295,91 +306,21 @@ impl Follower {
         batches: Vec<ChangeBatch>,
         through: Option<&Revision>,
     ) -> Result<(), Over> {
-        let mut again = Vec::new();
+        let mut again: Vec<Again> = Vec::new();
         if let Some((writer, _)) = &mut self.held {
             let changes = batches.into_iter().flat_map(|batch| batch.changes);
             for change in changes {
-                again.extend(writer.apply(change));
+                let one = writer.apply(change);
+                again.extend(one.filter(|one| !again.contains(one)));
             }
             writer.settle();
             self.state.found(writer.take_named());
         }
-        again.dedup();
         for one in again {
             self.read_again(one).await?;
         }
         if let (Some((_, held)), Some(through)) = (&mut self.held, through) {
             held.clone_from(through);
-        }
-        Ok(())
-    }
-
-    /// Reads what changed in a way that this build does not know. Whoever may not read it
-    /// takes a new snapshot.
-    async fn read_again(&mut self, again: Again) -> Result<(), Over> {
-        let read = match again.kind {
-            ResourceType::User => self.read_user(&again).await,
-            _ => self.read_group(&again).await,
-        };
-        let Err(error) = read else {
-            return Ok(());
-        };
-        match error.code() {
-            Some(Code::NotFound) => {
-                if let Some((writer, _)) = &mut self.held {
-                    writer.is_gone(&again);
-                    writer.settle();
-                }
-                Ok(())
-            }
-            Some(Code::PermissionDenied) => Err(Over::Resync(error)),
-            _ => Err(Over::from(error)),
-        }
-    }
-
-    async fn read_user(&mut self, again: &Again) -> Result<()> {
-        let request = GetUserRequest {
-            id: again.id.clone(),
-            ..Default::default()
-        };
-        let answer = self.users.get_user(request).await?.into_inner();
-        if let (Some((writer, _)), Some(user)) = (&mut self.held, answer.user) {
-            writer.see_user(user);
-        }
-        Ok(())
-    }
-
-    async fn read_group(&mut self, again: &Again) -> Result<()> {
-        let request = GetGroupRequest {
-            id: again.id.clone(),
-            ..Default::default()
-        };
-        let answer = self.groups.get_group(request).await?.into_inner();
-        let mut members = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let request = ListGroupMembersRequest {
-                group_id: again.id.clone(),
-                page: Some(PageRequest {
-                    page_size: PAGE,
-                    page_token,
-                    ..Default::default()
-                }),
-                consistency: None,
-            };
-            let answer = self.groups.list_group_members(request).await?.into_inner();
-            members.extend(answer.members.into_iter().filter_map(|one| one.member));
-            page_token = answer.page.unwrap_or_default().next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if let (Some((writer, _)), Some(group)) = (&mut self.held, answer.group) {
-            writer.begin_anew(group);
-            for member in members {
-                writer.add(&as_edge(&again.id, member));
-            }
-            writer.settle();
         }
         Ok(())
     }

@@ -22,11 +22,14 @@
 //! It needs the scope `changes.read`, and `users.read.pii` to find users by anything but
 //! their ids; `values(false)` does without.
 
+mod again;
 mod follow;
 mod ids;
+mod keep;
 mod lag;
 mod map;
 mod names;
+mod over;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -36,21 +39,21 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use muster_proto::v1::{
     AccessStatus, CheckMembershipRequest, ErrorReason, GetEffectiveGroupsRequest,
-    ResolveUserRequest, Revision, User, UserKey, membership_result,
+    ListChangesRequest, ResolveUserRequest, Revision, User, UserKey, membership_result,
 };
 use tokio::task::AbortHandle;
+use tonic::Request;
 use uuid::Uuid;
 
+pub use self::{
+    map::{Access, Verdict},
+    state::Freshness,
+};
 use self::{
-    follow::Follower,
     map::{Found, Map},
     names::Name,
     state::State,
     writer::millis,
-};
-pub use self::{
-    map::{Access, Verdict},
-    state::Freshness,
 };
 use crate::{
     client::Client,
@@ -63,6 +66,12 @@ const MISS: Duration = Duration::from_secs(5);
 
 /// For how long a revision is waited for before the directory is asked.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long the directory may take to say whether a revision is good.
+const VALIDATION: Duration = Duration::from_secs(10);
+
+/// For how long a revision is waited for that is good.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What is done when the feed was silent, or behind, for too long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,6 +122,7 @@ pub struct Builder {
     heartbeat: Duration,
     silent: Silent,
     asks_for_misses: bool,
+    chance: fn() -> f64,
 }
 
 impl Builder {
@@ -148,20 +158,21 @@ impl Builder {
         self
     }
 
+    /// Takes chance from elsewhere: numbers from 0 to 1, by which pauses differ. For
+    /// tests.
+    #[must_use]
+    pub fn chance(mut self, chance: fn() -> f64) -> Self {
+        self.chance = chance;
+        self
+    }
+
     /// Begins to fill the cache. It stops with the last handle to it.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> Cache {
-        let clock = self.client.clock();
-        let state = Arc::new(State::new(clock, self.heartbeat * 3));
-        let follower = Follower::new(
-            &self.client,
-            Arc::clone(&state),
-            self.values,
-            self.heartbeat,
-        );
-        let task = tokio::spawn(follower.run());
+        let state = Arc::new(State::new(self.client.clock(), self.heartbeat * 3));
+        let task = tokio::spawn(keep::keep(self.clone(), Arc::clone(&state)));
         Cache(Arc::new(Inner {
             client: self.client,
             state,
@@ -212,6 +223,7 @@ impl Cache {
             heartbeat: Duration::from_secs(5),
             silent: Silent::default(),
             asks_for_misses: false,
+            chance: over::chance,
         }
     }
 
@@ -230,13 +242,43 @@ impl Cache {
     }
 
     /// Waits until everything until a revision is in it: one's own write, or that of
-    /// whoever sent the revision along. For as long as it takes: whoever has less time
-    /// limits it.
+    /// whoever sent the revision along. For half a minute at the longest: whoever has less
+    /// time limits it.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when the cache stops.
+    /// [`ErrorReason::RevisionInvalid`] for what is no revision of this tenant, or lies in
+    /// the future, [`ErrorReason::StoreEpochMismatch`] for one of another history; else
+    /// [`Error::Refused`] when the directory does not answer in time or the client's rights
+    /// do not reach, [`Error::Stopped`] when the cache stops.
     pub async fn wait_for(&self, revision: &Revision) -> Result<()> {
-        self.0.state.wait_for(revision, PATIENCE).await
+        let state = &self.0.state;
+        if state.passes(revision, PATIENCE).await {
+            return Ok(());
+        }
+        self.validate(revision).await?;
+        match state.has_passed(revision) {
+            true => Ok(()),
+            false => state.looks(LONGEST).await,
+        }
+    }
+
+    /// Asks the directory whether this is a revision that it has reached.
+    async fn validate(&self, revision: &Revision) -> Result<()> {
+        let mut request = Request::new(ListChangesRequest {
+            after: Some(revision.clone()),
+            max_changes: 1,
+            ..Default::default()
+        });
+        request.set_timeout(VALIDATION);
+        match self.0.client.changes().list_changes(request).await {
+            Ok(_) => Ok(()),
+            Err(status) => match Error::from(status) {
+                // It is older than what is kept, or what follows it is large: it is good.
+                error if error.is(ErrorReason::CursorExpired) => Ok(()),
+                error if over::is_too_large(&error) => Ok(()),
+                error => Err(error),
+            },
+        }
     }
 
     /// What is held here, without asking anybody: for code that cannot wait.

@@ -15,6 +15,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use muster_proto::v1::Revision;
 use papaya::HashMap;
 use tokio::sync::{Notify, watch};
+use tonic::Status;
 
 use super::{map::Map, names::Name};
 use crate::{
@@ -75,6 +76,7 @@ pub(super) struct State {
     answered: AtomicU64,
     pub(super) look: Notify,
     fault: ArcSwapOption<Refused>,
+    is_stopped: AtomicBool,
     /// Until when a miss counts, in microseconds of the clock.
     misses: HashMap<Name, u64>,
 }
@@ -111,6 +113,7 @@ impl State {
             answered: AtomicU64::new(0),
             look: Notify::new(),
             fault: ArcSwapOption::empty(),
+            is_stopped: AtomicBool::new(false),
             misses: HashMap::new(),
         }
     }
@@ -120,12 +123,36 @@ impl State {
     pub(super) fn map(&self) -> Result<Guard<Option<Arc<Map>>>> {
         let map = self.map.load();
         if map.is_none() {
-            return Err(Error::NotReady);
+            return Err(self.unfilled());
         }
         match self.silence() {
             silence if silence > self.limit => Err(Error::Stale { silence }),
             _ => Ok(map),
         }
+    }
+
+    #[cold]
+    fn unfilled(&self) -> Error {
+        match self.is_stopped.load(Ordering::Acquire) {
+            true => Error::Stopped,
+            false => Error::NotReady,
+        }
+    }
+
+    /// Nobody follows the feed any more: nothing is believed from now on.
+    pub(super) fn stops(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.map.store(None);
+        self.news.send_replace(());
+    }
+
+    /// What a waiter must be told instead of what he waits for.
+    fn hindered(&self) -> Option<Error> {
+        if self.is_stopped.load(Ordering::Acquire) {
+            return Some(Error::Stopped);
+        }
+        let fault = self.fault.load_full()?;
+        Some(Error::Refused(Box::new(Refused::clone(&fault))))
     }
 
     pub(super) fn silence(&self) -> Duration {
@@ -159,6 +186,7 @@ impl State {
         self.caught_up.store(news.caught_up, Ordering::Release);
         if let Some(as_of) = news.as_of {
             self.is_exact(as_of);
+            self.fault.store(None);
         }
         let lag = match news.as_of {
             Some(as_of) => self.now().since(as_of),
@@ -210,8 +238,8 @@ impl State {
             if self.map().is_ok() {
                 return Ok(());
             }
-            if let Some(fault) = self.fault.load_full() {
-                return Err(Error::Refused(Box::new(Refused::clone(&fault))));
+            if let Some(error) = self.hindered() {
+                return Err(error);
             }
             if news.changed().await.is_err() {
                 return Err(Error::Stopped);
@@ -227,27 +255,40 @@ impl State {
         self.passed().known.contains(&revision.token)
     }
 
-    /// Waits until everything until a revision is in the map.
-    pub(super) async fn wait_for(&self, revision: &Revision, patience: Duration) -> Result<()> {
+    /// Whether the feed comes to just this revision so soon.
+    pub(super) async fn passes(&self, revision: &Revision, patience: Duration) -> bool {
         let mut news = self.news.subscribe();
-        let comes = async {
-            while !self.has_passed(revision) {
-                if news.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(patience, comes).await.is_ok() {
-            return Ok(());
-        }
-        // It may have gone by together with others. Only the server can compare two
-        // revisions; but whatever it had before it is asked for all is there afterwards.
+        let comes = async { while !self.has_passed(revision) && news.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(patience, comes).await;
+        self.has_passed(revision)
+    }
+
+    /// Waits until everything is in the map that there is now. A revision may have gone by
+    /// together with others, and only the server can compare two; but whatever it had
+    /// before it is asked for all is there afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the client's rights do not reach, and when it takes longer
+    /// than `patience`; [`Error::Stopped`].
+    pub(super) async fn looks(&self, patience: Duration) -> Result<()> {
+        let waited = tokio::time::timeout(patience, self.look_now()).await;
+        waited.unwrap_or_else(|_| {
+            let late = "the cache has not come so far in time";
+            Err(Status::deadline_exceeded(late).into())
+        })
+    }
+
+    async fn look_now(&self) -> Result<()> {
+        let mut news = self.news.subscribe();
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         self.look.notify_one();
         loop {
             news.borrow_and_update();
-            if self.answered.load(Ordering::Acquire) >= ticket || self.has_passed(revision) {
+            if self.answered.load(Ordering::Acquire) >= ticket {
                 return Ok(());
+            }
+            if let Some(error) = self.hindered() {
+                return Err(error);
             }
             if news.changed().await.is_err() {
                 return Err(Error::Stopped);

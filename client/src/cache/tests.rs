@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use muster_proto::v1::{
-    Change, ExternalKey, FederatedIdentity, Group, LabeledValue, MemberRef, Membership,
-    ResourceMeta, ResourceType, Revision, SnapshotPage, User,
+    Change, ExternalKey, FederatedIdentity, Group, InactiveReason, LabeledValue, MemberRef,
+    Membership, ResourceMeta, ResourceType, Revision, SnapshotPage, User,
     change::{Kind, Resource},
     member_ref::Member,
 };
@@ -319,13 +319,83 @@ fn what_is_not_understood_is_read_again() {
     unknown.r#type = ResourceType::Connection.into();
     assert_eq!(writer.apply(unknown), None);
     // Read again, the group has another member.
-    writer.begin_anew(group(INNER, 9));
-    writer.add(&in_group(INNER, BOB));
+    let members = vec![MemberRef {
+        member: Some(Member::UserId(BOB.to_owned())),
+    }];
+    let slot = map.groups.pin().get(&id(INNER)).copied();
+    writer.see_whole(group(INNER, 9), members);
     writer.settle();
     check(&map, ADA, INNER, Verdict::NotMember);
     check(&map, BOB, INNER, Verdict::Direct);
+    // It is still where it was, and in the group that names it.
+    assert_eq!(map.groups.pin().get(&id(INNER)).copied(), slot);
+    check(&map, ADA, OUTER, Verdict::NotMember);
+    check(&map, BOB, OUTER, Verdict::Transitive);
+    writer.see_whole(group(OUTER, 9), Vec::new());
+    writer.settle();
+    check(&map, BOB, OUTER, Verdict::NotMember);
     writer.is_gone(&user);
     assert!(matches!(map.access(id(ADA)), Err(Error::UserNotFound)));
+}
+
+#[test]
+fn a_change_says_why_somebody_may_not_act() {
+    use InactiveReason::{AdminLocked, Deprovisioned, Unspecified};
+    let mut writer = filled();
+    let map = writer.map();
+    let ended = |version, active, reason: InactiveReason| Change {
+        effective_active: active,
+        inactive_reason: reason.into(),
+        ..change(Kind::Updated, ResourceType::User, ADA, version)
+    };
+    for (version, active, told, expected) in [
+        (4, false, AdminLocked, AdminLocked),
+        (5, false, Unspecified, AdminLocked),
+        (6, false, Deprovisioned, Deprovisioned),
+        (7, true, Unspecified, Unspecified),
+        (8, false, Unspecified, Unspecified),
+    ] {
+        apply(&mut writer, [ended(version, active, told)]);
+        let access = map.access(id(ADA)).unwrap();
+        assert_eq!(access.inactive_reason, expected, "{version}");
+    }
+}
+
+#[test]
+fn what_is_gone_leaves_nothing_behind() {
+    use ResourceType::{Group, User};
+    let mut writer = filled();
+    let map = writer.map();
+    assert!(
+        writer.take_named().is_empty(),
+        "nobody was asked for while it was filled"
+    );
+    for n in 0..2_500_u32 {
+        let (him, it) = (
+            uuid::Uuid::from_u128(u128::from(n) + 1_000).to_string(),
+            uuid::Uuid::from_u128(u128::from(n) + 100_000).to_string(),
+        );
+        writer.see_user(user(&him, 1, &format!("user-{n}")));
+        writer.see_group(group(&it, 1));
+        writer.add(&in_group(&it, ADA));
+        writer.add(&in_group(&it, &him));
+        writer.add(&nested(OUTER, &it));
+        apply(
+            &mut writer,
+            [
+                change(Kind::Deleted, Group, &it, 2),
+                change(Kind::Deleted, User, &him, 2),
+            ],
+        );
+    }
+    let sizes = [map.users.len(), map.groups.len(), map.teams.len()];
+    assert_eq!(sizes, [2, 2, 2]);
+    let names = map.names.pin();
+    assert_eq!(names.len(), 3, "two names and an address");
+    let users = map.users.pin();
+    let slots = users.get(&id(ADA)).unwrap().teams.len();
+    assert!(slots <= 1_000, "{slots}");
+    check(&map, ADA, OUTER, Verdict::Transitive);
 }
 
 #[test]
@@ -358,12 +428,20 @@ async fn a_revision_is_passed_when_it_is_heard_or_a_look_was_answered() {
         });
     }
     assert!(state.has_passed(&revision("1999")) && !state.has_passed(&revision("1")));
-    let waited = state.wait_for(&revision("1999"), Duration::ZERO).await;
-    waited.unwrap();
-    let skipped = revision("skipped");
-    let (waited, ()) = tokio::join!(state.wait_for(&skipped, Duration::ZERO), async {
+    assert!(state.passes(&revision("1999"), Duration::ZERO).await);
+    assert!(!state.passes(&revision("skipped"), Duration::ZERO).await);
+    let (looked, ()) = tokio::join!(state.looks(Duration::from_secs(20)), async {
         state.look.notified().await;
         state.answer(state.asked());
     });
-    waited.unwrap();
+    looked.unwrap();
+    let late = state.looks(Duration::ZERO).await.unwrap_err();
+    assert_eq!(late.code(), Some(tonic::Code::DeadlineExceeded));
+    state.fails(Some((&tonic::Status::permission_denied("x")).into()));
+    let refused = state.looks(Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!(refused.code(), Some(tonic::Code::PermissionDenied));
+    state.stops();
+    let stopped = state.looks(Duration::from_secs(20)).await;
+    assert!(matches!(stopped, Err(Error::Stopped)));
+    assert!(matches!(state.map().err(), Some(Error::Stopped)));
 }

@@ -6,7 +6,7 @@
 //! back, after his page was read, a change says so and brings his memberships.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -25,6 +25,9 @@ use super::{
     names::Name,
 };
 
+/// So many groups go before users' lists are swept.
+const SWEEP: u32 = 1_000;
+
 /// A resource that has to be read again, as nobody here knows what changed of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Again {
@@ -39,6 +42,8 @@ pub(super) struct Writer {
     next_slot: u32,
     /// Slots of the groups that a group names.
     children: HashMap<u32, BTreeSet<u32>>,
+    /// Slots that died since users' lists were last swept.
+    dead: u32,
     /// Groups whose own groups changed since the last `settle`.
     moved: BTreeSet<u32>,
     /// Names that somebody got since they were last asked for.
@@ -62,6 +67,7 @@ impl Writer {
             values,
             next_slot: 0,
             children: HashMap::new(),
+            dead: 0,
             moved: BTreeSet::new(),
             named: Vec::new(),
         }
@@ -87,6 +93,8 @@ impl Writer {
         for membership in &page.memberships {
             self.add(membership);
         }
+        // Nobody has asked this map for anybody yet.
+        self.named = Vec::new();
     }
 
     /// Takes a change; what it is of comes back if that has to be read again.
@@ -144,17 +152,9 @@ impl Writer {
         if held.is_some_and(|held| held.version > change.version) {
             return;
         }
-        let reason = held.map_or(InactiveReason::Unspecified, |held| {
-            held.access.inactive_reason
-        });
-        let was_active = held.is_none_or(|held| held.access.effective_active);
         let access = Access {
             effective_active: change.effective_active,
-            // The change does not say why; what was said before may no longer be so.
-            inactive_reason: match change.effective_active || was_active {
-                true => InactiveReason::Unspecified,
-                false => reason,
-            },
+            inactive_reason: reason(&change, held),
             tokens_valid_after_ms: change.tokens_valid_after.map(millis),
         };
         let person = Person {
@@ -317,21 +317,70 @@ impl Writer {
         }
         let teams = self.map.teams.pin();
         let above = teams.remove(&slot).map(|team| team.above.clone());
+        drop(teams);
         for parent in above.iter().flat_map(|above| above.iter()) {
-            if let Some(children) = self.children.get_mut(parent) {
-                children.remove(&slot);
-            }
+            self.forget_child(*parent, slot);
             self.moved.insert(*parent);
         }
         self.moved.remove(&slot);
+        self.dead += 1;
+        if self.dead >= SWEEP {
+            self.sweep();
+        }
     }
 
-    /// Empties a group whose members are read again.
-    pub(super) fn begin_anew(&mut self, group: Group) {
-        if let Some(id) = ids::read(&group.id) {
-            self.vacate(id);
+    /// Takes slots out of users' lists that are no group's any more.
+    fn sweep(&mut self) {
+        self.dead = 0;
+        let (users, teams) = (self.map.users.pin(), self.map.teams.pin());
+        let is_dead = |slot: &u32| !teams.contains_key(slot);
+        let found = users
+            .iter()
+            .filter(|(_, held)| held.teams.iter().any(is_dead));
+        let ids: Vec<u128> = found.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.edit_teams_of(id, |held| {
+                Some(held.iter().copied().filter(|slot| !is_dead(slot)).collect())
+            });
         }
+    }
+
+    /// A group as it is read with all its members. It stays where it is: nobody who looks
+    /// meanwhile misses somebody who is in it before and after.
+    pub(super) fn see_whole(&mut self, group: Group, members: Vec<MemberRef>) {
+        let id = group.id.clone();
         self.see_group(group);
+        let Some(slot) = ids::read(&id).and_then(|id| self.slot(id)) else {
+            return;
+        };
+        let (mut users, mut children) = (HashSet::new(), HashSet::new());
+        for member in members {
+            let membership = as_edge(&id, member);
+            match self.edge(&membership) {
+                Some((_, Who::User(user))) => drop(users.insert(user)),
+                Some((_, Who::Group(child))) => drop(children.insert(child)),
+                None => continue,
+            }
+            self.add(&membership);
+        }
+        for user in self.users_in(slot) {
+            if !users.contains(&user) {
+                self.edit_teams_of(user, |teams| ids::without(teams, slot));
+            }
+        }
+        let held = self.children.get(&slot).cloned().unwrap_or_default();
+        for child in held.into_iter().filter(|child| !children.contains(child)) {
+            self.part(slot, child);
+        }
+    }
+
+    /// Whom a group names. It costs a look at everybody, and is seldom asked.
+    fn users_in(&self, slot: u32) -> Vec<u128> {
+        let users = self.map.users.pin();
+        let named = users
+            .iter()
+            .filter(|(_, held)| held.teams.binary_search(&slot).is_ok());
+        named.map(|(id, _)| *id).collect()
     }
 
     /// Somebody is gone, as reading him again told.
@@ -366,16 +415,26 @@ impl Writer {
         };
         match member {
             Who::User(id) => self.edit_teams_of(id, |teams| ids::without(teams, slot)),
-            Who::Group(child) => {
-                if let Some(children) = self.children.get_mut(&slot) {
-                    children.remove(&child);
-                }
-                self.edit_team(child, |team| {
-                    if let Some(above) = ids::without(&team.above, slot) {
-                        team.above = above;
-                    }
-                });
-                self.moved.insert(slot);
+            Who::Group(child) => self.part(slot, child),
+        }
+    }
+
+    /// A group no longer names another one.
+    fn part(&mut self, slot: u32, child: u32) {
+        self.forget_child(slot, child);
+        self.edit_team(child, |team| {
+            if let Some(above) = ids::without(&team.above, slot) {
+                team.above = above;
+            }
+        });
+        self.moved.insert(slot);
+    }
+
+    fn forget_child(&mut self, slot: u32, child: u32) {
+        if let Some(children) = self.children.get_mut(&slot) {
+            children.remove(&child);
+            if children.is_empty() {
+                self.children.remove(&slot);
             }
         }
     }
@@ -447,6 +506,20 @@ enum Who {
     User(u128),
     /// By its slot.
     Group(u32),
+}
+
+/// Why a user may not act. A change of an older server does not say; what was said
+/// before may no longer be so if he could act in between.
+fn reason(change: &Change, held: Option<&Person>) -> InactiveReason {
+    if change.effective_active {
+        return InactiveReason::Unspecified;
+    }
+    match (change.inactive_reason(), held) {
+        (InactiveReason::Unspecified, Some(held)) if !held.access.effective_active => {
+            held.access.inactive_reason
+        }
+        (told, _) => told,
+    }
 }
 
 /// What is said of a user now; the moment until which his tokens are dead never goes
