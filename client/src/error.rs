@@ -49,7 +49,7 @@ pub enum Error {
     /// The token is not to be believed.
     #[error("the token is refused: {0}")]
     TokenRefused(TokenFault),
-    /// The cache's feed ended for good, as the client's rights do not reach.
+    /// Nobody follows the cache's feed any more: the runtime that did is gone.
     #[error("the cache was stopped")]
     Stopped,
 }
