@@ -147,11 +147,16 @@ pub(crate) async fn exchange(
     request: HttpRequest,
     expected: u16,
 ) -> Bytes {
+    let (status, body) = answered(connection, request).await;
+    assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
+    body
+}
+
+/// Sends a request; the status and the body of the answer.
+pub(crate) async fn answered(connection: &mut Connection, request: HttpRequest) -> (u16, Bytes) {
     connection.ready().await.expect("an open connection");
     let response = connection.send_request(request).await.expect("an answer");
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.expect("a body");
-    let body = body.to_bytes();
-    assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
-    body
+    (status, body.to_bytes())
 }
