@@ -11,6 +11,7 @@ use super::{
     Tx,
     entity::{audit_entries, changes, directory_heads},
     history::link,
+    keyset::behind,
 };
 use crate::{
     domain::history::{Actor, Change},
@@ -61,15 +62,10 @@ pub async fn changes_after(
     limit: u64,
 ) -> Result<Vec<Transaction>> {
     use changes::Column;
-    let rest_of_revision = Column::Revision
-        .eq(after.revision)
-        .and(Column::Part.gt(after.part));
-    let mut query = changes::Entity::find().filter(Column::TenantId.eq(tenant_id));
-    query = match after.part {
-        Place::END => query.filter(Column::Revision.gt(after.revision)),
-        _ => query.filter(rest_of_revision.or(Column::Revision.gt(after.revision))),
-    };
-    let rows = query
+    let key = [after.revision.into(), after.part.into()];
+    let rows = changes::Entity::find()
+        .filter(Column::TenantId.eq(tenant_id))
+        .filter(behind([Column::Revision, Column::Part], key))
         .filter(Column::Revision.lte(through))
         .order_by_asc(Column::Revision)
         .order_by_asc(Column::Part)

@@ -36,6 +36,7 @@ pub mod held;
 pub mod history;
 pub mod identity;
 pub mod keys;
+mod keyset;
 mod lanes;
 pub mod lookup;
 pub mod members;

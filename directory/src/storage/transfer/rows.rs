@@ -17,6 +17,7 @@ use crate::{
             extension_schemas, external_ids, federated_identities, groups, held_operations,
             memberships, service_clients, settings, tenants, users,
         },
+        keyset::behind,
     },
 };
 
@@ -54,10 +55,10 @@ macro_rules! page {
     ($rows:expr, $connection:expr, $entity:ident, $first:ident, $second:ident) => {{
         let mut query = $entity::Entity::find();
         if let [first, second] = $rows.after.as_slice() {
-            let rest = $entity::Column::$first
-                .eq(first.as_str())
-                .and($entity::Column::$second.gt(second.as_str()));
-            query = query.filter($entity::Column::$first.gt(first.as_str()).or(rest));
+            query = query.filter(behind(
+                [$entity::Column::$first, $entity::Column::$second],
+                [first.into(), second.into()],
+            ));
         }
         query
             .order_by_asc($entity::Column::$first)
@@ -104,7 +105,6 @@ impl Rows {
     }
 
     async fn page(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
-        use sea_orm::ExprTrait as _;
         let connection = &tx.connection();
         Ok(match self.stage {
             0 => {
@@ -216,15 +216,12 @@ impl Rows {
 
     async fn identities(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
         use federated_identities::Column;
-        use sea_orm::ExprTrait as _;
         let mut query = federated_identities::Entity::find();
         if let [user, issuer, subject] = self.after.as_slice() {
-            let user = || user.as_str();
-            let issuer = || issuer.as_str();
-            let same_issuer = Column::UserId.eq(user()).and(Column::Issuer.eq(issuer()));
-            let rest = same_issuer.and(Column::Subject.gt(subject.as_str()));
-            let rest = rest.or(Column::UserId.eq(user()).and(Column::Issuer.gt(issuer())));
-            query = query.filter(Column::UserId.gt(user()).or(rest));
+            query = query.filter(behind(
+                [Column::UserId, Column::Issuer, Column::Subject],
+                [user.into(), issuer.into(), subject.into()],
+            ));
         }
         let rows = query
             .order_by_asc(Column::UserId)
@@ -243,16 +240,15 @@ impl Rows {
 
     async fn audit(&self, tx: &Tx) -> Result<(Vec<Record>, Option<Vec<String>>)> {
         use audit_entries::Column;
-        use sea_orm::ExprTrait as _;
         let mut query = audit_entries::Entity::find();
         if let [tenant, sequence] = self.after.as_slice() {
             let sequence: i64 = sequence
                 .parse()
                 .map_err(|_| Error::internal("a sequence"))?;
-            let rest = Column::TenantId
-                .eq(tenant.as_str())
-                .and(Column::Sequence.gt(sequence));
-            query = query.filter(Column::TenantId.gt(tenant.as_str()).or(rest));
+            query = query.filter(behind(
+                [Column::TenantId, Column::Sequence],
+                [tenant.into(), sequence.into()],
+            ));
         }
         let rows = query
             .order_by_asc(Column::TenantId)
