@@ -6,6 +6,8 @@ mod sqlite;
 
 use std::time::Duration;
 
+#[cfg(not(skip_postgres))]
+use muster_tests::scim::Scim;
 use muster_tests::{server::Server, soon};
 
 /// A failing database shows in `/readyz` within this time: it is asked once a
@@ -24,4 +26,15 @@ fn wait_until_unready(server: &Server) {
 #[track_caller]
 fn wait_until_ready(server: &Server) {
     soon::wait_within(Duration::from_secs(15), "/readyz", || server.is_ready());
+}
+
+/// Waits until every read is served: connections for reading that died with the
+/// database show once each, with a 503, when they are next used. Load that only
+/// writes does not use them.
+#[cfg(not(skip_postgres))]
+#[track_caller]
+fn wait_until_read(scim: &Scim) {
+    const MORE_THAN_CONNECTIONS: usize = 50;
+    let is_read = || scim.get("/Users?count=1").code() == 200;
+    soon::wait_until("reads", || (0..MORE_THAN_CONNECTIONS).all(|_| is_read()));
 }

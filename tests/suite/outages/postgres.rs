@@ -16,7 +16,7 @@ use muster_tests::{
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::{DEADLINE, wait_until_ready, wait_until_unready};
+use super::{DEADLINE, wait_until_read, wait_until_ready, wait_until_unready};
 
 /// A server on a PostgreSQL that no other test uses.
 struct World {
@@ -92,6 +92,7 @@ fn a_crash_of_postgres_loses_nothing_and_muster_recovers() {
         load.wait_for(60);
     });
     assert!(load.slowest() < DEADLINE, "{:?}", load.slowest());
+    wait_until_read(&witness.scim(&world.server));
     load.compare(&witness, &world.server);
 }
 
@@ -110,6 +111,7 @@ fn a_postgres_that_stands_still_loses_nothing_and_muster_recovers() {
         load.wait_for(60);
     });
     assert!(load.slowest() < DEADLINE, "{:?}", load.slowest());
+    wait_until_read(&witness.scim(&world.server));
     load.compare(&witness, &world.server);
 }
 
